@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Configures and builds one kind of trawl: deploy/build.sh [release|dev|asan|tsan|tidy] [TARGET ...]
+#   release  optimised, into build/release (the default); programs in build/release/bin
+#   dev      unoptimised, with the tests
+#   asan     AddressSanitizer and UndefinedBehaviorSanitizer, with the tests
+#   tsan     ThreadSanitizer, core/ only: the distribution's libgrpc is not instrumented
+#   tidy     clang-tidy over every source, no precompiled headers
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+kind=${1:-release}
+[ $# -gt 0 ] && shift
+options=(-DTRAWL_TESTS=ON)
+case "$kind" in
+  release) options=(-DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1 -DNDEBUG" -DTRAWL_TESTS=OFF) ;;
+  dev)     options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1") ;;
+  asan)    options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1" -DTRAWL_SANITIZE=address,undefined) ;;
+  tsan)    options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1" -DTRAWL_SANITIZE=thread -DTRAWL_WITH_GRPC=OFF) ;;
+  tidy)    options+=(-DCMAKE_BUILD_TYPE=Debug -DTRAWL_CLANG_TIDY=ON -DCMAKE_CXX_COMPILER=clang++-14) ;;
+  *) echo "build.sh: unknown kind '$kind': want release, dev, asan, tsan or tidy" >&2; exit 2 ;;
+esac
+out=$top/build/$kind
+mkdir -p "$out"
+export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
+# One build at a time in a checkout: two in one directory would corrupt each other, and two
+# beside each other only take each other's cores.
+exec 9>"$top/build/.lock"
+flock 9
+if [ ! -f "$out/build.ninja" ] || [ -n "${TRAWL_RECONFIGURE:-}" ]; then
+  cmake -S "$top" -B "$out" -G Ninja "${options[@]}" >"$out/configure.log" 2>&1 || { cat "$out/configure.log" >&2; exit 1; }
+fi
+exec ninja -C "$out" "$@"
