@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace trawl {
+
+// A file opened for appending. One thread at a time.
+class WritableFile {
+ public:
+  virtual ~WritableFile() = default;  // closes
+  // Hands the bytes to the kernel: after OK a crash of the process does not lose them.
+  virtual absl::Status Append(std::string_view bytes) = 0;
+  // fdatasync: after OK a power loss does not lose what was appended before.
+  virtual absl::Status Sync() = 0;
+};
+
+// A lock on a data directory, held until destroyed or until the process ends.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+// What trawl needs of a file system; the seam that lets tests lose what was not synced.
+// Paths are absolute or relative to the working directory. Errors carry the path and the
+// system's words; kNotFound, kPermissionDenied, kResourceExhausted (full, quota) are told apart.
+// Thread-safe.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  virtual absl::StatusOr<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path,
+                                                                      bool truncate) = 0;
+  virtual absl::StatusOr<std::string> ReadFile(const std::string& path) = 0;
+  virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  virtual absl::Status Remove(const std::string& path) = 0;
+  // Creates missing parents; an existing directory is OK.
+  virtual absl::Status CreateDirectory(const std::string& path) = 0;
+  // Names (not paths) in a directory, sorted, without "." and "..".
+  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& path) = 0;
+  // Makes renames, creations and removals in a directory durable.
+  virtual absl::Status SyncDirectory(const std::string& path) = 0;
+  // kFailedPrecondition with the holder's pid, if known, when another process holds it.
+  virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+};
+
+// Replaces a file's content so that a crash leaves the old or the new content, and syncs it.
+absl::Status WriteFileDurably(FileSystem& fs, const std::string& path, std::string_view content);
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  absl::StatusOr<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path,
+                                                              bool truncate) override;
+  absl::StatusOr<std::string> ReadFile(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status CreateDirectory(const std::string& path) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
+  absl::Status SyncDirectory(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+};
+
+}  // namespace trawl
