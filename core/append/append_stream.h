@@ -24,7 +24,8 @@ class AppendStream {
     virtual void OnClosed(const absl::Status& status) = 0;
   };
 
-  // Destroying the stream cancels it; the observer hears no more.
+  // Destroying the stream cancels it; the observer hears no more. May be done from inside one of
+  // the observer's methods.
   virtual ~AppendStream() = default;
   virtual void Write(storage::v1::AppendRequest message) = 0;
   // No more writes; the store may still answer.

@@ -19,7 +19,7 @@ enum class RecordKind : uint8_t { kDictionary = 1, kScrape = 2 };
 struct LogRecord {
   uint64_t number = 0;
   RecordKind kind = RecordKind::kDictionary;
-  bool keyframe = false;   // value state of the lane is empty before it
+  bool keyframe = false;  // value state of the lane is empty before it
   bool segment_start = false;
   uint64_t samples = 0;    // float samples and markers that storage counts
   std::string_view bytes;  // valid until the next call of the log

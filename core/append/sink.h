@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace trawl {
+
+// What is known of a lane's stream to one storage service.
+enum class SinkState {
+  kWaiting,    // for its back-off to pass
+  kOpening,    // Hello is out, no Welcome yet
+  kStreaming,  // Welcome is here
+};
+std::string_view SinkStateName(SinkState state);  // "waiting", "opening", "streaming"
+
+// As the store counts, over the life of (writer, epoch, lane).
+struct SinkTotals {
+  uint64_t stored = 0;
+  uint64_t duplicate = 0;
+  uint64_t lost = 0;
+  std::map<int, uint64_t> rejected;  // by storage::v1::Reject::Code
+};
+
+// A snapshot of one sink of a lane: a value. Counters count from the sink's addition.
+struct SinkStatus {
+  std::string name;
+  SinkState state = SinkState::kWaiting;
+  // An error that waiting hardly mends (unauthenticated, fenced, …), until the next ack.
+  bool degraded = false;
+  std::string store_id;
+  std::string store_version;
+  absl::Status last_error;
+  absl::Time last_error_time = absl::InfinitePast();
+  absl::Time state_since = absl::InfinitePast();
+
+  uint64_t durable = 0;          // all records up to it are kept by the store
+  uint64_t sent = 0;             // all records up to it were sent on the current stream
+  uint64_t backlog_records = 0;  // made and not durable
+  bool window_shut = false;      // the store takes no more for now
+  // When all that was made was durable the last time: now less this is how far the sink is behind.
+  absl::Time caught_up = absl::InfinitePast();
+
+  SinkTotals totals;
+  uint64_t streams_opened = 0;
+  uint64_t messages_sent = 0;
+  uint64_t records_sent = 0;  // rebuilds included
+  uint64_t records_rebuilt = 0;
+  uint64_t body_bytes_sent = 0;            // compressed
+  uint64_t raw_bytes_sent = 0;             // the same before compression
+  uint64_t protocol_errors = 0;            // rewinds, acks of what was never sent
+  std::map<int, uint64_t> gap_samples;     // by storage::v1::Gap::Reason
+  std::map<int, uint64_t> reject_samples;  // by storage::v1::Reject::Code, of acks received
+};
+
+// A snapshot of a lane and its sinks: a value.
+struct LaneStatus {
+  uint32_t lane = 0;
+  uint64_t epoch = 0;
+  uint64_t first_number = 1;  // oldest record that is kept
+  uint64_t next_number = 1;
+  uint64_t log_bytes = 0;
+  uint64_t scrapes = 0;  // appended
+  uint64_t samples = 0;
+  uint64_t scrape_bytes = 0;      // of S records
+  uint64_t dictionary_bytes = 0;  // of D records
+  uint64_t segments = 0;
+  uint64_t keyframes = 0;
+  uint64_t append_failures = 0;
+  std::vector<SinkStatus> sinks;
+};
+
+}  // namespace trawl

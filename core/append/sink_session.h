@@ -1,0 +1,164 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/random/bit_gen_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/append/append_stream.h"
+#include "core/append/record_log.h"
+#include "core/append/sink.h"
+#include "core/base/backoff.h"
+#include "core/base/event_loop.h"
+#include "trawl/storage/v1/storage.pb.h"
+
+namespace trawl {
+
+// Brings the records of one lane to one sink: the writer's side of a session
+// (storage-protocol.md, Session), over one stream after another.
+//
+//   waiting ── back-off ──► opening ── Welcome ──► streaming
+//      ▲                       │                       │
+//      └── closed, silent for drop_after, Goaway, protocol error ◄──┘
+//
+// Guarantees:
+//   1. `durable` follows the store's word alone, and never passes what was sent.
+//   2. Each stream tells every number from the Welcome on exactly once and in order: as a record
+//      or in a Gap.
+//   3. At most one Write is pending; memory is bounded by message_bytes and one record.
+// The loop's thread only.
+class SinkSession final : private AppendStream::Observer {
+ public:
+  // Whose records they are.
+  struct Identity {
+    std::string writer_id;
+    uint64_t incarnation = 0;  // the epoch of this run
+    uint64_t epoch = 0;        // of the records
+    uint32_t lane = 0;
+    std::string version;
+  };
+  struct Options {
+    size_t message_bytes = size_t{256} << 10;              // a message goes when it has so many, or
+    absl::Duration flush_delay = absl::Milliseconds(200);  // when its first record is so old
+    absl::Duration ping_after = absl::Seconds(5);          // of silence
+    absl::Duration drop_after = absl::Seconds(20);         // of silence
+    Backoff::Options backoff;
+    bool compress = true;  // zstd-1
+  };
+  // Called on the loop, at the end of the session's own step.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void OnSinkDurable() = 0;
+    virtual void OnSinkChanged() = 0;
+  };
+  struct Deps {
+    EventLoop& loop;
+    RecordLog& log;
+    absl::BitGenRef random;
+    Listener& listener;
+  };
+
+  // Records before `start` are none of this sink's. The first stream opens at once, in a turn of
+  // its own. `factory` must outlive the session.
+  SinkSession(std::string name, uint64_t start, const Identity& identity, const Options& options,
+              const Deps& deps, AppendStreamFactory& factory);
+  ~SinkSession() override;
+
+  const std::string& name() const { return name_; }
+  // The records up to this number are of no more use to this sink.
+  uint64_t done_through() const;
+  // Something was appended to the log.
+  void Wake();
+  // From now on nothing waits for flush_delay.
+  void FlushAlways();
+  // Opens the next stream there.
+  void SetFactory(AppendStreamFactory& factory);
+  SinkStatus Snapshot() const;
+
+ private:
+  // AppendStream::Observer
+  void OnMessage(const storage::v1::AppendResponse& message) override;
+  void OnWritten() override;
+  void OnClosed(const absl::Status& status) override;
+
+  // The stream's life.
+  void Open();
+  void SendHello();
+  void Drop(const absl::Status& why, absl::Duration not_before = absl::ZeroDuration());
+  void ProtocolError(std::string_view what);
+  void OnWelcome(const storage::v1::Welcome& welcome);
+  void OnAck(const storage::v1::Ack& ack);
+  void OnGoaway(const storage::v1::Goaway& goaway);
+  void OnSilence();
+  void ArmSilenceTimer();
+  void NoteTotals(const storage::v1::Totals& totals);
+  void NoteRejects(const storage::v1::Ack& ack);
+  void SetState(SinkState state);
+
+  // What goes out.
+  void Pump();
+  bool SendControl();
+  bool SendGap();
+  bool FillMessage();
+  bool FillRebuild();
+  bool FillNew();
+  void PlanRebuild();
+  void AddToMessage(const LogRecord& record, bool rebuild);
+  bool MessageIsDue();
+  void SendMessage();
+  void Write(storage::v1::AppendRequest request);
+  void ClearMessage();
+
+  // Constant after construction.
+  const std::string name_;
+  const uint64_t start_;
+  const Identity identity_;
+  const Options options_;
+  EventLoop& loop_;
+  RecordLog& log_;
+  absl::BitGenRef random_;
+  Listener& listener_;
+
+  // Owned by the loop's thread, for the session.
+  AppendStreamFactory* factory_;
+  SinkState state_ = SinkState::kWaiting;
+  Backoff backoff_;
+  uint64_t durable_ = 0;
+  bool flush_always_ = false;
+  SinkStatus counters_;  // without what Snapshot fills in
+  TimerId open_timer_ = 0;
+  TimerId silence_timer_ = 0;
+  TimerId flush_timer_ = 0;
+
+  // For one stream.
+  std::unique_ptr<AppendStream> stream_;
+  bool write_pending_ = false;
+  bool acked_ = false;         // durable advanced on this stream
+  uint64_t cursor_ = 0;        // the next number to be told
+  uint64_t sent_through_ = 0;  // all up to it was written as record or Gap
+  uint64_t acked_before_ = 0;  // durable before this stream's Welcome
+  uint64_t rebuild_at_ = 0;    // next number to look at for the rebuild
+  uint64_t rebuild_keyframe_ = 0;
+  uint64_t rebuild_end_ = 0;  // rebuild is done when rebuild_at_ is here
+  bool rebuild_planned_ = false;
+  uint64_t window_bytes_ = 0;
+  uint64_t window_used_ = 0;
+  absl::Duration heard_;  // steady time of the last message
+  absl::Duration pinged_;
+  uint64_t next_nonce_ = 1;
+  bool ping_due_ = false;
+  std::optional<uint64_t> pong_due_;
+
+  // The message that is being filled.
+  storage::v1::Records message_;
+  std::string body_;
+  absl::Duration body_since_;
+  std::string compressed_;
+};
+
+}  // namespace trawl
