@@ -82,7 +82,8 @@ class RelabelRules {
   RelabelRules(RelabelRules&&) noexcept;
   RelabelRules& operator=(RelabelRules&&) noexcept;
 
-  // kInvalidArgument with the message of the first rule that is wrong, as `rule 2: …` (from 0).
+  // kInvalidArgument with the message of the first rule that is wrong, followed by `; rule 2` (from
+  // 0).
   static absl::StatusOr<RelabelRules> Compile(std::span<const RelabelConfig> configs,
                                               NameValidation names);
 
