@@ -1,19 +1,28 @@
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "core/base/event_loop.h"
 #include "core/base/mutex.h"
 
 namespace trawl {
 
-// The real EventLoop: epoll, an eventfd for posts, and a heap of timers.
+// The real EventLoop: epoll, an eventfd for posts, and an ordered map of timers.
+//
+// A turn is: wait, ready descriptors, due timers, posted callbacks, callbacks of the turn's end.
+// Timers are as exact as the kernel's (tens of microseconds), see RunAfter. A callback of a
+// descriptor never runs after Unwatch, not even in the same turn.
 //
 // Run() runs on the calling thread until Stop(); Stop and Post are thread-safe, the rest as
 // EventLoop says. The clock must outlive the loop.
@@ -39,16 +48,20 @@ class EpollLoop final : public EventLoop, public FdWatcher {
 
  private:
   struct Watched {
-    uint32_t generation = 0;
-    std::shared_ptr<FdCallback> callback;
+    uint32_t generation = 0;               // tells two watches of one descriptor's number apart
+    std::shared_ptr<FdCallback> callback;  // shared: it may unwatch itself while it runs
   };
 
-  void RunPosted();
-  void RunDueTimers();
   void RunReady();
+  void RunDueTimers();
+  void RunPosted();
   void RunTurnEnd();
-  int WaitMilliseconds();
+  // Fills ready_; waits until something is to be done.
+  void Wait();
+  // How long Wait may take; InfiniteDuration when there is nothing to wait for but posts.
+  absl::Duration WaitTime();
   void Wake();
+  void Control(int operation, int fd, uint32_t events, uint32_t generation);
 
   // Constant after construction.
   const Clock& clock_;
@@ -56,7 +69,7 @@ class EpollLoop final : public EventLoop, public FdWatcher {
   int wake_fd_ = -1;
 
   std::atomic<bool> stop_{false};
-  std::atomic<std::thread::id> thread_{};
+  std::atomic<std::thread::id> thread_{};  // of Run
 
   // Owned by the loop's thread.
   TimerId next_timer_ = 1;
@@ -64,6 +77,8 @@ class EpollLoop final : public EventLoop, public FdWatcher {
   absl::flat_hash_map<TimerId, absl::Duration> timer_due_;
   absl::flat_hash_map<int, Watched> watched_;
   std::vector<Callback> turn_end_;
+  std::vector<epoll_event> ready_;
+  size_t ready_count_ = 0;
   uint32_t next_generation_ = 1;
 
   Mutex mutex_;

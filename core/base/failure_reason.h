@@ -23,7 +23,7 @@ enum class FailureReason : uint8_t {
   kHttpStatus4xx,
   kHttpStatus5xx,
   kHttpStatusOther,
-  kHttpProtocol,     // no valid HTTP
+  kHttpProtocol,  // no valid HTTP
   kTooManyRedirects,
   kContentType,
   kContentEncoding,  // corrupt gzip
@@ -32,12 +32,12 @@ enum class FailureReason : uint8_t {
   kLabelLimit,
   kTargetLimit,
   kParse,
-  kInvalidLabels,    // after relabeling: no name, invalid names, duplicate names
-  kTooLarge,         // the scrape's record is over 32 MiB
-  kCredentials,      // a file with a secret could not be read
-  kDescriptors,      // out of file descriptors
-  kInvalidTarget,    // interval or timeout label, url
-  kAppend,           // the queue refused the record
+  kInvalidLabels,  // after relabeling: no name, invalid names, duplicate names
+  kTooLarge,       // the scrape's record is over 32 MiB
+  kCredentials,    // a file with a secret could not be read
+  kDescriptors,    // out of file descriptors
+  kInvalidTarget,  // interval or timeout label, url
+  kAppend,         // the queue refused the record
 };
 
 // The word: "dns", "connection_refused", "timeout_connect", "http_status_4xx", …

@@ -20,10 +20,10 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 #define TRAWL_MACRO_CONCAT_INNER(a, b) a##b
 #define TRAWL_MACRO_CONCAT(a, b) TRAWL_MACRO_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                        \
-  do {                                               \
-    absl::Status trawl_status_ = (expr);             \
-    if (!trawl_status_.ok()) return trawl_status_;   \
+#define RETURN_IF_ERROR(expr)                      \
+  do {                                             \
+    absl::Status trawl_status_ = (expr);           \
+    if (!trawl_status_.ok()) return trawl_status_; \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) \

@@ -53,6 +53,8 @@ class Labels {
   }
 
  private:
+  friend class LabelsBuilder;
+
   std::vector<Label> labels_;
 };
 
@@ -61,7 +63,7 @@ class LabelsBuilder {
  public:
   LabelsBuilder() = default;
   explicit LabelsBuilder(const Labels& base) : labels_(base.vector()) {}
-  explicit LabelsBuilder(Labels&& base);
+  explicit LabelsBuilder(Labels&& base) : labels_(std::move(base.labels_)) {}
 
   void Reset(const Labels& base) { labels_ = base.vector(); }
   // An empty value deletes the label.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -37,6 +38,7 @@ class KeyTable {
   void Ref(KeyId id);
   void Unref(KeyId id);
 
+  // Valid until the key dies; Intern does not move it.
   const SeriesKey& Get(KeyId id) const { return entries_[id].key; }
   uint64_t Serial(KeyId id) const { return entries_[id].serial; }
   // Families are never freed within a run; bounded by max_families, beyond which the empty
@@ -68,7 +70,7 @@ class KeyTable {
     bool operator()(const SeriesKey& a, KeyId b) const { return (*this)(b, a); }
   };
 
-  std::vector<Entry> entries_;
+  std::deque<Entry> entries_;  // a deque: what Get gave stays where it is
   std::vector<KeyId> free_;
   uint64_t next_serial_ = 1;
   absl::flat_hash_set<KeyId, IdHash, IdEq> index_;

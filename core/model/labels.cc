@@ -1,0 +1,115 @@
+#include "core/model/labels.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/hash.h"
+#include "core/base/text.h"
+
+namespace trawl {
+namespace {
+
+template <typename Vector>
+auto LowerBound(Vector& labels, std::string_view name) {
+  return std::lower_bound(labels.begin(), labels.end(), name,
+                          [](const Label& label, std::string_view n) { return label.name < n; });
+}
+
+std::string_view Find(const std::vector<Label>& labels, std::string_view name) {
+  const auto found = LowerBound(labels, name);
+  if (found == labels.end() || found->name != name) return {};
+  return found->value;
+}
+
+bool IsLegacyName(std::string_view name, bool colons) {
+  if (name.empty() || absl::ascii_isdigit(name[0])) return false;
+  return std::all_of(name.begin(), name.end(), [colons](char c) {
+    return absl::ascii_isalnum(c) || c == '_' || (colons && c == ':');
+  });
+}
+
+}  // namespace
+
+Labels::Labels(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs) {
+  LabelsBuilder builder;
+  for (const auto& [name, value] : pairs) builder.Set(name, value);
+  *this = std::move(builder).Build();
+}
+
+Labels Labels::FromSorted(std::vector<Label> sorted) {
+  Labels labels;
+  labels.labels_ = std::move(sorted);
+  return labels;
+}
+
+std::string_view Labels::Get(std::string_view name) const { return Find(labels_, name); }
+
+bool Labels::Has(std::string_view name) const { return !Find(labels_, name).empty(); }
+
+std::string Labels::ToString() const {
+  std::string text = "{";
+  for (const Label& label : labels_) {
+    if (text.size() > 1) text += ", ";
+    text += IsLegacyName(label.name, false) ? label.name : GoQuote(label.name);
+    absl::StrAppend(&text, "=", GoQuote(label.value));
+  }
+  text += '}';
+  return text;
+}
+
+uint64_t Labels::Hash() const {
+  constexpr char kSeparator = '\xff';
+  std::string bytes;
+  for (const Label& label : labels_) {
+    bytes += label.name;
+    bytes += kSeparator;
+    bytes += label.value;
+    bytes += kSeparator;
+  }
+  return XxHash64(bytes);
+}
+
+LabelsBuilder& LabelsBuilder::Set(std::string_view name, std::string_view value) {
+  if (value.empty()) return Delete(name);
+  const auto found = LowerBound(labels_, name);
+  if (found != labels_.end() && found->name == name) {
+    found->value.assign(value);
+  } else {
+    labels_.insert(found, Label{std::string(name), std::string(value)});
+  }
+  return *this;
+}
+
+LabelsBuilder& LabelsBuilder::Delete(std::string_view name) {
+  const auto found = LowerBound(labels_, name);
+  if (found != labels_.end() && found->name == name) labels_.erase(found);
+  return *this;
+}
+
+std::string_view LabelsBuilder::Get(std::string_view name) const { return Find(labels_, name); }
+
+Labels LabelsBuilder::Build() const& { return Labels::FromSorted(labels_); }
+
+Labels LabelsBuilder::Build() && { return Labels::FromSorted(std::move(labels_)); }
+
+bool IsValidLabelName(std::string_view name, NameValidation scheme) {
+  if (scheme == NameValidation::kLegacy) return IsLegacyName(name, false);
+  return !name.empty() && IsValidUtf8(name);
+}
+
+bool IsValidMetricName(std::string_view name, NameValidation scheme) {
+  if (scheme == NameValidation::kLegacy) return IsLegacyName(name, true);
+  return !name.empty() && IsValidUtf8(name);
+}
+
+Labels PublicLabels(const Labels& labels) {
+  std::vector<Label> kept;
+  for (const Label& label : labels) {
+    if (!absl::StartsWith(label.name, "__")) kept.push_back(label);
+  }
+  return Labels::FromSorted(std::move(kept));
+}
+
+}  // namespace trawl
