@@ -1,0 +1,105 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/event_loop.h"
+#include "core/discovery/sync_session.h"
+#include "core/discovery/target_sets.h"
+#include "core/telemetry/discovery_metrics.h"
+
+namespace trawl {
+
+// The discovery state and everything that changes it, on one event loop: pushes, streams, leases,
+// and the configuration's own sources. What a change comes to is handed to the manager; a change
+// is answered when the manager has told its loops.
+//
+// The methods named "...Async" are thread-safe and run their callback on the discovery loop;
+// the others are for the discovery loop.
+class Discovery {
+ public:
+  struct Options {
+    TargetSets::Options sets;
+    uint64_t max_staged_bytes = 256 << 20;  // all snapshots under way, together
+    absl::Duration staged_timeout = absl::Seconds(30);  // without a part
+    uint32_t max_in_flight = 16;
+    uint32_t max_message_bytes = 4 << 20;
+    size_t max_streams = 1000;
+    absl::Duration heartbeat_interval = absl::Seconds(10);
+    absl::Duration default_lease = absl::Seconds(60);  // for leases that give no length
+    absl::Duration silent_after = absl::Hours(1);      // then a source is ORPHANED
+  };
+  // Takes a job's new targets; runs `done`, on any thread, when its loops were told.
+  using Reconcile = absl::AnyInvocable<void(std::shared_ptr<const DesiredTargets> targets,
+                                            absl::AnyInvocable<void()> done)>;
+  struct Deps {
+    EventLoop& loop;
+    Reconcile reconcile;
+    DiscoveryMetrics& metrics;
+  };
+
+  Discovery(const Options& options, Deps deps);
+  ~Discovery();
+
+  using ApplyCallback = absl::AnyInvocable<void(ApplyResult)>;
+  void ApplyAsync(Change change, ApplyCallback done);
+  using ReleaseCallback = absl::AnyInvocable<void(absl::StatusOr<ApplyResult>)>;
+  void ReleaseAsync(std::string source, TargetSets::ReleaseOptions options, ReleaseCallback done);
+  // Runs a read on the loop: the sets may be looked at, not kept.
+  void ReadAsync(absl::AnyInvocable<void(const TargetSets&)> read);
+
+  // Streams. The peer must outlive its session; CloseStream ends the session and may be called
+  // at any time, `closed` runs when the peer is not used any more.
+  void OpenStreamAsync(uint64_t stream_id, SyncPeer& peer);
+  void StreamMessageAsync(uint64_t stream_id, SyncInput input);
+  void StreamHalfCloseAsync(uint64_t stream_id);
+  void CloseStreamAsync(uint64_t stream_id, absl::AnyInvocable<void()> closed);
+  // Ids for streams, unique in the process. Thread-safe.
+  uint64_t NextStreamId() { return next_stream_id_.fetch_add(1); }
+  // Every stream gets a Goaway and ends.
+  void ShutdownAsync(absl::AnyInvocable<void()> done);
+
+  // The configuration's jobs; jobs that came or went are reconciled anew.
+  void SetKnownJobsAsync(std::vector<std::string> jobs, absl::AnyInvocable<void()> done);
+  // --- for SyncSession and ConfigSources, on the loop
+  void SetConfigured(const std::string& source, SourceView::Kind kind, const std::string& job,
+                     std::vector<TargetGroup> groups, absl::AnyInvocable<void()> done);
+  const Options& options() const { return options_; }
+  TargetSets& sets() { return sets_; }
+  EventLoop& loop() { return deps_.loop; }
+  TargetSets::Now Now() const;
+  // Applies, counts, reconciles; `done` runs on the loop when the loops were told (at once if
+  // nothing changed).
+  void Apply(Change change, uint64_t stream_id, ApplyCallback done);
+  bool ReserveStaged(uint64_t bytes);
+  void ReleaseStaged(uint64_t bytes);
+  void Displace(uint64_t stream_id, bool fenced);
+  void ArmLease(const std::string& source);
+
+ private:
+  void ReconcileJobs(const std::vector<std::string>& jobs, absl::AnyInvocable<void()> done);
+  void OnLeaseTimer(const std::string& source);
+  void CountSources();
+
+  // Constant after construction.
+  const Options options_;
+  Deps deps_;
+
+  std::atomic<uint64_t> next_stream_id_{1};
+
+  // Owned by the loop's thread.
+  TargetSets sets_;
+  std::map<uint64_t, std::unique_ptr<SyncSession>> streams_;
+  std::map<std::string, TimerId> lease_timers_;
+  uint64_t staged_bytes_ = 0;
+};
+
+}  // namespace trawl

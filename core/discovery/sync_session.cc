@@ -1,0 +1,230 @@
+#include "core/discovery/sync_session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/text.h"
+#include "core/discovery/discovery.h"
+
+namespace trawl {
+
+SyncSession::SyncSession(Discovery& discovery, uint64_t stream_id, SyncPeer& peer)
+    : discovery_(discovery), stream_id_(stream_id), peer_(peer) {}
+
+SyncSession::~SyncSession() {
+  DropStaged();
+  if (welcomed_) discovery_.sets().EndStream(hello_.source, stream_id_);
+}
+
+void SyncSession::OnMessage(SyncInput input) {
+  if (ended_) return;
+  auto* hello = std::get_if<StreamHello>(&input.message);
+  if (hello != nullptr) {
+    if (welcomed_) return End(absl::InvalidArgumentError("hello comes once, first on the stream"));
+    return OnHello(std::move(*hello));
+  }
+  if (!welcomed_) return End(absl::InvalidArgumentError("the first message must be a hello"));
+  discovery_.sets().Heard(hello_.source, discovery_.Now());
+  discovery_.ArmLease(hello_.source);
+  if (auto* begin = std::get_if<SyncBegin>(&input.message)) return OnBegin(input.id, *begin);
+  if (auto* part = std::get_if<SyncPart>(&input.message)) {
+    return OnPart(input.id, std::move(*part));
+  }
+  if (std::holds_alternative<SyncEnd>(input.message)) return OnEnd(input.id);
+  if (auto* delta = std::get_if<SyncDelta>(&input.message)) {
+    return OnDelta(input.id, std::move(*delta));
+  }
+  if (std::holds_alternative<SyncHeartbeat>(input.message)) {
+    SyncAck ack{.id = input.id, .staged = false, .result = {}, .retry_after = std::nullopt};
+    ack.result.applied_version = discovery_.sets().AppliedVersion(hello_.source);
+    return QueueAck(std::move(ack));
+  }
+  End(absl::InvalidArgumentError(absl::StrCat("message ", input.id, ": no known kind is set")));
+}
+
+void SyncSession::OnHello(StreamHello hello) {
+  hello.stream_id = stream_id_;
+  HelloResult result = discovery_.sets().Hello(hello, discovery_.Now());
+  if (!result.status.ok()) {
+    if (absl::IsAborted(result.status)) {
+      peer_.Send({SyncGoaway{std::string(result.status.message()), std::nullopt, result.fenced}});
+    }
+    return End(result.status);
+  }
+  hello_ = std::move(hello);
+  welcomed_ = true;
+  if (result.displaced != 0) discovery_.Displace(result.displaced, hello_.fencing_token.has_value());
+  discovery_.ArmLease(hello_.source);
+  peer_.Send({SyncWelcome{std::move(result)}});
+}
+
+void SyncSession::OnBegin(uint64_t id, const SyncBegin& begin) {
+  DropStaged();
+  if (begin.bytes > discovery_.options().max_staged_bytes) {
+    return RejectMessage(id, IssueCode::kTooLarge,
+                         absl::StrFormat("snapshot of %d bytes, at most %d are allowed",
+                                         begin.bytes, discovery_.options().max_staged_bytes));
+  }
+  if (!discovery_.ReserveStaged(begin.bytes)) {
+    SyncAck ack;
+    ack.id = id;
+    ack.result.status = ApplyStatus::kRejected;
+    ack.result.applied_version = discovery_.sets().AppliedVersion(hello_.source);
+    Issue issue;
+    issue.code = IssueCode::kLimit;
+    issue.detail = "no room to stage the snapshot now: others are being staged";
+    ack.result.issues.push_back(std::move(issue));
+    ack.result.issue_count = 1;
+    ack.retry_after = absl::Seconds(1);
+    return QueueAck(std::move(ack));
+  }
+  staged_.emplace();
+  staged_->begin = begin;
+  AckStaged(id);
+}
+
+void SyncSession::OnPart(uint64_t id, SyncPart part) {
+  if (!staged_) return RejectMessage(id, IssueCode::kNoSnapshot, "no snapshot was begun");
+  staged_->bytes += part.bytes;
+  if (staged_->bytes > staged_->begin.bytes ||
+      staged_->groups.size() + part.groups.size() > staged_->begin.groups) {
+    const std::string stated = absl::StrFormat("the snapshot is larger than its begin stated "
+                                               "(%d groups, %d bytes)",
+                                               staged_->begin.groups, staged_->begin.bytes);
+    DropStaged();
+    return RejectMessage(id, IssueCode::kCountMismatch, stated);
+  }
+  for (JobGroup& group : part.groups) staged_->groups.push_back(std::move(group));
+  AckStaged(id);
+}
+
+void SyncSession::AckStaged(uint64_t id) {
+  discovery_.loop().Cancel(staged_->stall_timer);
+  staged_->stall_timer = discovery_.loop().RunAfter(discovery_.options().staged_timeout, [this] {
+    staged_->stall_timer = 0;
+    DropStaged();
+  });
+  SyncAck ack;
+  ack.id = id;
+  ack.staged = true;
+  ack.result.applied_version = discovery_.sets().AppliedVersion(hello_.source);
+  QueueAck(std::move(ack));
+}
+
+void SyncSession::OnEnd(uint64_t id) {
+  if (!staged_) return RejectMessage(id, IssueCode::kNoSnapshot, "no snapshot was begun");
+  if (staged_->groups.size() != staged_->begin.groups) {
+    const std::string detail = absl::StrFormat("the snapshot's begin stated %d groups, %d came",
+                                               staged_->begin.groups, staged_->groups.size());
+    DropStaged();
+    return RejectMessage(id, IssueCode::kCountMismatch, detail);
+  }
+  Change change;
+  change.scope = Change::Scope::kSource;
+  change.groups = std::move(staged_->groups);
+  change.version = staged_->begin.version;
+  DropStaged();
+  Apply(id, std::move(change));
+}
+
+void SyncSession::OnDelta(uint64_t id, SyncDelta delta) {
+  Change change;
+  change.scope = Change::Scope::kGroups;
+  change.groups = std::move(delta.upsert);
+  change.remove = std::move(delta.remove);
+  change.base_version = delta.base_version;
+  change.version = delta.version;
+  Apply(id, std::move(change));
+}
+
+void SyncSession::Apply(uint64_t id, Change change) {
+  change.source = hello_.source;
+  change.history_id = hello_.history_id;
+  change.fencing_token = hello_.fencing_token;
+  change.stream_id = stream_id_;
+  change.peer = hello_.peer;
+  change.allow_partial = true;  // on the stream a bad target rejects its group alone
+  const uint64_t sequence = next_pending_++;
+  pending_acks_[sequence].ack.id = id;
+  discovery_.Apply(std::move(change), stream_id_, [this, sequence](ApplyResult result) {
+    PendingAck& pending = pending_acks_[sequence];
+    pending.ack.result = std::move(result);
+    pending.ready = true;
+    FlushAcks();
+  });
+}
+
+void SyncSession::RejectMessage(uint64_t id, IssueCode code, std::string detail) {
+  SyncAck ack;
+  ack.id = id;
+  ack.result.status = ApplyStatus::kRejected;
+  ack.result.applied_version = discovery_.sets().AppliedVersion(hello_.source);
+  Issue issue;
+  issue.code = code;
+  issue.detail = std::move(detail);
+  ack.result.issues.push_back(std::move(issue));
+  ack.result.issue_count = 1;
+  QueueAck(std::move(ack));
+}
+
+void SyncSession::QueueAck(SyncAck ack) {
+  pending_acks_[next_pending_++] = {std::move(ack), true};
+  FlushAcks();
+}
+
+void SyncSession::FlushAcks() {
+  while (!ended_ && !pending_acks_.empty() && pending_acks_.begin()->second.ready) {
+    SyncAck ack = std::move(pending_acks_.begin()->second.ack);
+    pending_acks_.erase(pending_acks_.begin());
+    const bool resync = ack.result.resync;
+    const ApplyResult result = ack.result;
+    peer_.Send({std::move(ack)});
+    if (resync) SendResync(DescribeIssue(result.issues.front()), result);
+  }
+  if (half_closed_ && pending_acks_.empty()) End(absl::OkStatus());
+}
+
+void SyncSession::SendResync(const std::string& reason, const ApplyResult& result) {
+  SyncResync resync;
+  resync.reason = reason;
+  resync.applied_version = result.applied_version;
+  resync.history_id = discovery_.sets().HistoryId(hello_.source);
+  resync.need =
+      resync.history_id == hello_.history_id ? SyncNeed::kDelta : SyncNeed::kSnapshot;
+  peer_.Send({std::move(resync)});
+}
+
+void SyncSession::OnHalfClose() {
+  half_closed_ = true;
+  FlushAcks();
+}
+
+void SyncSession::OnDisplaced(bool fenced) {
+  if (ended_) return;
+  peer_.Send({SyncGoaway{"another client took the source over", std::nullopt, fenced}});
+  End(absl::AbortedError("another client took the source over"));
+}
+
+void SyncSession::OnShutdown() {
+  if (ended_) return;
+  peer_.Send({SyncGoaway{"the server is stopping", absl::Seconds(1), false}});
+  End(absl::UnavailableError("the server is stopping"));
+}
+
+void SyncSession::DropStaged() {
+  if (!staged_) return;
+  discovery_.loop().Cancel(staged_->stall_timer);
+  discovery_.ReleaseStaged(staged_->begin.bytes);
+  staged_.reset();
+}
+
+void SyncSession::End(absl::Status status) {
+  if (ended_) return;
+  ended_ = true;
+  DropStaged();
+  if (welcomed_) discovery_.sets().EndStream(hello_.source, stream_id_);
+  peer_.Finish(std::move(status));
+}
+
+}  // namespace trawl

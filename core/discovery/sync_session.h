@@ -1,0 +1,141 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/base/event_loop.h"
+#include "core/discovery/target_sets.h"
+
+namespace trawl {
+
+class Discovery;
+
+// What a Sync client says after its Hello (trawl.discovery.v1.SyncRequest without protobuf).
+struct SyncBegin {
+  uint64_t version = 0;
+  uint64_t groups = 0;
+  uint64_t bytes = 0;
+};
+struct SyncPart {
+  std::vector<JobGroup> groups;
+  uint64_t bytes = 0;  // serialized size of the message
+};
+struct SyncEnd {};
+struct SyncDelta {
+  uint64_t base_version = 0;
+  uint64_t version = 0;
+  std::vector<JobGroup> upsert;
+  std::vector<GroupName> remove;
+};
+struct SyncHeartbeat {};
+struct SyncInput {
+  uint64_t id = 0;
+  std::variant<std::monostate, StreamHello, SyncBegin, SyncPart, SyncEnd, SyncDelta, SyncHeartbeat>
+      message;
+};
+
+// What it is told.
+struct SyncWelcome {
+  HelloResult hello;
+};
+struct SyncAck {
+  uint64_t id = 0;
+  bool staged = false;  // a part was taken; `result` has only the applied version
+  ApplyResult result;
+  std::optional<absl::Duration> retry_after;
+};
+struct SyncResync {
+  std::string reason;
+  SyncNeed need = SyncNeed::kSnapshot;
+  uint64_t applied_version = 0;
+  std::string history_id;
+};
+struct SyncGoaway {
+  std::string reason;
+  std::optional<absl::Duration> retry_after;
+  bool fenced = false;
+};
+struct SyncOutput {
+  std::variant<SyncWelcome, SyncAck, SyncResync, SyncGoaway> message;
+};
+
+// The edge's half of a stream: sends, and ends the stream with a status. Called on the discovery
+// loop; must not block. Outlives the session's last call.
+class SyncPeer {
+ public:
+  virtual ~SyncPeer() = default;
+  virtual void Send(SyncOutput output) = 0;
+  virtual void Finish(absl::Status status) = 0;
+};
+
+// One Sync stream's protocol state: Hello first, snapshots staged in parts, deltas, heartbeats;
+// each request message gets its Ack in the order of the requests (discovery-protocol.md 3 to 8).
+// A stream that ends before SnapshotEnd changes nothing.
+//
+// Discovery loop's thread only.
+class SyncSession {
+ public:
+  SyncSession(Discovery& discovery, uint64_t stream_id, SyncPeer& peer);
+  ~SyncSession();
+
+  void OnMessage(SyncInput input);
+  // The client closed its side: the stream ends when all acks are out.
+  void OnHalfClose();
+  // Another client took the source over.
+  void OnDisplaced(bool fenced);
+  // The server stops.
+  void OnShutdown();
+
+  uint64_t stream_id() const { return stream_id_; }
+  const std::string& source() const { return hello_.source; }
+
+ private:
+  struct Staged {
+    SyncBegin begin;
+    std::vector<JobGroup> groups;
+    uint64_t bytes = 0;
+    TimerId stall_timer = 0;
+  };
+  struct PendingAck {
+    SyncAck ack;
+    bool ready = false;
+  };
+
+  void OnHello(StreamHello hello);
+  void OnBegin(uint64_t id, const SyncBegin& begin);
+  void OnPart(uint64_t id, SyncPart part);
+  void OnEnd(uint64_t id);
+  void OnDelta(uint64_t id, SyncDelta delta);
+  void Apply(uint64_t id, Change change);
+  void RejectMessage(uint64_t id, IssueCode code, std::string detail);
+  void AckStaged(uint64_t id);
+  void QueueAck(SyncAck ack);
+  void FlushAcks();
+  void SendResync(const std::string& reason, const ApplyResult& result);
+  void DropStaged();
+  void End(absl::Status status);
+
+  Discovery& discovery_;
+  const uint64_t stream_id_;
+  SyncPeer& peer_;
+
+  StreamHello hello_;
+  bool welcomed_ = false;
+  bool ended_ = false;
+  bool half_closed_ = false;
+  std::optional<Staged> staged_;
+  // Acks leave in the order of the requests: one that waits for its loops holds the later ones.
+  uint64_t first_pending_ = 1;  // sequence number of pending_acks_.begin()
+  std::map<uint64_t, PendingAck> pending_acks_;
+  uint64_t next_pending_ = 1;
+};
+
+}  // namespace trawl

@@ -1,0 +1,652 @@
+#include "core/discovery/target_sets.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/hash.h"
+#include "core/base/text.h"
+
+namespace trawl {
+namespace {
+
+const char* GroupsField(Change::Scope scope) {
+  return scope == Change::Scope::kGroups ? "upsert" : "groups";
+}
+
+// How many addresses two versions of a group share; lists may hold one twice.
+uint64_t CommonTargets(const TargetGroup& a, const TargetGroup& b) {
+  absl::flat_hash_map<std::string_view, int> left;
+  for (const std::string& target : a.targets) ++left[target];
+  uint64_t common = 0;
+  for (const std::string& target : b.targets) {
+    auto it = left.find(target);
+    if (it == left.end() || it->second == 0) continue;
+    --it->second;
+    ++common;
+  }
+  return common;
+}
+
+void Append(std::string& out, const std::string& text) {
+  absl::StrAppend(&out, text.size(), ":", text);
+}
+
+}  // namespace
+
+// --- apply
+
+ApplyResult TargetSets::Apply(const Change& change, const Now& now) {
+  ApplyResult result;
+  auto it = sources_.find(change.source);
+  static const Source kNone;
+  const Source& before = it == sources_.end() ? kNone : it->second;
+  result.applied_version = before.version;
+  result.counts = Counts(before);
+
+  if (change.source.empty()) {
+    result = Reject(std::move(result), IssueCode::kMissingField, "a source is required");
+    result.issues.back().field = "source";
+    return result;
+  }
+  if (it == sources_.end() && sources_.size() >= options_.max_sources) {
+    return Reject(std::move(result), IssueCode::kLimit,
+                  absl::StrFormat("%d sources, at most %d are allowed", sources_.size(),
+                                  options_.max_sources));
+  }
+  if (!CheckHolder(change, before, result) || !CheckVersion(change, before, result)) {
+    return result;
+  }
+  Plan plan;
+  if (!CheckContent(change, plan, result)) return result;
+  PlanRemovals(change, before, plan);
+  CountPlan(before, plan);
+  if (!CheckLimits(change, plan, result)) return result;
+  result.counts = plan.counts;
+  result.status = plan.refused.empty() ? ApplyStatus::kApplied : ApplyStatus::kAppliedPartly;
+  if (change.dry_run) {
+    if (!plan.any && plan.refused.empty()) result.status = ApplyStatus::kNoop;
+    WarnUnknownJobs(change, result);
+    FinishIssues(result);
+    return result;
+  }
+  Source& source = sources_[change.source];
+  const bool renewal = change.scope == Change::Scope::kGroups && change.groups.empty() &&
+                       change.remove.empty() && !change.version;
+  if (change.lease) source.lease = *change.lease;
+  if (change.fencing_token) source.fencing_token = change.fencing_token;
+  if (!change.peer.empty()) source.peer = change.peer;
+  source.last_heard = now.wall;
+  source.last_heard_steady = now.steady;
+  if (renewal) {
+    result.status = ApplyStatus::kNoop;
+    return result;
+  }
+  Commit(change, plan, source);
+  result.applied_version = source.version;
+  result.changed_jobs.assign(plan.jobs.begin(), plan.jobs.end());
+  WarnUnknownJobs(change, result);
+  FinishIssues(result);
+  return result;
+}
+
+ApplyResult TargetSets::Reject(ApplyResult result, IssueCode code, std::string detail) const {
+  Issue issue;
+  issue.code = code;
+  issue.detail = std::move(detail);
+  result.issues.push_back(std::move(issue));
+  result.status = ApplyStatus::kRejected;
+  result.precondition = code == IssueCode::kVersionGap || code == IssueCode::kStaleVersion ||
+                        code == IssueCode::kVersionConflict || code == IssueCode::kFenced ||
+                        code == IssueCode::kHeldByOther || code == IssueCode::kNotOwner;
+  FinishIssues(result);
+  return result;
+}
+
+bool TargetSets::CheckHolder(const Change& change, const Source& source,
+                             ApplyResult& result) const {
+  if (source.kind != SourceView::Kind::kPushed) {
+    result = Reject(std::move(result), IssueCode::kNotOwner,
+                    absl::StrCat("source ", GoQuote(change.source),
+                                 " belongs to the configuration file"));
+    return false;
+  }
+  const bool from_holder = change.stream_id != 0 && change.stream_id == source.stream_id;
+  if (change.stream_id != 0 && !from_holder) {
+    result = Reject(std::move(result), IssueCode::kFenced, "another client took the source over");
+    return false;
+  }
+  if (!from_holder && source.fencing_token) {
+    if (!change.fencing_token || *change.fencing_token < *source.fencing_token) {
+      result = Reject(std::move(result), IssueCode::kFenced,
+                      absl::StrCat("the source is fenced with token ", *source.fencing_token));
+      return false;
+    }
+  }
+  const bool higher = change.fencing_token &&
+                      (!source.fencing_token || *change.fencing_token > *source.fencing_token);
+  if (!from_holder && source.stream_id != 0 && !higher) {
+    result = Reject(std::move(result), IssueCode::kHeldByOther,
+                    absl::StrCat("a stream of instance ", GoQuote(source.instance), " (",
+                                 source.peer, ") holds the source"));
+    return false;
+  }
+  return true;
+}
+
+bool TargetSets::MendsRefused(const Change& change, const Source& source) const {
+  return change.remove.empty() && !change.groups.empty() &&
+         std::all_of(change.groups.begin(), change.groups.end(), [&](const JobGroup& g) {
+           return source.refused.contains({g.job, g.group.key});
+         });
+}
+
+bool TargetSets::CheckVersion(const Change& change, const Source& source,
+                              ApplyResult& result) const {
+  const bool has_history = !change.history_id.empty();
+  if (has_history != change.version.has_value()) {
+    result = Reject(std::move(result), IssueCode::kMissingField,
+                    "history_id and version go together: set both or none");
+    return false;
+  }
+  if (change.base_version && *change.base_version != source.version) {
+    if (change.version && *change.version == source.version &&
+        change.history_id == source.history_id && Digest(change) == source.last_digest) {
+      result.status = ApplyStatus::kNoop;
+      return false;
+    }
+    result = Reject(std::move(result), IssueCode::kVersionGap,
+                    absl::StrFormat("base version %d is not the applied version %d",
+                                    *change.base_version, source.version));
+    result.resync = true;
+    return false;
+  }
+  if (!has_history) return true;
+  if (change.history_id != source.history_id) {
+    const bool covers_all = change.scope == Change::Scope::kSource || source.groups.empty();
+    if (covers_all) return true;
+    result = Reject(std::move(result), IssueCode::kVersionGap,
+                    absl::StrCat("the source's applied state is of ",
+                                 source.history_id.empty() ? "no history"
+                                                           : "history " + GoQuote(source.history_id),
+                                 ": a snapshot is needed"));
+    result.resync = true;
+    return false;
+  }
+  if (*change.version > source.version) return true;
+  if (*change.version < source.version) {
+    result = Reject(std::move(result), IssueCode::kStaleVersion,
+                    absl::StrFormat("version %d is older than the applied version %d",
+                                    *change.version, source.version));
+    return false;
+  }
+  if (Digest(change) == source.last_digest) {
+    result.status = ApplyStatus::kNoop;
+    return false;
+  }
+  if (change.scope == Change::Scope::kGroups && MendsRefused(change, source)) return true;
+  if (change.scope == Change::Scope::kSource) return true;  // a snapshot at the applied version
+  result = Reject(std::move(result), IssueCode::kVersionConflict,
+                  absl::StrFormat("version %d is applied already, with other content",
+                                  *change.version));
+  return false;
+}
+
+bool TargetSets::CheckContent(const Change& change, Plan& plan, ApplyResult& result) const {
+  std::set<GroupName> seen;
+  for (size_t i = 0; i < change.groups.size(); ++i) {
+    const JobGroup& group = change.groups[i];
+    const std::string path = absl::StrCat(GroupsField(change.scope), "[", i, "]");
+    std::vector<Issue> issues = CheckGroup(group, path, options_.group);
+    const GroupName name{group.job, group.group.key};
+    if (!seen.insert(name).second) {
+      Issue issue;
+      issue.code = IssueCode::kDuplicateGroup;
+      issue.group = name;
+      issue.field = path;
+      issue.detail = absl::StrCat("group ", GoQuote(name.key), " of job ", GoQuote(name.job),
+                                  " stands in the request twice");
+      issues.push_back(std::move(issue));
+    }
+    auto error = std::find_if(issues.begin(), issues.end(), [](const Issue& x) { return x.error; });
+    if (error != issues.end()) {
+      plan.refused.push_back(*error);
+    } else {
+      plan.upsert.push_back(&group);
+    }
+    result.issue_count += issues.size();
+    for (Issue& issue : issues) {
+      if (result.issues.size() < options_.max_issues) result.issues.push_back(std::move(issue));
+    }
+  }
+  for (size_t i = 0; i < change.jobs.size(); ++i) {
+    if (!change.jobs[i].empty()) continue;
+    Issue issue;
+    issue.code = IssueCode::kMissingField;
+    issue.field = absl::StrCat("jobs[", i, "]");
+    issue.detail = "a job's name is empty";
+    plan.refused.push_back(issue);
+    ++result.issue_count;
+    result.issues.push_back(std::move(issue));
+  }
+  if (plan.refused.empty() || change.allow_partial) return true;
+  result.status = ApplyStatus::kRejected;
+  FinishIssues(result);
+  return false;
+}
+
+void TargetSets::PlanRemovals(const Change& change, const Source& source, Plan& plan) const {
+  if (change.scope == Change::Scope::kGroups) {
+    for (const GroupName& name : change.remove) {
+      if (source.groups.contains(name)) plan.remove.push_back(name);
+    }
+    return;
+  }
+  // A refused group is named in the request: it keeps its last good content.
+  std::set<GroupName> named;
+  std::set<std::string> jobs(change.jobs.begin(), change.jobs.end());
+  for (const JobGroup& group : change.groups) {
+    named.insert({group.job, group.group.key});
+    jobs.insert(group.job);
+  }
+  for (const auto& [name, unused] : source.groups) {
+    const bool covered = change.scope == Change::Scope::kSource || jobs.contains(name.job);
+    if (covered && !named.contains(name)) plan.remove.push_back(name);
+  }
+}
+
+void TargetSets::CountPlan(const Source& source, Plan& plan) const {
+  plan.counts = Counts(source);
+  SourceCounts& counts = plan.counts;
+  counts.unchanged = counts.targets;
+  for (const JobGroup* group : plan.upsert) {
+    auto old = source.groups.find({group->job, group->group.key});
+    const uint64_t now = group->group.targets.size();
+    uint64_t was = 0;
+    uint64_t common = 0;
+    if (old == source.groups.end()) {
+      ++counts.groups;
+    } else {
+      was = old->second->targets.size();
+      const bool same_labels = old->second->labels == group->group.labels;
+      common = same_labels ? CommonTargets(*old->second, group->group) : 0;
+      if (*old->second == group->group) continue;
+    }
+    counts.added += now - common;
+    counts.removed += was - common;
+    counts.unchanged -= was - common;
+    counts.targets += now - was;
+    plan.jobs.insert(group->job);
+    plan.any = true;
+  }
+  for (const GroupName& name : plan.remove) {
+    const uint64_t was = source.groups.at(name)->targets.size();
+    --counts.groups;
+    counts.removed += was;
+    counts.unchanged -= was;
+    counts.targets -= was;
+    plan.jobs.insert(name.job);
+    plan.any = true;
+  }
+}
+
+bool TargetSets::CheckLimits(const Change& change, const Plan& plan, ApplyResult& result) const {
+  std::string detail;
+  if (plan.counts.groups > options_.max_groups_per_source) {
+    detail = absl::StrFormat("%d groups, at most %d are allowed in a source", plan.counts.groups,
+                             options_.max_groups_per_source);
+  } else if (plan.counts.targets > options_.max_targets_per_source) {
+    detail = absl::StrFormat("%d targets, at most %d are allowed in a source", plan.counts.targets,
+                             options_.max_targets_per_source);
+  } else {
+    return true;
+  }
+  result = Reject(std::move(result), IssueCode::kLimit,
+                  absl::StrCat("source ", GoQuote(change.source), ": ", detail));
+  return false;
+}
+
+void TargetSets::Commit(const Change& change, const Plan& plan, Source& source) {
+  for (const GroupName& name : plan.remove) {
+    source.groups.erase(name);
+    source.refused.erase(name);
+  }
+  for (const JobGroup* group : plan.upsert) {
+    const GroupName name{group->job, group->group.key};
+    source.refused.erase(name);
+    auto& slot = source.groups[name];
+    if (slot == nullptr || *slot != group->group) {
+      slot = std::make_shared<const TargetGroup>(group->group);
+    }
+    job_sources_[group->job].insert(change.source);
+  }
+  for (const Issue& issue : plan.refused) source.refused[issue.group] = issue;
+  source.targets = plan.counts.targets;
+  source.history_id = change.history_id;
+  source.version = change.version ? *change.version : source.version + 1;
+  source.last_digest = Digest(change);
+  if (change.stream_id == 0) source.instance.clear();
+}
+
+void TargetSets::WarnUnknownJobs(const Change& change, ApplyResult& result) const {
+  std::set<std::string> unknown;
+  for (size_t i = 0; i < change.groups.size(); ++i) {
+    const std::string& job = change.groups[i].job;
+    if (job.empty() || Known(job) || !unknown.insert(job).second) continue;
+    Issue issue;
+    issue.error = false;
+    issue.code = IssueCode::kUnknownJob;
+    issue.group = {job, change.groups[i].group.key};
+    issue.field = absl::StrCat(GroupsField(change.scope), "[", i, "].job");
+    issue.detail = absl::StrCat(
+        "job ", GoQuote(job), " is not in the running configuration: held as pending; known are ",
+        known_jobs_.empty() ? "none" : absl::StrJoin(known_jobs_, ", "));
+    ++result.issue_count;
+    if (result.issues.size() < options_.max_issues) result.issues.push_back(std::move(issue));
+  }
+}
+
+void TargetSets::FinishIssues(ApplyResult& result) const {
+  std::stable_sort(result.issues.begin(), result.issues.end(),
+                   [](const Issue& a, const Issue& b) { return a.error && !b.error; });
+  if (result.issues.size() > options_.max_issues) result.issues.resize(options_.max_issues);
+  result.issue_count = std::max<uint64_t>(result.issue_count, result.issues.size());
+}
+
+uint64_t TargetSets::Digest(const Change& change) {
+  std::string text = absl::StrCat(static_cast<int>(change.scope), ";");
+  for (const std::string& job : change.jobs) Append(text, job);
+  for (const JobGroup& group : change.groups) {
+    Append(text, group.job);
+    Append(text, group.group.key);
+    absl::StrAppend(&text, group.group.targets.size(), "t");
+    for (const std::string& target : group.group.targets) Append(text, target);
+    for (const Label& label : group.group.labels) {
+      Append(text, label.name);
+      Append(text, label.value);
+    }
+  }
+  text += "-";
+  for (const GroupName& name : change.remove) {
+    Append(text, name.job);
+    Append(text, name.key);
+  }
+  return XxHash64(text);
+}
+
+// --- streams
+
+HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
+  HelloResult result;
+  if (hello.source.empty() || hello.history_id.empty()) {
+    result.status = absl::InvalidArgumentError(
+        hello.source.empty() ? "hello.source: a source is required"
+                             : "hello.history_id: a history id is required");
+    return result;
+  }
+  auto it = sources_.find(hello.source);
+  if (it == sources_.end() && sources_.size() >= options_.max_sources) {
+    result.status = absl::ResourceExhaustedError(
+        absl::StrFormat("%d sources, at most %d are allowed", sources_.size(), options_.max_sources));
+    return result;
+  }
+  if (it != sources_.end() && it->second.kind != SourceView::Kind::kPushed) {
+    result.status = absl::PermissionDeniedError(absl::StrCat(
+        "source ", GoQuote(hello.source), " belongs to the configuration file"));
+    return result;
+  }
+  Source& source = sources_[hello.source];
+  if (source.fencing_token &&
+      (!hello.fencing_token || *hello.fencing_token < *source.fencing_token)) {
+    result.fenced = true;
+    result.status = absl::AbortedError(
+        absl::StrCat("the source is fenced with token ", *source.fencing_token));
+    return result;
+  }
+  const bool higher = hello.fencing_token &&
+                      (!source.fencing_token || *hello.fencing_token > *source.fencing_token);
+  if (source.stream_id != 0 && !higher && source.instance != hello.instance) {
+    result.status = absl::AbortedError(absl::StrCat("a stream of instance ",
+                                                    GoQuote(source.instance), " (", source.peer,
+                                                    ") holds the source"));
+    return result;
+  }
+  result.displaced = source.stream_id;
+  source.stream_id = hello.stream_id;
+  source.instance = hello.instance;
+  source.peer = hello.peer;
+  if (hello.fencing_token) source.fencing_token = hello.fencing_token;
+  if (hello.lease) source.lease = *hello.lease;
+  source.last_heard = now.wall;
+  source.last_heard_steady = now.steady;
+
+  result.applied_version = source.version;
+  result.history_id = source.history_id;
+  result.counts = Counts(source);
+  for (const auto& [name, issue] : source.refused) {
+    if (result.refused.size() < options_.max_issues) result.refused.push_back(issue);
+  }
+  if (source.history_id == hello.history_id && hello.version == source.version) {
+    result.need = SyncNeed::kNothing;
+  } else if (source.history_id == hello.history_id && hello.version > source.version) {
+    result.need = SyncNeed::kDelta;
+  }
+  return result;
+}
+
+void TargetSets::EndStream(const std::string& source, uint64_t stream_id) {
+  auto it = sources_.find(source);
+  if (it == sources_.end() || it->second.stream_id != stream_id) return;
+  it->second.stream_id = 0;
+}
+
+void TargetSets::Heard(const std::string& source, const Now& now) {
+  auto it = sources_.find(source);
+  if (it == sources_.end()) return;
+  it->second.last_heard = now.wall;
+  it->second.last_heard_steady = now.steady;
+}
+
+uint64_t TargetSets::Holder(const std::string& source) const {
+  auto it = sources_.find(source);
+  return it == sources_.end() ? 0 : it->second.stream_id;
+}
+
+uint64_t TargetSets::AppliedVersion(const std::string& source) const {
+  auto it = sources_.find(source);
+  return it == sources_.end() ? 0 : it->second.version;
+}
+
+std::string TargetSets::HistoryId(const std::string& source) const {
+  auto it = sources_.find(source);
+  return it == sources_.end() ? "" : it->second.history_id;
+}
+
+std::optional<LeasePolicy> TargetSets::Lease(const std::string& source) const {
+  auto it = sources_.find(source);
+  if (it == sources_.end()) return std::nullopt;
+  return it->second.lease;
+}
+
+absl::Duration TargetSets::LastHeard(const std::string& source) const {
+  auto it = sources_.find(source);
+  return it == sources_.end() ? absl::ZeroDuration() : it->second.last_heard_steady;
+}
+
+absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,
+                                                const ReleaseOptions& options) {
+  auto it = sources_.find(name);
+  if (it == sources_.end() || it->second.kind != SourceView::Kind::kPushed) {
+    return absl::NotFoundError(absl::StrCat("no pushed source ", GoQuote(name)));
+  }
+  Source& source = it->second;
+  const bool outranked = source.fencing_token && (!options.fencing_token ||
+                                                  *options.fencing_token < *source.fencing_token);
+  if (!options.force && (outranked || source.stream_id != 0)) {
+    return absl::FailedPreconditionError(
+        outranked ? absl::StrCat("the source is fenced with token ", *source.fencing_token)
+                  : absl::StrCat("a stream of instance ", GoQuote(source.instance), " (",
+                                 source.peer, ") holds the source"));
+  }
+  ApplyResult result;
+  result.applied_version = source.version;
+  result.counts = Counts(source);
+  result.counts.unchanged = options.remove_targets ? 0 : source.targets;
+  result.counts.removed = options.remove_targets ? source.targets : 0;
+  result.status = ApplyStatus::kApplied;
+  if (options.dry_run) return result;
+  source.history_id.clear();
+  source.lease = {};
+  if (options.force) {
+    source.fencing_token.reset();
+    source.stream_id = 0;
+  }
+  if (options.remove_targets) {
+    ApplyResult removed = Expire(name);
+    result.changed_jobs = std::move(removed.changed_jobs);
+    result.counts.groups = result.counts.targets = 0;
+    // Nothing is left to remember but a fence that must outlive it.
+    if (!sources_.at(name).fencing_token) sources_.erase(name);
+  }
+  return result;
+}
+
+ApplyResult TargetSets::Expire(const std::string& name) {
+  ApplyResult result;
+  auto it = sources_.find(name);
+  if (it == sources_.end()) return result;
+  Source& source = it->second;
+  std::set<std::string> jobs;
+  for (const auto& [group, unused] : source.groups) jobs.insert(group.job);
+  for (const std::string& job : jobs) job_sources_[job].erase(name);
+  result.counts.removed = source.targets;
+  result.status = ApplyStatus::kApplied;
+  source.groups.clear();
+  source.refused.clear();
+  source.targets = 0;
+  source.history_id.clear();
+  ++source.version;
+  result.applied_version = source.version;
+  result.changed_jobs.assign(jobs.begin(), jobs.end());
+  return result;
+}
+
+// --- the configuration's own sources
+
+bool TargetSets::SetConfigured(const std::string& name, SourceView::Kind kind,
+                               const std::string& job, std::vector<TargetGroup> groups) {
+  Source& source = sources_[name];
+  source.kind = kind;
+  bool changed = false;
+  std::set<std::string> keys;
+  for (TargetGroup& group : groups) {
+    keys.insert(group.key);
+    auto& slot = source.groups[{job, group.key}];
+    if (slot != nullptr && *slot == group) continue;
+    source.targets += group.targets.size() - (slot == nullptr ? 0 : slot->targets.size());
+    slot = std::make_shared<const TargetGroup>(std::move(group));
+    changed = true;
+  }
+  for (auto it = source.groups.lower_bound({job, ""});
+       it != source.groups.end() && it->first.job == job;) {
+    if (keys.contains(it->first.key)) {
+      ++it;
+      continue;
+    }
+    source.targets -= it->second->targets.size();
+    it = source.groups.erase(it);
+    changed = true;
+  }
+  if (changed) ++source.version;
+  if (keys.empty()) {
+    job_sources_[job].erase(name);
+  } else {
+    job_sources_[job].insert(name);
+  }
+  return changed;
+}
+
+void TargetSets::SetKnownJobs(std::vector<std::string> jobs) {
+  std::sort(jobs.begin(), jobs.end());
+  known_jobs_ = std::move(jobs);
+}
+
+// --- reads
+
+std::shared_ptr<const DesiredTargets> TargetSets::Desired(const std::string& job) const {
+  auto desired = std::make_shared<DesiredTargets>();
+  desired->job = job;
+  auto it = job_sources_.find(job);
+  if (it == job_sources_.end()) return desired;
+  for (const std::string& name : it->second) {
+    const Source& source = sources_.at(name);
+    for (auto group = source.groups.lower_bound({job, ""});
+         group != source.groups.end() && group->first.job == job; ++group) {
+      desired->groups.push_back({name, group->second});
+    }
+  }
+  return desired;
+}
+
+std::vector<SourceView> TargetSets::Sources() const {
+  std::vector<SourceView> views;
+  for (const auto& [name, source] : sources_) {
+    SourceView view;
+    view.name = name;
+    view.kind = source.kind;
+    view.instance = source.instance;
+    view.peer = source.peer;
+    view.connected = source.stream_id != 0;
+    view.applied_version = source.version;
+    view.history_id = source.history_id;
+    view.fencing_token = source.fencing_token;
+    view.last_heard = source.last_heard;
+    view.last_heard_steady = source.last_heard_steady;
+    view.lease = source.lease;
+    view.counts = Counts(source);
+    for (const auto& [unused, issue] : source.refused) view.refused.push_back(issue);
+    for (const auto& [group, unused] : source.groups) {
+      const bool listed = !view.pending_jobs.empty() && view.pending_jobs.back() == group.job;
+      if (!listed && !Known(group.job)) view.pending_jobs.push_back(group.job);
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::vector<TargetSets::GroupView> TargetSets::Groups(const std::string& source,
+                                                      const std::string& job,
+                                                      const std::optional<GroupPosition>& after,
+                                                      size_t limit) const {
+  std::vector<GroupView> views;
+  auto it = after ? sources_.lower_bound(after->source) : sources_.begin();
+  for (; it != sources_.end() && views.size() < limit; ++it) {
+    if (!source.empty() && it->first != source) continue;
+    const GroupMap& groups = it->second.groups;
+    const bool resume = after && after->source == it->first;
+    auto group = resume ? groups.upper_bound(after->name) : groups.begin();
+    for (; group != groups.end() && views.size() < limit; ++group) {
+      if (!job.empty() && group->first.job != job) continue;
+      views.push_back({it->first, group->first.job, group->second, !Known(group->first.job)});
+    }
+  }
+  return views;
+}
+
+SourceCounts TargetSets::Counts(const Source& source) const {
+  SourceCounts counts;
+  counts.groups = source.groups.size();
+  counts.targets = source.targets;
+  return counts;
+}
+
+bool TargetSets::Known(const std::string& job) const {
+  return std::binary_search(known_jobs_.begin(), known_jobs_.end(), job);
+}
+
+}  // namespace trawl

@@ -1,0 +1,197 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/discovery/change.h"
+#include "core/discovery/desired_targets.h"
+#include "core/discovery/group_check.h"
+
+namespace trawl {
+
+// What a Sync stream's Hello asks, and what the sets answer (discovery-protocol.md 3, 4, 8).
+struct StreamHello {
+  std::string source;
+  std::string instance;
+  std::optional<uint64_t> fencing_token;
+  std::string history_id;
+  uint64_t version = 0;
+  std::optional<LeasePolicy> lease;
+  std::string peer;
+  uint64_t stream_id = 0;  // unique in the process
+};
+
+enum class SyncNeed { kNothing = 1, kDelta = 2, kSnapshot = 3 };
+
+struct HelloResult {
+  // OK, or why the stream must end: kAborted (another holds the source), kInvalidArgument,
+  // kResourceExhausted.
+  absl::Status status;
+  bool fenced = false;        // a higher token was seen
+  uint64_t displaced = 0;     // the stream that lost the source to this one; 0: none
+  SyncNeed need = SyncNeed::kSnapshot;
+  uint64_t applied_version = 0;
+  std::string history_id;
+  std::vector<Issue> refused;
+  SourceCounts counts;
+};
+
+// A source as readers see it.
+struct SourceView {
+  enum class Kind { kPushed = 1, kStatic = 2, kFile = 3, kHttp = 4 };
+  std::string name;
+  Kind kind = Kind::kPushed;
+  std::string instance;
+  std::string peer;
+  bool connected = false;
+  uint64_t applied_version = 0;
+  std::string history_id;
+  std::optional<uint64_t> fencing_token;
+  absl::Time last_heard = absl::InfinitePast();       // wall clock
+  absl::Duration last_heard_steady;                    // steady clock
+  LeasePolicy lease;
+  SourceCounts counts;
+  std::vector<Issue> refused;
+  std::vector<std::string> pending_jobs;  // with groups, but not in the running config
+};
+
+// Who wants which targets: (source, job, group key) → group, for every source. The state behind
+// the discovery service; pure: no clock, no thread, no I/O.
+//
+// Guarantees (discovery-protocol.md):
+//   1. A CHANGE IS APPLIED WHOLE OR NOT AT ALL; with allow_partial, but for the groups named in
+//      the issues, which keep their last good content.
+//   2. SOURCES NEVER TOUCH EACH OTHER'S GROUPS. What a job gets is the union over the sources.
+//   3. Repeating a versioned change changes nothing (kNoop); a gap asks for a resync.
+//   4. The higher fencing token wins; the loser's changes are rejected.
+//   5. Groups that did not change keep their object: who compares pointers sees what changed.
+//
+// One thread.
+class TargetSets {
+ public:
+  struct Options {
+    GroupLimits group;
+    size_t max_sources = 1000;
+    size_t max_groups_per_source = 1'000'000;
+    size_t max_targets_per_source = 1'000'000;
+    size_t max_issues = 100;  // listed in an answer; the true number is given too
+  };
+  struct Now {
+    absl::Time wall;
+    absl::Duration steady;
+  };
+
+  explicit TargetSets(const Options& options) : options_(options) {}
+
+  // The one way to change a pushed source.
+  ApplyResult Apply(const Change& change, const Now& now);
+
+  HelloResult Hello(const StreamHello& hello, const Now& now);
+  // The stream ended; its source keeps everything.
+  void EndStream(const std::string& source, uint64_t stream_id);
+  // Any accepted message renews the lease.
+  void Heard(const std::string& source, const Now& now);
+  // The id of the stream that holds a source; 0: none.
+  uint64_t Holder(const std::string& source) const;
+  uint64_t AppliedVersion(const std::string& source) const;
+  std::string HistoryId(const std::string& source) const;
+  // Unset: no such source.
+  std::optional<LeasePolicy> Lease(const std::string& source) const;
+  absl::Duration LastHeard(const std::string& source) const;  // steady clock
+
+  // Gives a source up. kNotFound; kFailedPrecondition while another holds it (unless `force`).
+  struct ReleaseOptions {
+    std::optional<uint64_t> fencing_token;
+    bool remove_targets = false;
+    bool force = false;
+    bool dry_run = false;
+  };
+  absl::StatusOr<ApplyResult> Release(const std::string& source, const ReleaseOptions& options);
+  // A lease with removal ran out: the targets go, and the history with them.
+  ApplyResult Expire(const std::string& source);
+
+  // Replaces what one of the configuration's own sources (static, file) wants for one job.
+  // False if nothing changed. Never held, never versioned.
+  bool SetConfigured(const std::string& source, SourceView::Kind kind, const std::string& job,
+                     std::vector<TargetGroup> groups);
+
+  // The running configuration's jobs: decides what is pending.
+  void SetKnownJobs(std::vector<std::string> jobs);
+  const std::vector<std::string>& known_jobs() const { return known_jobs_; }
+
+  std::shared_ptr<const DesiredTargets> Desired(const std::string& job) const;
+  std::vector<SourceView> Sources() const;
+  struct GroupView {
+    std::string source;
+    std::string job;
+    std::shared_ptr<const TargetGroup> group;
+    bool pending = false;
+  };
+  // Ordered by (source, job, key), those after `after`; empty filters match all.
+  struct GroupPosition {
+    std::string source;
+    GroupName name;
+  };
+  std::vector<GroupView> Groups(const std::string& source, const std::string& job,
+                                const std::optional<GroupPosition>& after, size_t limit) const;
+
+ private:
+  using GroupMap = std::map<GroupName, std::shared_ptr<const TargetGroup>>;
+  struct Source {
+    SourceView::Kind kind = SourceView::Kind::kPushed;
+    GroupMap groups;
+    uint64_t targets = 0;
+    std::string instance;
+    std::string peer;
+    uint64_t stream_id = 0;
+    uint64_t version = 0;
+    std::string history_id;
+    std::optional<uint64_t> fencing_token;
+    uint64_t last_digest = 0;  // of the change that made `version`
+    absl::Time last_heard = absl::InfinitePast();
+    absl::Duration last_heard_steady;
+    LeasePolicy lease;
+    std::map<GroupName, Issue> refused;
+  };
+  // What a change comes to, before anything is touched.
+  struct Plan {
+    std::vector<const JobGroup*> upsert;
+    std::vector<GroupName> remove;
+    std::vector<Issue> refused;
+    SourceCounts counts;
+    std::set<std::string> jobs;
+    bool any = false;
+  };
+
+  ApplyResult Reject(ApplyResult result, IssueCode code, std::string detail) const;
+  bool CheckHolder(const Change& change, const Source& source, ApplyResult& result) const;
+  // True when the change is to go on; otherwise `result` is final (no-op or rejected).
+  bool CheckVersion(const Change& change, const Source& source, ApplyResult& result) const;
+  bool MendsRefused(const Change& change, const Source& source) const;
+  bool CheckContent(const Change& change, Plan& plan, ApplyResult& result) const;
+  void PlanRemovals(const Change& change, const Source& source, Plan& plan) const;
+  void CountPlan(const Source& source, Plan& plan) const;
+  bool CheckLimits(const Change& change, const Plan& plan, ApplyResult& result) const;
+  void Commit(const Change& change, const Plan& plan, Source& source);
+  void WarnUnknownJobs(const Change& change, ApplyResult& result) const;
+  void FinishIssues(ApplyResult& result) const;
+  SourceCounts Counts(const Source& source) const;
+  bool Known(const std::string& job) const;
+  static uint64_t Digest(const Change& change);
+
+  const Options options_;
+  std::map<std::string, Source> sources_;
+  // job → sources that have groups in it: what Desired looks at.
+  std::map<std::string, std::set<std::string>> job_sources_;
+  std::vector<std::string> known_jobs_;  // sorted
+};
+
+}  // namespace trawl

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, and runs the whole suite in its CI size. As root on Debian 12.
+#   tests/run.sh            build dev, every test
+#   tests/run.sh --asan     with AddressSanitizer and UndefinedBehaviorSanitizer
+#   tests/run.sh --tsan     core/ with ThreadSanitizer
+#   tests/run.sh --tidy     clang-tidy over every source (builds, runs no tests)
+#   tests/run.sh --long     the long sizes of property, fault and end-to-end tests
+# Further arguments go to ctest (-R NAME, ...). The closing lines are ctest's.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+kind=dev
+arguments=()
+for argument in "$@"; do
+  case "$argument" in
+    --asan) kind=asan ;;
+    --tsan) kind=tsan ;;
+    --tidy) kind=tidy ;;
+    --long) export TRAWL_TEST_SIZE=long ;;
+    --help | -h) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    *) arguments+=("$argument") ;;
+  esac
+done
+"$top/deploy/install-deps.sh" build test
+"$top/deploy/build.sh" "$kind"
+[ "$kind" = tidy ] && exit 0
+export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
+exec ctest --test-dir "$top/build/$kind" --output-on-failure -j 2 ${arguments[@]+"${arguments[@]}"}
