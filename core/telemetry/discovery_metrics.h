@@ -1,0 +1,32 @@
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <string_view>
+
+#include "core/telemetry/labelled.h"
+
+namespace trawl {
+
+// What discovery counts. A source is a discovery service by its name, or a built-in one.
+// Thread-safe.
+class DiscoveryMetrics {
+ public:
+  explicit DiscoveryMetrics(prometheus::Registry& registry);
+
+  LabelledCounter updates_total;                // source, kind, status
+  prometheus::Gauge& sources;                   // sources known now
+  LabelledGauge groups;                         // source
+  LabelledGauge targets;                        // source
+  prometheus::Counter& file_read_errors_total;  // prometheus_sd_file_read_errors_total
+  prometheus::Gauge& pending_groups;            // groups of jobs that no config names
+  LabelledGauge job_without_source;  // job; 1: its targets' source has not come, or has gone
+
+  // Ends the series of a source that is gone, or of a job that is gone.
+  void RemoveSource(std::string_view source);
+  void RemoveJob(std::string_view job);
+};
+
+}  // namespace trawl
