@@ -99,8 +99,8 @@ struct Change {
   bool allow_partial = false;
   bool dry_run = false;
   std::optional<LeasePolicy> lease;
-  std::string peer;         // network address, for people
-  uint64_t stream_id = 0;   // the Sync stream it came on; 0: unary
+  std::string peer;        // network address, for people
+  uint64_t stream_id = 0;  // the Sync stream it came on; 0: unary
 };
 
 enum class ApplyStatus { kApplied, kAppliedPartly, kNoop, kRejected };

@@ -158,11 +158,10 @@ void ConfigSources::ReadFile(const std::string& job, const std::string& path, Fi
   absl::StatusOr<std::vector<TargetGroup>> groups =
       text.ok() ? ParseTargetGroups(*text, path) : text.status();
   if (!groups.ok()) {
-    deps_.metrics.CountFileError();
-    LogError("Error reading file", {{"component", "discovery"},
-                                    {"config", job},
-                                    {"path", path},
-                                    {"err", groups.status()}});
+    deps_.metrics.file_read_errors_total.Increment();
+    LogError(
+        "Error reading file",
+        {{"component", "discovery"}, {"config", job}, {"path", path}, {"err", groups.status()}});
     return;
   }
   for (TargetGroup& group : *groups) {

@@ -4,9 +4,39 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 
 namespace trawl {
+namespace {
+
+const char* KindName(Change::Scope scope) {
+  switch (scope) {
+    case Change::Scope::kSource:
+      return "snapshot";
+    case Change::Scope::kJobs:
+      return "push";
+    case Change::Scope::kGroups:
+      return "update";
+  }
+  return "";
+}
+
+const char* StatusName(ApplyStatus status) {
+  switch (status) {
+    case ApplyStatus::kApplied:
+      return "applied";
+    case ApplyStatus::kAppliedPartly:
+      return "applied_partly";
+    case ApplyStatus::kNoop:
+      return "noop";
+    case ApplyStatus::kRejected:
+      return "rejected";
+  }
+  return "";
+}
+
+}  // namespace
 
 Discovery::Discovery(const Options& options, Deps deps)
     : options_(options), deps_(std::move(deps)), sets_(options.sets) {}
@@ -30,7 +60,9 @@ void Discovery::Apply(Change change, uint64_t stream_id, ApplyCallback done) {
   const uint64_t holder = sets_.Holder(source);
   const Change::Scope scope = change.scope;
   ApplyResult result = sets_.Apply(change, Now());
-  deps_.metrics.CountUpdate(scope, result.status);
+  // A rejected change must not make a metric for each name that a stranger thinks up.
+  const std::string counted = sets_.CountsOf(source) ? source : "";
+  deps_.metrics.updates_total.Increment({counted, KindName(scope), StatusName(result.status)});
   if (result.status == ApplyStatus::kRejected || change.dry_run) return done(std::move(result));
   if (stream_id == 0 && holder != 0) {
     // A unary call with a higher token took the source over from its stream.
@@ -38,7 +70,7 @@ void Discovery::Apply(Change change, uint64_t stream_id, ApplyCallback done) {
     Displace(holder, true);
   }
   ArmLease(source);
-  CountSources();
+  CountSource(source);
   const std::vector<std::string> jobs = result.changed_jobs;
   // The session may have ended by the time its loops are told: it is looked up again.
   auto answer = [this, stream_id, result = std::move(result), done = std::move(done)]() mutable {
@@ -77,7 +109,7 @@ void Discovery::ReleaseAsync(std::string source, TargetSets::ReleaseOptions opti
     if (!result.ok()) return done(std::move(result));
     if (holder != 0 && options.force && !options.dry_run) Displace(holder, false);
     ArmLease(source);
-    CountSources();
+    CountSource(source);
     const std::vector<std::string> jobs = result->changed_jobs;
     ReconcileJobs(jobs, [result = std::move(result), done = std::move(done)]() mutable {
       done(std::move(result));
@@ -177,7 +209,7 @@ void Discovery::OnLeaseTimer(const std::string& source) {
     LogWarn("Lease expired, targets removed",
             {{"source", source}, {"targets", result.counts.removed}});
   }
-  CountSources();
+  CountSource(source);
   ReconcileJobs(result.changed_jobs, {});
 }
 
@@ -186,7 +218,7 @@ void Discovery::OnLeaseTimer(const std::string& source) {
 void Discovery::SetKnownJobsAsync(std::vector<std::string> jobs, absl::AnyInvocable<void()> done) {
   deps_.loop.Post([this, jobs = std::move(jobs), done = std::move(done)]() mutable {
     sets_.SetKnownJobs(std::move(jobs));
-    CountSources();
+    deps_.metrics.pending_groups.Set(static_cast<double>(sets_.PendingGroups()));
     if (done) done();
   });
 }
@@ -195,11 +227,21 @@ void Discovery::SetConfigured(const std::string& source, SourceView::Kind kind,
                               const std::string& job, std::vector<TargetGroup> groups,
                               absl::AnyInvocable<void()> done) {
   const bool changed = sets_.SetConfigured(source, kind, job, std::move(groups));
-  CountSources();
+  CountSource(source);
   ReconcileJobs(changed ? std::vector<std::string>{job} : std::vector<std::string>{},
                 std::move(done));
 }
 
-void Discovery::CountSources() { deps_.metrics.SetSources(sets_.Sources()); }
+void Discovery::CountSource(const std::string& source) {
+  const std::optional<SourceCounts> counts = sets_.CountsOf(source);
+  if (counts) {
+    deps_.metrics.groups.Set({source}, static_cast<double>(counts->groups));
+    deps_.metrics.targets.Set({source}, static_cast<double>(counts->targets));
+  } else {
+    deps_.metrics.RemoveSource(source);
+  }
+  deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
+  deps_.metrics.pending_groups.Set(static_cast<double>(sets_.PendingGroups()));
+}
 
 }  // namespace trawl

@@ -28,7 +28,7 @@ class Discovery {
  public:
   struct Options {
     TargetSets::Options sets;
-    uint64_t max_staged_bytes = 256 << 20;  // all snapshots under way, together
+    uint64_t max_staged_bytes = 256 << 20;              // all snapshots under way, together
     absl::Duration staged_timeout = absl::Seconds(30);  // without a part
     uint32_t max_in_flight = 16;
     uint32_t max_message_bytes = 4 << 20;
@@ -87,7 +87,7 @@ class Discovery {
  private:
   void ReconcileJobs(const std::vector<std::string>& jobs, absl::AnyInvocable<void()> done);
   void OnLeaseTimer(const std::string& source);
-  void CountSources();
+  void CountSource(const std::string& source);
 
   // Constant after construction.
   const Options options_;

@@ -72,8 +72,8 @@ class Checker {
     } else if (address.size() > limits_.max_value_bytes) {
       Add(IssueCode::kTooLarge, field, TooLong(address.size(), limits_.max_value_bytes), index);
     } else if (!IsValidUtf8(address) || address.find('/') != std::string::npos) {
-      Add(IssueCode::kBadAddress, field,
-          absl::StrCat(GoQuote(address), " is not a valid hostname"), index);
+      Add(IssueCode::kBadAddress, field, absl::StrCat(GoQuote(address), " is not a valid hostname"),
+          index);
     }
   }
 

@@ -54,7 +54,8 @@ void SyncSession::OnHello(StreamHello hello) {
   }
   hello_ = std::move(hello);
   welcomed_ = true;
-  if (result.displaced != 0) discovery_.Displace(result.displaced, hello_.fencing_token.has_value());
+  if (result.displaced != 0)
+    discovery_.Displace(result.displaced, hello_.fencing_token.has_value());
   discovery_.ArmLease(hello_.source);
   peer_.Send({SyncWelcome{std::move(result)}});
 }
@@ -89,9 +90,10 @@ void SyncSession::OnPart(uint64_t id, SyncPart part) {
   staged_->bytes += part.bytes;
   if (staged_->bytes > staged_->begin.bytes ||
       staged_->groups.size() + part.groups.size() > staged_->begin.groups) {
-    const std::string stated = absl::StrFormat("the snapshot is larger than its begin stated "
-                                               "(%d groups, %d bytes)",
-                                               staged_->begin.groups, staged_->begin.bytes);
+    const std::string stated = absl::StrFormat(
+        "the snapshot is larger than its begin stated "
+        "(%d groups, %d bytes)",
+        staged_->begin.groups, staged_->begin.bytes);
     DropStaged();
     return RejectMessage(id, IssueCode::kCountMismatch, stated);
   }
@@ -190,8 +192,7 @@ void SyncSession::SendResync(const std::string& reason, const ApplyResult& resul
   resync.reason = reason;
   resync.applied_version = result.applied_version;
   resync.history_id = discovery_.sets().HistoryId(hello_.source);
-  resync.need =
-      resync.history_id == hello_.history_id ? SyncNeed::kDelta : SyncNeed::kSnapshot;
+  resync.need = resync.history_id == hello_.history_id ? SyncNeed::kDelta : SyncNeed::kSnapshot;
   peer_.Send({std::move(resync)});
 }
 

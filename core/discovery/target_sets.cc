@@ -111,9 +111,9 @@ ApplyResult TargetSets::Reject(ApplyResult result, IssueCode code, std::string d
 bool TargetSets::CheckHolder(const Change& change, const Source& source,
                              ApplyResult& result) const {
   if (source.kind != SourceView::Kind::kPushed) {
-    result = Reject(std::move(result), IssueCode::kNotOwner,
-                    absl::StrCat("source ", GoQuote(change.source),
-                                 " belongs to the configuration file"));
+    result = Reject(
+        std::move(result), IssueCode::kNotOwner,
+        absl::StrCat("source ", GoQuote(change.source), " belongs to the configuration file"));
     return false;
   }
   const bool from_holder = change.stream_id != 0 && change.stream_id == source.stream_id;
@@ -170,11 +170,12 @@ bool TargetSets::CheckVersion(const Change& change, const Source& source,
   if (change.history_id != source.history_id) {
     const bool covers_all = change.scope == Change::Scope::kSource || source.groups.empty();
     if (covers_all) return true;
-    result = Reject(std::move(result), IssueCode::kVersionGap,
-                    absl::StrCat("the source's applied state is of ",
-                                 source.history_id.empty() ? "no history"
-                                                           : "history " + GoQuote(source.history_id),
-                                 ": a snapshot is needed"));
+    result =
+        Reject(std::move(result), IssueCode::kVersionGap,
+               absl::StrCat("the source's applied state is of ",
+                            source.history_id.empty() ? "no history"
+                                                      : "history " + GoQuote(source.history_id),
+                            ": a snapshot is needed"));
     result.resync = true;
     return false;
   }
@@ -191,9 +192,9 @@ bool TargetSets::CheckVersion(const Change& change, const Source& source,
   }
   if (change.scope == Change::Scope::kGroups && MendsRefused(change, source)) return true;
   if (change.scope == Change::Scope::kSource) return true;  // a snapshot at the applied version
-  result = Reject(std::move(result), IssueCode::kVersionConflict,
-                  absl::StrFormat("version %d is applied already, with other content",
-                                  *change.version));
+  result =
+      Reject(std::move(result), IssueCode::kVersionConflict,
+             absl::StrFormat("version %d is applied already, with other content", *change.version));
   return false;
 }
 
@@ -343,9 +344,9 @@ void TargetSets::WarnUnknownJobs(const Change& change, ApplyResult& result) cons
     issue.code = IssueCode::kUnknownJob;
     issue.group = {job, change.groups[i].group.key};
     issue.field = absl::StrCat(GroupsField(change.scope), "[", i, "].job");
-    issue.detail = absl::StrCat(
-        "job ", GoQuote(job), " is not in the running configuration: held as pending; known are ",
-        known_jobs_.empty() ? "none" : absl::StrJoin(known_jobs_, ", "));
+    issue.detail = absl::StrCat("job ", GoQuote(job),
+                                " is not in the running configuration: held as pending; known are ",
+                                known_jobs_.empty() ? "none" : absl::StrJoin(known_jobs_, ", "));
     ++result.issue_count;
     if (result.issues.size() < options_.max_issues) result.issues.push_back(std::move(issue));
   }
@@ -384,36 +385,36 @@ uint64_t TargetSets::Digest(const Change& change) {
 HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
   HelloResult result;
   if (hello.source.empty() || hello.history_id.empty()) {
-    result.status = absl::InvalidArgumentError(
-        hello.source.empty() ? "hello.source: a source is required"
-                             : "hello.history_id: a history id is required");
+    result.status = absl::InvalidArgumentError(hello.source.empty()
+                                                   ? "hello.source: a source is required"
+                                                   : "hello.history_id: a history id is required");
     return result;
   }
   auto it = sources_.find(hello.source);
   if (it == sources_.end() && sources_.size() >= options_.max_sources) {
-    result.status = absl::ResourceExhaustedError(
-        absl::StrFormat("%d sources, at most %d are allowed", sources_.size(), options_.max_sources));
+    result.status = absl::ResourceExhaustedError(absl::StrFormat(
+        "%d sources, at most %d are allowed", sources_.size(), options_.max_sources));
     return result;
   }
   if (it != sources_.end() && it->second.kind != SourceView::Kind::kPushed) {
-    result.status = absl::PermissionDeniedError(absl::StrCat(
-        "source ", GoQuote(hello.source), " belongs to the configuration file"));
+    result.status = absl::PermissionDeniedError(
+        absl::StrCat("source ", GoQuote(hello.source), " belongs to the configuration file"));
     return result;
   }
   Source& source = sources_[hello.source];
   if (source.fencing_token &&
       (!hello.fencing_token || *hello.fencing_token < *source.fencing_token)) {
     result.fenced = true;
-    result.status = absl::AbortedError(
-        absl::StrCat("the source is fenced with token ", *source.fencing_token));
+    result.status =
+        absl::AbortedError(absl::StrCat("the source is fenced with token ", *source.fencing_token));
     return result;
   }
   const bool higher = hello.fencing_token &&
                       (!source.fencing_token || *hello.fencing_token > *source.fencing_token);
   if (source.stream_id != 0 && !higher && source.instance != hello.instance) {
-    result.status = absl::AbortedError(absl::StrCat("a stream of instance ",
-                                                    GoQuote(source.instance), " (", source.peer,
-                                                    ") holds the source"));
+    result.status =
+        absl::AbortedError(absl::StrCat("a stream of instance ", GoQuote(source.instance), " (",
+                                        source.peer, ") holds the source"));
     return result;
   }
   result.displaced = source.stream_id;
@@ -467,6 +468,27 @@ std::string TargetSets::HistoryId(const std::string& source) const {
   return it == sources_.end() ? "" : it->second.history_id;
 }
 
+std::optional<SourceCounts> TargetSets::CountsOf(const std::string& source) const {
+  auto it = sources_.find(source);
+  if (it == sources_.end()) return std::nullopt;
+  return Counts(it->second);
+}
+
+size_t TargetSets::PendingGroups() const {
+  size_t pending = 0;
+  for (const auto& [job, sources] : job_sources_) {
+    if (Known(job)) continue;
+    for (const std::string& name : sources) {
+      const GroupMap& groups = sources_.at(name).groups;
+      for (auto it = groups.lower_bound({job, ""}); it != groups.end() && it->first.job == job;
+           ++it) {
+        ++pending;
+      }
+    }
+  }
+  return pending;
+}
+
 std::optional<LeasePolicy> TargetSets::Lease(const std::string& source) const {
   auto it = sources_.find(source);
   if (it == sources_.end()) return std::nullopt;
@@ -485,8 +507,8 @@ absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,
     return absl::NotFoundError(absl::StrCat("no pushed source ", GoQuote(name)));
   }
   Source& source = it->second;
-  const bool outranked = source.fencing_token && (!options.fencing_token ||
-                                                  *options.fencing_token < *source.fencing_token);
+  const bool outranked = source.fencing_token &&
+                         (!options.fencing_token || *options.fencing_token < *source.fencing_token);
   if (!options.force && (outranked || source.stream_id != 0)) {
     return absl::FailedPreconditionError(
         outranked ? absl::StrCat("the source is fenced with token ", *source.fencing_token)

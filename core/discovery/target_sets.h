@@ -35,8 +35,8 @@ struct HelloResult {
   // OK, or why the stream must end: kAborted (another holds the source), kInvalidArgument,
   // kResourceExhausted.
   absl::Status status;
-  bool fenced = false;        // a higher token was seen
-  uint64_t displaced = 0;     // the stream that lost the source to this one; 0: none
+  bool fenced = false;     // a higher token was seen
+  uint64_t displaced = 0;  // the stream that lost the source to this one; 0: none
   SyncNeed need = SyncNeed::kSnapshot;
   uint64_t applied_version = 0;
   std::string history_id;
@@ -55,8 +55,8 @@ struct SourceView {
   uint64_t applied_version = 0;
   std::string history_id;
   std::optional<uint64_t> fencing_token;
-  absl::Time last_heard = absl::InfinitePast();       // wall clock
-  absl::Duration last_heard_steady;                    // steady clock
+  absl::Time last_heard = absl::InfinitePast();  // wall clock
+  absl::Duration last_heard_steady;              // steady clock
   LeasePolicy lease;
   SourceCounts counts;
   std::vector<Issue> refused;
@@ -103,6 +103,10 @@ class TargetSets {
   uint64_t Holder(const std::string& source) const;
   uint64_t AppliedVersion(const std::string& source) const;
   std::string HistoryId(const std::string& source) const;
+  std::optional<SourceCounts> CountsOf(const std::string& source) const;  // unset: no such source
+  size_t source_count() const { return sources_.size(); }
+  // Groups of jobs that the running configuration does not have. O(jobs with groups).
+  size_t PendingGroups() const;
   // Unset: no such source.
   std::optional<LeasePolicy> Lease(const std::string& source) const;
   absl::Duration LastHeard(const std::string& source) const;  // steady clock

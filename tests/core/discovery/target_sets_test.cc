@@ -1,0 +1,361 @@
+#include "core/discovery/target_sets.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace trawl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+JobGroup Group(std::string job, std::string key, std::vector<std::string> targets,
+               Labels labels = {}) {
+  return {std::move(job), {std::move(key), std::move(targets), std::move(labels)}};
+}
+
+Change Push(std::string source, std::vector<JobGroup> groups) {
+  Change change;
+  change.source = std::move(source);
+  change.scope = Change::Scope::kJobs;
+  change.groups = std::move(groups);
+  return change;
+}
+
+Change Update(std::string source, std::vector<JobGroup> upsert, std::vector<GroupName> remove = {}) {
+  Change change;
+  change.source = std::move(source);
+  change.scope = Change::Scope::kGroups;
+  change.groups = std::move(upsert);
+  change.remove = std::move(remove);
+  return change;
+}
+
+Change Versioned(Change change, std::string history, uint64_t version) {
+  change.history_id = std::move(history);
+  change.version = version;
+  return change;
+}
+
+class TargetSetsTest : public ::testing::Test {
+ protected:
+  TargetSetsTest() { sets_.SetKnownJobs({"node", "db"}); }
+
+  ApplyResult Apply(const Change& change) {
+    return sets_.Apply(change, {absl::UnixEpoch(), absl::ZeroDuration()});
+  }
+  std::vector<std::string> Addresses(const std::string& job) {
+    std::vector<std::string> all;
+    for (const OwnedGroup& group : sets_.Desired(job)->groups) {
+      all.insert(all.end(), group.group->targets.begin(), group.group->targets.end());
+    }
+    return all;
+  }
+  HelloResult Hello(uint64_t stream, std::string instance, std::optional<uint64_t> token = {},
+                    std::string history = "h", uint64_t version = 0) {
+    StreamHello hello;
+    hello.source = "k8s";
+    hello.instance = std::move(instance);
+    hello.fencing_token = token;
+    hello.history_id = std::move(history);
+    hello.version = version;
+    hello.stream_id = stream;
+    return sets_.Hello(hello, {absl::UnixEpoch(), absl::ZeroDuration()});
+  }
+
+  TargetSets sets_{TargetSets::Options{}};
+};
+
+TEST_F(TargetSetsTest, PushReplacesTheGroupsOfTheJobsItNamesAndNoOthers) {
+  Apply(Push("a", {Group("node", "0", {"n1", "n2"}), Group("db", "0", {"d1"})}));
+
+  ApplyResult result = Apply(Push("a", {Group("node", "1", {"n2", "n3"})}));
+
+  EXPECT_EQ(result.status, ApplyStatus::kApplied);
+  EXPECT_THAT(result.changed_jobs, ElementsAre("node"));
+  EXPECT_THAT(Addresses("node"), ElementsAre("n2", "n3"));
+  EXPECT_THAT(Addresses("db"), ElementsAre("d1"));
+}
+
+TEST_F(TargetSetsTest, PushThatNamesAJobWithoutGroupsEmptiesIt) {
+  Apply(Push("a", {Group("node", "0", {"n1"})}));
+  Change change = Push("a", {});
+  change.jobs = {"node"};
+
+  ApplyResult result = Apply(change);
+
+  EXPECT_EQ(result.counts.removed, 1u);
+  EXPECT_THAT(Addresses("node"), IsEmpty());
+}
+
+TEST_F(TargetSetsTest, SourcesNeverTouchEachOthersGroups) {
+  Apply(Push("a", {Group("node", "0", {"n1"})}));
+  Apply(Push("b", {Group("node", "0", {"n2"})}));
+
+  Change empty = Push("b", {});
+  empty.jobs = {"node"};
+  Apply(empty);
+
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+}
+
+TEST_F(TargetSetsTest, CountsWhatWasAddedRemovedAndLeft) {
+  Apply(Push("a", {Group("node", "0", {"n1", "n2", "n3"})}));
+
+  ApplyResult result = Apply(Push("a", {Group("node", "0", {"n2", "n3", "n4", "n5"})}));
+
+  EXPECT_EQ(result.counts.groups, 1u);
+  EXPECT_EQ(result.counts.targets, 4u);
+  EXPECT_EQ(result.counts.added, 2u);
+  EXPECT_EQ(result.counts.removed, 1u);
+  EXPECT_EQ(result.counts.unchanged, 2u);
+}
+
+TEST_F(TargetSetsTest, BadUnaryPushNamesEveryWrongFieldAndAppliesNothing) {
+  ApplyResult result = Apply(Push("a", {Group("node", "0", {"ok:1"}),
+                                        Group("node", "1", {"a/b", ""}, {{"__address__", "x"}})}));
+
+  EXPECT_EQ(result.status, ApplyStatus::kRejected);
+  EXPECT_FALSE(result.precondition);
+  EXPECT_EQ(result.issue_count, 3u);
+  EXPECT_EQ(DescribeIssue(result.issues[0]), R"(groups[1].targets[0]: "a/b" is not a valid hostname)");
+  EXPECT_EQ(DescribeIssue(result.issues[1]), "groups[1].targets[1]: no address");
+  EXPECT_THAT(DescribeIssue(result.issues[2]), HasSubstr(R"(groups[1].labels["__address__"]: )"));
+  EXPECT_THAT(Addresses("node"), IsEmpty());
+  EXPECT_THAT(sets_.Sources(), IsEmpty());
+}
+
+TEST_F(TargetSetsTest, PartialPushKeepsTheLastGoodContentOfABadGroup) {
+  Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "1", {"n2"})}));
+  Change change = Push("a", {Group("node", "0", {"x/y"}), Group("node", "1", {"n3"})});
+  change.allow_partial = true;
+
+  ApplyResult result = Apply(change);
+
+  EXPECT_EQ(result.status, ApplyStatus::kAppliedPartly);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1", "n3"));
+  EXPECT_THAT(sets_.Sources()[0].refused, SizeIs(1));
+}
+
+TEST_F(TargetSetsTest, DuplicateGroupIsAnError) {
+  ApplyResult result = Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "0", {"n2"})}));
+
+  EXPECT_EQ(result.status, ApplyStatus::kRejected);
+  EXPECT_EQ(result.issues[0].code, IssueCode::kDuplicateGroup);
+}
+
+TEST_F(TargetSetsTest, UnknownJobIsHeldAsPendingWithAWarningThatListsTheKnown) {
+  ApplyResult result = Apply(Push("a", {Group("ndoe", "0", {"n1"})}));
+
+  EXPECT_EQ(result.status, ApplyStatus::kApplied);
+  EXPECT_EQ(result.issues[0].code, IssueCode::kUnknownJob);
+  EXPECT_FALSE(result.issues[0].error);
+  EXPECT_THAT(result.issues[0].detail, HasSubstr("known are db, node"));
+  EXPECT_THAT(sets_.Sources()[0].pending_jobs, ElementsAre("ndoe"));
+  EXPECT_EQ(sets_.PendingGroups(), 1u);
+
+  sets_.SetKnownJobs({"ndoe"});
+  EXPECT_EQ(sets_.PendingGroups(), 0u);
+  EXPECT_THAT(Addresses("ndoe"), ElementsAre("n1"));
+}
+
+TEST_F(TargetSetsTest, DryRunCountsAndChangesNothing) {
+  Change change = Push("a", {Group("node", "0", {"n1"})});
+  change.dry_run = true;
+
+  ApplyResult result = Apply(change);
+
+  EXPECT_EQ(result.counts.added, 1u);
+  EXPECT_THAT(result.changed_jobs, IsEmpty());
+  EXPECT_THAT(sets_.Sources(), IsEmpty());
+}
+
+TEST_F(TargetSetsTest, RepeatedVersionWithEqualContentIsANoop) {
+  const Change change = Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7);
+  Apply(change);
+
+  ApplyResult result = Apply(change);
+
+  EXPECT_EQ(result.status, ApplyStatus::kNoop);
+  EXPECT_EQ(result.applied_version, 7u);
+}
+
+TEST_F(TargetSetsTest, RepeatedVersionWithOtherContentIsRejected) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+
+  ApplyResult result = Apply(Versioned(Push("a", {Group("node", "0", {"n2"})}), "h", 7));
+
+  EXPECT_EQ(result.status, ApplyStatus::kRejected);
+  EXPECT_EQ(result.issues[0].code, IssueCode::kVersionConflict);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+}
+
+TEST_F(TargetSetsTest, OlderVersionIsRejected) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+
+  ApplyResult result = Apply(Versioned(Push("a", {Group("node", "0", {"n2"})}), "h", 6));
+
+  EXPECT_EQ(result.issues[0].code, IssueCode::kStaleVersion);
+  EXPECT_TRUE(result.precondition);
+}
+
+TEST_F(TargetSetsTest, UnaryChangeWithoutAHistoryEndsTheHistory) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+
+  ApplyResult result = Apply(Update("a", {Group("node", "1", {"n2"})}));
+
+  EXPECT_EQ(result.applied_version, 8u);
+  EXPECT_EQ(sets_.HistoryId("a"), "");
+}
+
+TEST_F(TargetSetsTest, EmptyUpdateRenewsTheLeaseAndChangesNoVersion) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+
+  ApplyResult result = sets_.Apply(Update("a", {}), {absl::FromUnixSeconds(9), absl::Seconds(9)});
+
+  EXPECT_EQ(result.status, ApplyStatus::kNoop);
+  EXPECT_EQ(sets_.AppliedVersion("a"), 7u);
+  EXPECT_EQ(sets_.HistoryId("a"), "h");
+  EXPECT_EQ(sets_.LastHeard("a"), absl::Seconds(9));
+}
+
+TEST_F(TargetSetsTest, UnchangedGroupsKeepTheirObject) {
+  Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "1", {"n2"})}));
+  auto before = sets_.Desired("node");
+
+  Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "1", {"n3"})}));
+
+  auto after = sets_.Desired("node");
+  EXPECT_EQ(before->groups[0].group, after->groups[0].group);
+  EXPECT_NE(before->groups[1].group, after->groups[1].group);
+}
+
+TEST_F(TargetSetsTest, HelloSaysWhatItNeeds) {
+  EXPECT_EQ(Hello(1, "r1", {}, "h", 5).need, SyncNeed::kSnapshot);
+  Change snapshot = Versioned(Push("k8s", {Group("node", "0", {"n1"})}), "h", 5);
+  snapshot.scope = Change::Scope::kSource;
+  snapshot.stream_id = 1;
+  Apply(snapshot);
+
+  EXPECT_EQ(Hello(2, "r1", {}, "h", 5).need, SyncNeed::kNothing);
+  EXPECT_EQ(Hello(3, "r1", {}, "h", 6).need, SyncNeed::kDelta);
+  EXPECT_EQ(Hello(4, "r1", {}, "h", 4).need, SyncNeed::kSnapshot);
+  EXPECT_EQ(Hello(5, "r1", {}, "other", 5).need, SyncNeed::kSnapshot);
+}
+
+TEST_F(TargetSetsTest, DeltaWhoseBaseIsNotAppliedAsksForAResync) {
+  Hello(1, "r1");
+  Change delta = Versioned(Update("k8s", {Group("node", "0", {"n1"})}), "h", 5);
+  delta.base_version = 4;
+  delta.stream_id = 1;
+
+  ApplyResult result = Apply(delta);
+
+  EXPECT_EQ(result.status, ApplyStatus::kRejected);
+  EXPECT_TRUE(result.resync);
+}
+
+TEST_F(TargetSetsTest, RepeatedDeltaIsANoop) {
+  Hello(1, "r1");
+  Change snapshot = Versioned(Push("k8s", {}), "h", 1);
+  snapshot.scope = Change::Scope::kSource;
+  snapshot.stream_id = 1;
+  Apply(snapshot);
+  Change delta = Versioned(Update("k8s", {Group("node", "0", {"n1"})}), "h", 2);
+  delta.base_version = 1;
+  delta.stream_id = 1;
+  EXPECT_EQ(Apply(delta).status, ApplyStatus::kApplied);
+
+  EXPECT_EQ(Apply(delta).status, ApplyStatus::kNoop);
+}
+
+TEST_F(TargetSetsTest, HigherFencingTokenWinsAndTheLoserCannotWrite) {
+  Hello(1, "r1", 3);
+
+  HelloResult second = Hello(2, "r2", 4);
+  EXPECT_TRUE(second.status.ok());
+  EXPECT_EQ(second.displaced, 1u);
+
+  HelloResult late = Hello(3, "r1", 3);
+  EXPECT_TRUE(late.fenced);
+  Change stale = Versioned(Update("k8s", {Group("node", "0", {"n1"})}), "h", 1);
+  stale.stream_id = 1;
+  EXPECT_EQ(Apply(stale).issues[0].code, IssueCode::kFenced);
+}
+
+TEST_F(TargetSetsTest, EqualTokenOfAnotherInstanceIsRefusedWhileTheHolderIsAlive) {
+  Hello(1, "r1", 3);
+
+  EXPECT_FALSE(Hello(2, "r2", 3).status.ok());
+  sets_.EndStream("k8s", 1);
+  EXPECT_TRUE(Hello(3, "r2", 3).status.ok());
+}
+
+TEST_F(TargetSetsTest, UnaryChangeIsRefusedWhileAStreamHoldsTheSource) {
+  Hello(1, "r1");
+
+  ApplyResult result = Apply(Push("k8s", {Group("node", "0", {"n1"})}));
+
+  EXPECT_EQ(result.issues[0].code, IssueCode::kHeldByOther);
+  EXPECT_THAT(result.issues[0].detail, HasSubstr("\"r1\""));
+  EXPECT_TRUE(result.precondition);
+}
+
+TEST_F(TargetSetsTest, ReleaseWithRemovalForgetsTheSource) {
+  Apply(Push("a", {Group("node", "0", {"n1"})}));
+
+  auto result = sets_.Release("a", {.fencing_token = {}, .remove_targets = true});
+
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->counts.removed, 1u);
+  EXPECT_THAT(Addresses("node"), IsEmpty());
+  EXPECT_THAT(sets_.Sources(), IsEmpty());
+  EXPECT_EQ(sets_.Release("a", {}).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(TargetSetsTest, LimitsNameWhatWasExceeded) {
+  TargetSets::Options options;
+  options.max_sources = 1;
+  options.max_targets_per_source = 2;
+  TargetSets sets(options);
+  const TargetSets::Now now{absl::UnixEpoch(), absl::ZeroDuration()};
+
+  ApplyResult many = sets.Apply(Push("a", {Group("node", "0", {"1", "2", "3"})}), now);
+  EXPECT_EQ(many.issues[0].code, IssueCode::kLimit);
+  EXPECT_THAT(many.issues[0].detail, HasSubstr("3 targets, at most 2"));
+  sets.Apply(Push("a", {Group("node", "0", {"1"})}), now);
+  ApplyResult second = sets.Apply(Push("b", {Group("node", "0", {"1"})}), now);
+  EXPECT_THAT(second.issues[0].detail, HasSubstr("at most 1"));
+}
+
+TEST_F(TargetSetsTest, ConfiguredSourcesFollowTheirFileAndCannotBePushed) {
+  EXPECT_TRUE(sets_.SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}));
+  EXPECT_FALSE(
+      sets_.SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}));
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+
+  EXPECT_EQ(Apply(Push("static", {Group("node", "0", {"x"})})).issues[0].code,
+            IssueCode::kNotOwner);
+  EXPECT_TRUE(sets_.SetConfigured("static", SourceView::Kind::kStatic, "node", {}));
+  EXPECT_THAT(Addresses("node"), IsEmpty());
+}
+
+TEST_F(TargetSetsTest, GroupsArePagedInOrder) {
+  Apply(Push("a", {Group("db", "0", {"d"}), Group("node", "0", {"n"}), Group("node", "1", {"m"})}));
+  Apply(Push("b", {Group("node", "0", {"n"})}));
+
+  auto first = sets_.Groups("", "node", {}, 2);
+  ASSERT_THAT(first, SizeIs(2));
+  auto rest = sets_.Groups("", "node",
+                           TargetSets::GroupPosition{"a", {"node", first[1].group->key}}, 2);
+
+  EXPECT_EQ(first[0].group->key, "0");
+  EXPECT_EQ(first[1].group->key, "1");
+  ASSERT_THAT(rest, SizeIs(1));
+  EXPECT_EQ(rest[0].source, "b");
+}
+
+}  // namespace
+}  // namespace trawl
