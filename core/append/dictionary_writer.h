@@ -44,11 +44,12 @@ class DictionaryWriter {
 
   uint32_t StringId(std::string_view text);
   uint32_t FamilyId(const KeyTable& table, uint32_t family);
-  uint32_t KeyDictionaryId(const KeyTable& table, KeyId key);
+  uint32_t KeyIdInSegment(const KeyTable& table, KeyId key);
   void WriteLabels(const Labels& labels, google::protobuf::RepeatedField<uint32_t>& ids);
   void WriteFull(const Layout& layout, storage::v1::LayoutDef& def);
   void WritePatched(const Layout& layout, uint64_t base, storage::v1::LayoutDef& def);
-  void Add(size_t bytes);
+  // `bytes` were added to the record; ends it when it is large enough.
+  void NoteAdded(size_t bytes);
   void BeginRecord();
   void FinishRecord();
 
@@ -65,11 +66,9 @@ class DictionaryWriter {
 
   // The record that is being made.
   storage::v1::Dictionary record_;
-  bool header_due_ = false;
   size_t record_bytes_ = 0;  // about
   std::vector<std::string>* records_ = nullptr;
-  size_t largest_record_ = 0;
-  storage::v1::SegmentHeader header_;
+  bool too_large_ = false;
 };
 
 }  // namespace trawl

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "core/append/append_stream.h"
 #include "core/append/appender.h"
+#include "core/append/message_compressor.h"
 #include "core/append/record_encoder.h"
 #include "core/append/record_log.h"
 #include "core/append/sink.h"
@@ -79,9 +80,8 @@ class Lane final : public Appender, private SinkSession::Listener {
   bool SegmentIsOver() const;
   absl::Status EncodeAndCommit(const ScrapeBatch& batch);
   absl::Status Commit();
-  absl::Status CommitRecord(const LogRecord& record);
+  absl::Status CommitRecord(LogRecord record);
   void BeginSegment();
-  void BeginKeyframeIfDue();
   // SinkSession::Listener
   void OnSinkDurable() override;
   void OnSinkChanged() override;
@@ -100,10 +100,12 @@ class Lane final : public Appender, private SinkSession::Listener {
   RecordEncoder encoder_;
   RecordEncoder::Encoded encoded_;  // scratch
   Labels external_labels_;
-  bool roll_ = true;
+  bool roll_ = true;          // a segment must begin with the next record
+  bool segment_due_ = false;  // the next record is its first
   absl::Duration segment_started_;
   uint64_t keyframe_at_bytes_ = 0;  // segment_bytes at the newest keyframe
   LaneStatus counters_;             // without what Snapshot fills in
+  MessageCompressor compressor_;
   std::vector<std::unique_ptr<SinkSession>> sinks_;
   absl::AnyInvocable<void(bool)> drained_;
   bool draining_ = false;

@@ -74,6 +74,9 @@ struct DecodedScrape {
   BitWords stale;   // with TARGET_GONE or SCRAPE_FAILED: get a marker at time_ms; all are absent
   std::span<const ScrapeBatch::ExplicitTime> times;  // ascending positions
   uint64_t samples = 0;                              // values and markers
+  // The record's message, for what is not decoded here: start times, exemplars, histograms. Not
+  // verified.
+  const storage::v1::Scrape* message = nullptr;
 
   // Calls f(uint32_t position, double value, int64_t time_ms) for each sample, by position; stale
   // markers of both kinds have the stale marker as value.

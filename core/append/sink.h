@@ -43,6 +43,9 @@ struct SinkStatus {
   uint64_t sent = 0;             // all records up to it were sent on the current stream
   uint64_t backlog_records = 0;  // made and not durable
   bool window_shut = false;      // the store takes no more for now
+  // How many streams in a row ended behind Welcome without a record becoming durable: many, and
+  // the record durable + 1 may be one that the store can't take.
+  uint64_t streams_without_progress = 0;
   // When all that was made was durable the last time: now less this is how far the sink is behind.
   absl::Time caught_up = absl::InfinitePast();
 

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/append/append_stream.h"
+#include "core/append/message_compressor.h"
 #include "core/append/record_log.h"
 #include "core/append/sink.h"
 #include "core/base/backoff.h"
@@ -49,7 +50,7 @@ class SinkSession final : private AppendStream::Observer {
     Backoff::Options backoff;
     bool compress = true;  // zstd-1
   };
-  // Called on the loop, at the end of the session's own step.
+  // Called on the loop, from inside the session, which must not be destroyed then.
   class Listener {
    public:
     virtual ~Listener() = default;
@@ -60,6 +61,7 @@ class SinkSession final : private AppendStream::Observer {
     EventLoop& loop;
     RecordLog& log;
     absl::BitGenRef random;
+    MessageCompressor& compressor;
     Listener& listener;
   };
 
@@ -76,7 +78,7 @@ class SinkSession final : private AppendStream::Observer {
   void Wake();
   // From now on nothing waits for flush_delay.
   void FlushAlways();
-  // Opens the next stream there.
+  // Ends the stream and opens another one there at once.
   void SetFactory(AppendStreamFactory& factory);
   SinkStatus Snapshot() const;
 
@@ -89,12 +91,15 @@ class SinkSession final : private AppendStream::Observer {
   // The stream's life.
   void Open();
   void SendHello();
+  void EndStream();
   void Drop(const absl::Status& why, absl::Duration not_before = absl::ZeroDuration());
+  void NoteFailure(const absl::Status& why);
+  void ScheduleOpen(absl::Duration delay);
   void ProtocolError(std::string_view what);
   void OnWelcome(const storage::v1::Welcome& welcome);
   void OnAck(const storage::v1::Ack& ack);
   void OnGoaway(const storage::v1::Goaway& goaway);
-  void OnSilence();
+  void OnSilenceTimer();
   void ArmSilenceTimer();
   void NoteTotals(const storage::v1::Totals& totals);
   void NoteRejects(const storage::v1::Ack& ack);
@@ -103,13 +108,14 @@ class SinkSession final : private AppendStream::Observer {
   // What goes out.
   void Pump();
   bool SendControl();
-  bool SendGap();
+  bool AtHole() const;
+  void SendGap();
+  // These put records into the message; true if it is to be sent now.
   bool FillMessage();
   bool FillRebuild();
   bool FillNew();
   void PlanRebuild();
   void AddToMessage(const LogRecord& record, bool rebuild);
-  bool MessageIsDue();
   void SendMessage();
   void Write(storage::v1::AppendRequest request);
   void ClearMessage();
@@ -122,6 +128,7 @@ class SinkSession final : private AppendStream::Observer {
   EventLoop& loop_;
   RecordLog& log_;
   absl::BitGenRef random_;
+  MessageCompressor& compressor_;
   Listener& listener_;
 
   // Owned by the loop's thread, for the session.
@@ -138,7 +145,8 @@ class SinkSession final : private AppendStream::Observer {
   // For one stream.
   std::unique_ptr<AppendStream> stream_;
   bool write_pending_ = false;
-  bool acked_ = false;         // durable advanced on this stream
+  bool acked_ = false;  // durable advanced on this stream
+  absl::Duration streaming_since_;
   uint64_t cursor_ = 0;        // the next number to be told
   uint64_t sent_through_ = 0;  // all up to it was written as record or Gap
   uint64_t acked_before_ = 0;  // durable before this stream's Welcome
@@ -158,7 +166,6 @@ class SinkSession final : private AppendStream::Observer {
   storage::v1::Records message_;
   std::string body_;
   absl::Duration body_since_;
-  std::string compressed_;
 };
 
 }  // namespace trawl

@@ -1,0 +1,189 @@
+#include "core/append/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+
+namespace trawl {
+
+Lane::Lane(const Options& options, const Deps& deps)
+    : options_(options),
+      loop_(deps.loop),
+      log_(deps.log),
+      random_(deps.random),
+      external_labels_(options.external_labels) {
+  counters_.lane = options.identity.lane;
+  counters_.epoch = options.identity.epoch;
+  PublishStatus();
+}
+
+Lane::~Lane() {
+  sinks_.clear();  // their last words are heard while the rest still stands
+  loop_.Cancel(drain_timer_);
+  loop_.Cancel(status_timer_);
+}
+
+// ---- Appending
+
+absl::Status Lane::Append(const ScrapeBatch& batch) {
+  absl::Status status = EncodeAndCommit(batch);
+  if (absl::IsResourceExhausted(status)) {
+    // The segment fills the whole log: the next one may take its place.
+    roll_ = true;
+    status = EncodeAndCommit(batch);
+  }
+  if (!status.ok()) ++counters_.append_failures;
+  if (sinks_.empty()) TrimLog();
+  for (const auto& sink : sinks_) sink->Wake();
+  OnSinkChanged();
+  return status;
+}
+
+absl::Status Lane::EncodeAndCommit(const ScrapeBatch& batch) {
+  if (roll_ || encoder_.needs_segment() || SegmentIsOver()) BeginSegment();
+  if (log_.segment_bytes() >= keyframe_at_bytes_ + options_.keyframe_bytes && !segment_due_) {
+    encoder_.BeginKeyframe();
+  }
+  RETURN_IF_ERROR(encoder_.Encode(batch, encoded_));
+  const absl::Status committed = Commit();
+  // What the sinks will decode no longer is what the encoder thinks that they know.
+  if (!committed.ok()) roll_ = true;
+  return committed;
+}
+
+bool Lane::SegmentIsOver() const {
+  return log_.segment_bytes() >= options_.max_segment_bytes ||
+         loop_.clock().Steady() - segment_started_ >= options_.max_segment_age;
+}
+
+void Lane::BeginSegment() {
+  encoder_.BeginSegment(external_labels_, options_.tenant);
+  roll_ = false;
+  segment_due_ = true;
+  segment_started_ = loop_.clock().Steady();
+  keyframe_at_bytes_ = 0;
+}
+
+absl::Status Lane::Commit() {
+  for (const std::string& bytes : encoded_.dictionary) {
+    LogRecord record;
+    record.kind = RecordKind::kDictionary;
+    record.segment_start = segment_due_;
+    record.keyframe = segment_due_;
+    record.bytes = bytes;
+    RETURN_IF_ERROR(CommitRecord(record));
+    if (segment_due_) ++counters_.segments;
+    segment_due_ = false;
+    counters_.dictionary_bytes += bytes.size();
+  }
+  LogRecord record;
+  record.kind = RecordKind::kScrape;
+  record.keyframe = encoded_.keyframe;
+  record.samples = encoded_.samples;
+  record.bytes = encoded_.scrape;
+  RETURN_IF_ERROR(CommitRecord(record));
+  if (encoded_.keyframe) {
+    ++counters_.keyframes;
+    keyframe_at_bytes_ = log_.segment_bytes();
+  }
+  ++counters_.scrapes;
+  counters_.samples += encoded_.samples;
+  counters_.scrape_bytes += encoded_.scrape.size();
+  return absl::OkStatus();
+}
+
+absl::Status Lane::CommitRecord(LogRecord record) {
+  record.number = log_.next_number();
+  return log_.Append(record);
+}
+
+void Lane::Forget(const LayoutPtr& layout) { encoder_.Forget(layout->id()); }
+
+void Lane::SetExternalLabels(const Labels& labels) {
+  if (labels == external_labels_) return;
+  external_labels_ = labels;
+  roll_ = true;
+}
+
+// ---- Sinks
+
+void Lane::AddSink(std::string_view name, AppendStreamFactory& factory) {
+  for (const auto& sink : sinks_) {
+    if (sink->name() == name) return sink->SetFactory(factory);
+  }
+  roll_ = true;  // it starts where a decoder can
+  const SinkSession::Deps deps{loop_, log_, random_, compressor_, *this};
+  sinks_.push_back(std::make_unique<SinkSession>(
+      std::string(name), log_.next_number(), options_.identity, options_.session, deps, factory));
+  if (draining_) sinks_.back()->FlushAlways();
+  OnSinkChanged();
+}
+
+void Lane::RemoveSink(std::string_view name) {
+  std::erase_if(sinks_, [name](const auto& sink) { return sink->name() == name; });
+  OnSinkDurable();
+}
+
+void Lane::OnSinkDurable() {
+  TrimLog();
+  if (draining_ && AllDurable()) FinishDrain(true);
+  OnSinkChanged();
+}
+
+void Lane::TrimLog() {
+  uint64_t durable = log_.next_number() - 1;
+  for (const auto& sink : sinks_) durable = std::min(durable, sink->done_through());
+  log_.Trim(durable);
+}
+
+bool Lane::AllDurable() const {
+  return std::all_of(sinks_.begin(), sinks_.end(), [this](const auto& sink) {
+    return sink->done_through() + 1 >= log_.next_number();
+  });
+}
+
+// ---- Draining
+
+void Lane::Drain(absl::Duration timeout, absl::AnyInvocable<void(bool)> done) {
+  draining_ = true;
+  drained_ = std::move(done);
+  for (const auto& sink : sinks_) sink->FlushAlways();
+  drain_timer_ = loop_.RunAfter(timeout, [this] {
+    drain_timer_ = 0;
+    FinishDrain(false);
+  });
+  if (AllDurable()) FinishDrain(true);
+}
+
+// In a turn of its own: who drains may destroy sinks, which may be what calls this.
+void Lane::FinishDrain(bool drained) {
+  if (!drained_) return;
+  loop_.Cancel(std::exchange(drain_timer_, 0));
+  loop_.Post([done = std::exchange(drained_, nullptr), drained]() mutable { done(drained); });
+}
+
+// ---- Status
+
+LaneStatus Lane::Snapshot() const {
+  LaneStatus status = counters_;
+  status.first_number = log_.first_number();
+  status.next_number = log_.next_number();
+  status.log_bytes = log_.total_bytes();
+  for (const auto& sink : sinks_) status.sinks.push_back(sink->Snapshot());
+  return status;
+}
+
+// At the end of an interval that begins with the first change, so that an idle lane has no timer.
+void Lane::OnSinkChanged() {
+  if (status_timer_ != 0) return;
+  status_timer_ = loop_.RunAfter(options_.status_interval, [this] {
+    status_timer_ = 0;
+    PublishStatus();
+  });
+}
+
+void Lane::PublishStatus() { published_.Set(std::make_shared<const LaneStatus>(Snapshot())); }
+
+}  // namespace trawl
