@@ -48,10 +48,10 @@ struct FetchTimings {
 
 struct FetchResponse {
   int status_code = 0;
-  std::string status_line;        // "404 Not Found"
-  std::string content_type;       // as sent; "" if none
-  std::string content_encoding;   // as sent; "" if none
-  std::string_view body;          // as sent (still compressed); valid during the callback only
+  std::string status_line;       // "404 Not Found"
+  std::string content_type;      // as sent; "" if none
+  std::string content_encoding;  // as sent; "" if none
+  std::string_view body;         // as sent (still compressed); valid during the callback only
   FetchTimings timings;
 };
 

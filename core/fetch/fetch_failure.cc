@@ -1,0 +1,149 @@
+#include "core/fetch/fetch_failure.h"
+
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "core/base/concat.h"
+#include "core/base/text.h"
+
+namespace trawl {
+namespace {
+
+FetchFailure Unavailable(FailureReason reason, const std::string& message) {
+  return {absl::UnavailableError(message), reason};
+}
+
+// Go's words for an errno are the system's in lower case.
+std::string ErrnoText(long error) {
+  return absl::AsciiStrToLower(strerror(static_cast<int>(error)));
+}
+
+std::string CurlText(const CurlEasy& easy, CURLcode code) {
+  const char* text = easy.error_text();
+  return *text != '\0' ? text : curl_easy_strerror(code);
+}
+
+FetchFailure ConnectFailure(const CurlEasy& easy, CURLcode code) {
+  if (easy.no_descriptor()) {
+    return {absl::ResourceExhaustedError("dial tcp: socket: too many open files"),
+            FailureReason::kDescriptors};
+  }
+  const long error = easy.Number(CURLINFO_OS_ERRNO);
+  const FailureReason reason =
+      error == ECONNREFUSED ? FailureReason::kConnectionRefused : FailureReason::kConnectionFailed;
+  const std::string why = error != 0 ? ErrnoText(error) : CurlText(easy, code);
+  return Unavailable(reason, Concat("dial tcp ", easy.LastAddress(), ": connect: ", why));
+}
+
+std::string VerifyText(long result, const std::string& curl_text) {
+  switch (result) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return "x509: certificate signed by unknown authority";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "x509: certificate has expired or is not yet valid";
+    case X509_V_OK:
+      return Concat("x509: ", curl_text);  // the name did not match
+    default:
+      return Concat("x509: ", X509_verify_cert_error_string(result));
+  }
+}
+
+FetchFailure VerifyFailure(const CurlEasy& easy, CURLcode code) {
+  const long result = easy.Number(CURLINFO_SSL_VERIFYRESULT);
+  return Unavailable(FailureReason::kTls, Concat("tls: failed to verify certificate: ",
+                                                 VerifyText(result, CurlText(easy, code))));
+}
+
+FetchFailure BrokenConnection(const CurlEasy& easy, const FetchUrl& url) {
+  if (!easy.connected() && url.https()) {
+    return Unavailable(FailureReason::kTls,
+                       Concat("tls: ", CurlText(easy, CURLE_SSL_CONNECT_ERROR)));
+  }
+  const long error = easy.Number(CURLINFO_OS_ERRNO);
+  if (easy.head().complete()) {
+    return Unavailable(FailureReason::kConnectionFailed,
+                       error == ECONNRESET ? "read: connection reset by peer" : "unexpected EOF");
+  }
+  return Unavailable(FailureReason::kConnectionFailed,
+                     error != 0 ? Concat("read: ", ErrnoText(error)) : "EOF");
+}
+
+FetchFailure ProtocolFailure(const CurlEasy& easy, CURLcode code) {
+  return Unavailable(FailureReason::kHttpProtocol,
+                     Concat("malformed HTTP response: ", CurlText(easy, code)));
+}
+
+FetchFailure WriteFailure(const CurlEasy& easy, CURLcode code) {
+  if (!easy.too_large()) return ProtocolFailure(easy, code);
+  return {absl::ResourceExhaustedError("body size limit exceeded"), FailureReason::kBodySizeLimit};
+}
+
+FailureReason PhaseOfTimeout(const CurlEasy& easy, const FetchUrl& url) {
+  if (easy.head().complete()) return FailureReason::kTimeoutBody;
+  if (easy.connected()) return FailureReason::kTimeoutResponse;
+  const bool tcp_done = easy.Elapsed(CURLINFO_CONNECT_TIME_T) > absl::ZeroDuration();
+  return url.https() && tcp_done ? FailureReason::kTimeoutTls : FailureReason::kTimeoutConnect;
+}
+
+FetchFailure Cause(const CurlEasy& easy, CURLcode code, const FetchUrl& url) {
+  switch (code) {
+    case CURLE_COULDNT_CONNECT:
+      return ConnectFailure(easy, code);
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return Unavailable(FailureReason::kDns,
+                         Concat("dial tcp: lookup ", url.host, ": no such host"));
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return VerifyFailure(easy, code);
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return Unavailable(FailureReason::kTls, Concat("tls: ", CurlText(easy, code)));
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+      return BrokenConnection(easy, url);
+    case CURLE_WRITE_ERROR:
+      return WriteFailure(easy, code);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+      return ProtocolFailure(easy, code);
+    default:
+      return Unavailable(FailureReason::kOther, absl::AsciiStrToLower(CurlText(easy, code)));
+  }
+}
+
+}  // namespace
+
+FetchFailure RequestFailure(const char* method, const FetchUrl& url, FetchFailure cause) {
+  cause.status = absl::Status(cause.status.code(), Concat(method, " ", GoQuote(RedactUrl(url.text)),
+                                                          ": ", FromAbsl(cause.status.message())));
+  return cause;
+}
+
+FetchFailure TransferFailure(const char* method, const CurlEasy& easy, CURLcode code,
+                             const FetchUrl& url) {
+  if (code == CURLE_OPERATION_TIMEDOUT) return TimeoutFailure(method, easy, url);
+  FetchFailure cause = Cause(easy, code, url);
+  return easy.head().complete() ? cause : RequestFailure(method, url, std::move(cause));
+}
+
+FetchFailure TimeoutFailure(const char* method, const CurlEasy& easy, const FetchUrl& url) {
+  FetchFailure cause{absl::DeadlineExceededError("context deadline exceeded"),
+                     PhaseOfTimeout(easy, url)};
+  return easy.head().complete() ? cause : RequestFailure(method, url, std::move(cause));
+}
+
+}  // namespace trawl

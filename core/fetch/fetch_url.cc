@@ -1,0 +1,110 @@
+#include "core/fetch/fetch_url.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+
+namespace trawl {
+namespace {
+
+struct UrlDeleter {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+using UrlHandle = std::unique_ptr<CURLU, UrlDeleter>;
+
+absl::Status UrlError(CURLUcode code) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid url: ", absl::AsciiStrToLower(curl_url_strerror(code))));
+}
+
+absl::StatusOr<std::string> Part(CURLU* url, CURLUPart part, unsigned flags) {
+  char* text = nullptr;
+  const CURLUcode code = curl_url_get(url, part, &text, flags);
+  if (code != CURLUE_OK) return UrlError(code);
+  std::string result(text);
+  curl_free(text);
+  return result;
+}
+
+bool IsAddress(const std::string& host) {
+  unsigned char buffer[sizeof(in6_addr)];
+  return inet_pton(AF_INET, host.c_str(), buffer) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), buffer) == 1;
+}
+
+std::string StripBrackets(std::string host) {
+  if (host.size() > 2 && host.front() == '[') return host.substr(1, host.size() - 2);
+  return host;
+}
+
+absl::StatusOr<FetchUrl> TakeApart(CURLU* url) {
+  FetchUrl result;
+  ASSIGN_OR_RETURN(result.scheme, Part(url, CURLUPART_SCHEME, 0));
+  if (result.scheme != "http" && result.scheme != "https") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unsupported protocol scheme ", GoQuote(result.scheme)));
+  }
+  ASSIGN_OR_RETURN(std::string host, Part(url, CURLUPART_HOST, CURLU_PUNYCODE));
+  result.host = StripBrackets(absl::AsciiStrToLower(host));
+  ASSIGN_OR_RETURN(const std::string port, Part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
+  int number = 0;
+  if (!absl::SimpleAtoi(port, &number)) return absl::InvalidArgumentError("invalid port");
+  result.port = static_cast<uint16_t>(number);
+  result.literal = IsAddress(result.host);
+  curl_url_set(url, CURLUPART_FRAGMENT, nullptr, 0);
+  ASSIGN_OR_RETURN(result.text, Part(url, CURLUPART_URL, 0));
+  return result;
+}
+
+}  // namespace
+
+std::string FetchUrl::Endpoint() const { return absl::StrCat(scheme, "://", host, ":", port); }
+
+absl::StatusOr<FetchUrl> ParseFetchUrl(const std::string& url) {
+  const UrlHandle handle(curl_url());
+  const CURLUcode code =
+      curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), CURLU_NON_SUPPORT_SCHEME);
+  if (code == CURLUE_BAD_SCHEME) {
+    return absl::InvalidArgumentError("unsupported protocol scheme \"\"");
+  }
+  if (code != CURLUE_OK) return UrlError(code);
+  return TakeApart(handle.get());
+}
+
+absl::StatusOr<FetchUrl> ResolveRedirect(const FetchUrl& from, const std::string& location) {
+  const UrlHandle handle(curl_url());
+  CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, from.text.c_str(), 0);
+  if (code == CURLUE_OK) {
+    code = curl_url_set(handle.get(), CURLUPART_URL, location.c_str(),
+                        CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE);
+  }
+  if (code != CURLUE_OK) return UrlError(code);
+  return TakeApart(handle.get());
+}
+
+bool MayForwardCredentials(const FetchUrl& from, const FetchUrl& to) {
+  return from.host == to.host && (to.https() || !from.https());
+}
+
+std::string RedactUrl(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return std::string(url);
+  const size_t begin = scheme + 3;
+  const std::string_view authority = url.substr(begin, url.find_first_of("/?#", begin) - begin);
+  const size_t at = authority.rfind('@');
+  if (at == std::string_view::npos) return std::string(url);
+  const size_t colon = authority.find(':');
+  if (colon == std::string_view::npos || colon > at) return std::string(url);
+  return std::string(url.substr(0, begin + colon)) + ":***" + std::string(url.substr(begin + at));
+}
+
+}  // namespace trawl
