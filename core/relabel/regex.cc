@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
-#include "core/base/concat.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/text.h"
 
 namespace trawl {
@@ -80,11 +80,11 @@ AnchoredRegex& AnchoredRegex::operator=(AnchoredRegex&&) noexcept = default;
 
 absl::StatusOr<AnchoredRegex> AnchoredRegex::Compile(std::string_view pattern) {
   // Put together as text, like Prometheus does it: `a)|(?:b` is a valid rule.
-  const std::string anchored = Concat("^(?s:", WithPythonGroups(pattern), ")$");
+  const std::string anchored = absl::StrCat("^(?s:", WithPythonGroups(pattern), ")$");
   auto regex = std::make_unique<re2::RE2>(anchored, QuietOptions());
   if (!regex->ok()) {
     return absl::InvalidArgumentError(
-        Concat("error parsing regexp ", GoQuote(pattern), ": ", regex->error()));
+        absl::StrCat("error parsing regexp ", GoQuote(pattern), ": ", regex->error()));
   }
   return AnchoredRegex(std::move(regex), pattern == kMatchAll);
 }

@@ -14,7 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/base/concat.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/model/labels.h"
 #include "core/relabel/regex.h"
@@ -75,7 +75,7 @@ class RelabelRules::Rule {
       case RelabelAction::kReplace:
         return Replace(labels);
       case RelabelAction::kHashMod:
-        labels.Set(config_.target_label, Concat(Md5Tail(Source(labels)) % config_.modulus));
+        labels.Set(config_.target_label, absl::StrCat(Md5Tail(Source(labels)) % config_.modulus));
         return;
       case RelabelAction::kLowercase:
         labels.Set(config_.target_label, ToLowerUtf8(Source(labels)));
@@ -150,7 +150,7 @@ absl::StatusOr<RelabelRules> RelabelRules::Compile(std::span<const RelabelConfig
   std::vector<std::unique_ptr<const Rule>> rules;
   for (const RelabelConfig& config : configs) {
     auto rule = Rule::Compile(config, names);
-    if (!rule.ok()) return Annotate(rule.status(), Concat("rule ", rules.size()));
+    if (!rule.ok()) return Annotate(rule.status(), absl::StrCat("rule ", rules.size()));
     rules.push_back(*std::move(rule));
   }
   return RelabelRules(std::move(rules));

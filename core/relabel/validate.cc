@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "core/base/concat.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/model/labels.h"
@@ -48,8 +48,8 @@ bool IsValidTemplate(std::string_view text, NameValidation names) {
 }
 
 absl::Status Invalid(const RelabelConfig& config, std::string_view field, std::string_view value) {
-  return absl::InvalidArgumentError(Concat(GoQuote(value), " is invalid '", field, "' for ",
-                                           RelabelActionName(config.action), " action"));
+  return absl::InvalidArgumentError(absl::StrCat(GoQuote(value), " is invalid '", field, "' for ",
+                                                 RelabelActionName(config.action), " action"));
 }
 
 absl::Status CheckRequired(const RelabelConfig& config) {
@@ -59,9 +59,9 @@ absl::Status CheckRequired(const RelabelConfig& config) {
   }
   if (config.target_label.empty() &&
       IsOneOf(config.action, kReplace, kHashMod, kLowercase, kUppercase, kKeepEqual, kDropEqual)) {
-    return absl::InvalidArgumentError(Concat("relabel configuration for ",
-                                             RelabelActionName(config.action),
-                                             " action requires 'target_label' value"));
+    return absl::InvalidArgumentError(absl::StrCat("relabel configuration for ",
+                                                   RelabelActionName(config.action),
+                                                   " action requires 'target_label' value"));
   }
   return absl::OkStatus();
 }
@@ -78,7 +78,7 @@ absl::Status CheckNames(const RelabelConfig& config, NameValidation names) {
     if (!IsValidLabelName(target, names)) return Invalid(config, "target_label", target);
     if (config.replacement != RelabelConfig::kDefaultReplacement) {
       return absl::InvalidArgumentError(
-          Concat("'replacement' can not be set for ", RelabelActionName(action), " action"));
+          absl::StrCat("'replacement' can not be set for ", RelabelActionName(action), " action"));
     }
   }
   if (action == kLabelMap && !IsValidTemplate(config.replacement, names)) {
@@ -97,14 +97,14 @@ absl::Status CheckSuperfluous(const RelabelConfig& config) {
                        config.replacement != RelabelConfig::kDefaultReplacement;
   if (IsOneOf(action, kKeepEqual, kDropEqual) && (changed || config.regex_set)) {
     return absl::InvalidArgumentError(
-        Concat(RelabelActionName(action),
-               " action requires only 'source_labels' and `target_label`, and no other "
-               "fields"));
+        absl::StrCat(RelabelActionName(action),
+                     " action requires only 'source_labels' and `target_label`, and no other "
+                     "fields"));
   }
   if (IsOneOf(action, kLabelDrop, kLabelKeep) &&
       (changed || !config.source_labels.empty() || !config.target_label.empty())) {
-    return absl::InvalidArgumentError(
-        Concat(RelabelActionName(action), " action requires only 'regex', and no other fields"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        RelabelActionName(action), " action requires only 'regex', and no other fields"));
   }
   return absl::OkStatus();
 }
@@ -112,11 +112,11 @@ absl::Status CheckSuperfluous(const RelabelConfig& config) {
 }  // namespace
 
 absl::StatusOr<RelabelAction> ParseRelabelAction(std::string_view name) {
-  const std::string lower = absl::AsciiStrToLower(ToAbsl(name));
+  const std::string lower = absl::AsciiStrToLower(name);
   for (const auto& [action, action_name] : kActionNames) {
     if (action_name == lower) return action;
   }
-  return absl::InvalidArgumentError(Concat("unknown relabel action ", GoQuote(name)));
+  return absl::InvalidArgumentError(absl::StrCat("unknown relabel action ", GoQuote(name)));
 }
 
 std::string_view RelabelActionName(RelabelAction action) {

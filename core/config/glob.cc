@@ -1,0 +1,108 @@
+#include "core/config/glob.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/file_system.h"
+
+namespace trawl {
+namespace {
+
+// Matches one character class at the start of `pattern` (behind its `[`) and removes it; nullopt
+// when it is malformed.
+std::optional<bool> MatchClass(std::string_view& pattern, char c) {
+  const bool negated = pattern.starts_with('^');
+  if (negated) pattern.remove_prefix(1);
+  bool matched = false;
+  bool first = true;
+  while (!pattern.empty() && (first || pattern[0] != ']')) {
+    first = false;
+    if (pattern[0] == '\\') pattern.remove_prefix(1);
+    if (pattern.empty()) return std::nullopt;
+    const char low = pattern[0];
+    char high = low;
+    pattern.remove_prefix(1);
+    if (pattern.size() > 1 && pattern[0] == '-' && pattern[1] != ']') {
+      high = pattern[1];
+      pattern.remove_prefix(2);
+    }
+    matched |= low <= c && c <= high;
+  }
+  if (pattern.empty()) return std::nullopt;
+  pattern.remove_prefix(1);
+  return matched != negated;
+}
+
+// Matches one element of `pattern` that is not a `*` against `c`, and removes it.
+bool MatchOne(std::string_view& pattern, char c) {
+  const char first = pattern[0];
+  pattern.remove_prefix(1);
+  if (first == '?') return true;
+  if (first == '[') return MatchClass(pattern, c).value_or(false);
+  if (first != '\\') return first == c;
+  if (pattern.empty()) return false;
+  const char escaped = pattern[0];
+  pattern.remove_prefix(1);
+  return escaped == c;
+}
+
+bool HasWildcard(std::string_view name) {
+  return name.find_first_of("*?[\\") != std::string_view::npos;
+}
+
+}  // namespace
+
+bool IsLastElementGlob(std::string_view path) {
+  const size_t star = path.find('*');
+  if (star == std::string_view::npos) return true;
+  const std::string_view rest = path.substr(star + 1);
+  return rest.find('/') == std::string_view::npos;
+}
+
+bool MatchGlob(std::string_view pattern, std::string_view name) {
+  // Where to go on after a mismatch: let the last `*` swallow one character more.
+  std::optional<std::string_view> star_pattern;
+  std::string_view star_name;
+  while (!name.empty() || !pattern.empty()) {
+    if (pattern.starts_with('*')) {
+      pattern.remove_prefix(1);
+      star_pattern = pattern;
+      star_name = name;
+      continue;
+    }
+    if (!name.empty() && !pattern.empty() && MatchOne(pattern, name[0])) {
+      name.remove_prefix(1);
+      continue;
+    }
+    if (!star_pattern || star_name.empty()) return false;
+    star_name.remove_prefix(1);
+    name = star_name;
+    pattern = *star_pattern;
+  }
+  return true;
+}
+
+std::vector<std::string> ExpandGlob(FileSystem& files, const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string prefix = slash == std::string::npos ? "" : path.substr(0, slash + 1);
+  const std::string_view pattern = std::string_view(path).substr(prefix.size());
+  const absl::StatusOr<std::vector<std::string>> names =
+      files.List(prefix.empty() ? "."
+                 : slash == 0   ? "/"
+                                : path.substr(0, slash));
+  std::vector<std::string> found;
+  if (!names.ok()) return found;
+  for (const std::string& name : *names) {
+    if (HasWildcard(pattern) ? MatchGlob(pattern, name) : pattern == name) {
+      found.push_back(prefix + name);
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace trawl

@@ -1,0 +1,183 @@
+#include "core/config/load.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/file_system.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "core/config/config.h"
+#include "core/config/config_problem.h"
+#include "core/config/glob.h"
+#include "core/config/section.h"
+#include "core/config/yaml.h"
+#include "core/config/yaml_reader.h"
+
+namespace trawl {
+namespace {
+
+std::string DirName(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos) return ".";
+  return std::string(slash == 0 ? "/" : path.substr(0, slash));
+}
+
+// Reads the main file, and the files its scrape_config_files name.
+class ConfigLoader {
+ public:
+  ConfigLoader(const LoadOptions& options, Findings& findings)
+      : options_(options), findings_(findings) {}
+
+  Config Load(const YamlNode& root) {
+    const SectionContext context{options_, options_.base_dir, findings_};
+    StructReader reader(root, "config.Config", findings_);
+    config_.global = ReadGlobal(reader.Find("global"), context);
+    ReadJobs(reader.Find("scrape_configs"), context, "main config file");
+    ReadJobFiles(reader);
+    ReadRemoteWrites(reader.Find("remote_write"), context);
+    IgnoreUnused(reader);
+    reader.Finish();
+    return std::move(config_);
+  }
+
+ private:
+  // `origin` is how later duplicates name this file.
+  void ReadJobs(const YamlNode* node, const SectionContext& context, const std::string& origin) {
+    if (node == nullptr) return;
+    for (const YamlNode::Ptr& item :
+         ReadSequence(*node, "[]*config.ScrapeConfig", context.findings)) {
+      if (item->is_null()) {
+        context.findings.Error(item->mark, "empty or null scrape config section");
+        continue;
+      }
+      ScrapeConfig job = ReadScrapeConfig(*item, config_.global, context);
+      CheckUnique(job.job_name, *item, context, origin);
+      config_.scrape_configs.push_back(std::move(job));
+    }
+  }
+
+  void CheckUnique(const std::string& job_name, const YamlNode& node, const SectionContext& context,
+                   const std::string& origin) {
+    if (job_name.empty()) return;  // reported already
+    const auto [first, added] = job_origins_.emplace(job_name, origin);
+    if (added) return;
+    std::string message =
+        absl::StrCat("found multiple scrape configs with job name ", GoQuote(job_name));
+    if (&context.findings != &findings_) {
+      absl::StrAppend(&message, ", first found in ", first->second);
+    }
+    context.findings.Error(node.mark, std::move(message));
+  }
+
+  void ReadJobFiles(StructReader& reader) {
+    std::vector<std::string> patterns;
+    if (!reader.Read("scrape_config_files", patterns)) return;
+    for (const std::string& pattern : patterns) {
+      if (!IsLastElementGlob(pattern)) {
+        reader.Error("scrape_config_files",
+                     absl::StrCat("invalid scrape config file path ", GoQuote(pattern)));
+      } else if (options_.file_system == nullptr) {
+        reader.Error("scrape_config_files", "scrape_config_files cannot be read here");
+      } else {
+        const std::string path = JoinDir(options_.base_dir, pattern);
+        for (const std::string& file : ExpandGlob(*options_.file_system, path)) ReadJobFile(file);
+      }
+    }
+  }
+
+  void ReadJobFile(const std::string& path) {
+    Findings findings(path);
+    const absl::StatusOr<std::string> text = options_.file_system->ReadFile(path);
+    if (!text.ok()) {
+      findings.Error({}, std::string(text.status().message()));
+    } else if (const YamlDocument document = ParseYaml(*text, path); document.problem) {
+      findings.Add(*document.problem);
+    } else {
+      const SectionContext context{options_, DirName(path), findings};
+      StructReader reader(*document.root, "config.ScrapeConfigs", findings);
+      ReadJobs(reader.Find("scrape_configs"), context, GoQuote(path));
+      reader.Finish();
+    }
+    findings_.Take(std::move(findings));
+  }
+
+  void ReadRemoteWrites(const YamlNode* node, const SectionContext& context) {
+    if (node == nullptr) return;
+    for (const YamlNode::Ptr& item :
+         ReadSequence(*node, "[]*config.RemoteWriteConfig", findings_)) {
+      if (item->is_null()) {
+        findings_.Error(item->mark, "empty or null remote write config section");
+        continue;
+      }
+      RemoteWriteConfig remote = ReadRemoteWrite(*item, config_.remote_writes.size(), context);
+      const bool duplicate = std::any_of(
+          config_.remote_writes.begin(), config_.remote_writes.end(),
+          [&remote](const RemoteWriteConfig& other) { return other.name == remote.name; });
+      if (duplicate) {
+        findings_.Error(item->mark,
+                        absl::StrCat("found multiple remote write configs with job name ",
+                                     GoQuote(remote.name)));
+      }
+      config_.remote_writes.push_back(std::move(remote));
+    }
+  }
+
+  static void IgnoreUnused(StructReader& reader) {
+    reader.Ignore("alerting", "trawl evaluates no rules");
+    reader.Ignore("rule_files", "trawl evaluates no rules");
+    reader.Ignore("remote_read", "trawl answers no queries");
+    reader.Ignore("storage", "trawl has no TSDB");
+    reader.Ignore("tracing", "trawl exports no traces");
+    reader.Ignore("otlp", "trawl receives no OTLP");
+    reader.Ignore("runtime", "it tunes the Go runtime");
+  }
+
+  const LoadOptions& options_;
+  Findings& findings_;
+  Config config_;
+  std::map<std::string, std::string> job_origins_;  // job name → where it was found
+};
+
+}  // namespace
+
+std::string JoinDir(std::string_view dir, std::string_view path) {
+  if (path.empty() || path.starts_with('/') || dir.empty()) return std::string(path);
+  return absl::StrCat(dir, dir.ends_with('/') ? "" : "/", path);
+}
+
+absl::StatusOr<LoadResult> LoadConfig(std::string_view text, const LoadOptions& options,
+                                      std::vector<ConfigProblem>* problems) {
+  Findings findings(options.file);
+  LoadResult result;
+  const YamlDocument document = ParseYaml(text, options.file);
+  if (document.problem) {
+    findings.Add(*document.problem);
+  } else {
+    result.config = ConfigLoader(options, findings).Load(*document.root);
+  }
+  const std::vector<ConfigProblem> errors = findings.TakeErrors();
+  if (problems != nullptr) *problems = errors;
+  if (!errors.empty()) return ProblemsToStatus(errors);
+  result.warnings = findings.TakeWarnings();
+  return result;
+}
+
+absl::StatusOr<LoadResult> LoadConfigFile(FileSystem& files, const std::string& path,
+                                          LoadOptions options,
+                                          std::vector<ConfigProblem>* problems) {
+  if (problems != nullptr) problems->clear();
+  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
+  options.file = path;
+  options.base_dir = DirName(path);
+  options.file_system = &files;
+  return LoadConfig(text, options, problems);
+}
+
+}  // namespace trawl
