@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,19 +10,17 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/event_loop.h"
-#include "core/base/hash.h"
 #include "core/base/published.h"
 #include "core/config/config.h"
 #include "core/config/trawl_config.h"
 #include "core/discovery/desired_targets.h"
 #include "core/fetch/fetcher.h"
+#include "core/scrape/scrape_pool.h"
 #include "core/scrape/shard.h"
 #include "core/scrape/target_status.h"
 #include "core/telemetry/scrape_metrics.h"
 
 namespace trawl {
-
-class ScrapePool;
 
 // Reconciles what is configured and what was discovered into scrape pools (one a job) and scrape
 // loops (one a target), and tells the shards. The mailbox of Prometheus' scrape manager, on one
@@ -43,6 +42,8 @@ class ScrapeManager {
     // Mixed into targets' offsets so that replicas scrape at different moments (spec 1.5).
     std::string fqdn;
     absl::Duration coalesce = absl::Milliseconds(10);
+    // How long Stop lets fetches that are under way go on.
+    absl::Duration stop_grace = absl::Seconds(1);
   };
   struct Deps {
     EventLoop& loop;  // the manager's
@@ -58,27 +59,39 @@ class ScrapeManager {
   // config does not have are kept and take effect when a config names them.
   void SetTargets(std::shared_ptr<const DesiredTargets> job, absl::AnyInvocable<void()> done = {});
 
-  // Stages a config; `done` gets OK, or Prometheus' error when a pool could not take its new
-  // config (that pool keeps its old one).
+  // Stages a config; `done` gets OK, or an error that begins with Prometheus' words (`failed to
+  // apply the new configuration`) and names each job that could not take its new config: a pool
+  // that is there keeps its old one, a new one is tried again with the job's next update.
   void ApplyConfig(std::shared_ptr<const Config> config,
                    std::shared_ptr<const TrawlConfig> trawl_config,
                    absl::AnyInvocable<void(absl::Status)> done);
 
   // Stops every loop without stale markers (shutdown: spec 1.8); `done` runs when all loops have
-  // stopped.
+  // stopped. Nothing that is staged afterwards takes effect; its `done` runs all the same. The
+  // manager may be destroyed when `done` has run, on its loop's thread or after that has ended.
   void Stop(absl::AnyInvocable<void()> done);
 
   std::shared_ptr<const PoolsSnapshot> Snapshot() const { return snapshot_.Get(); }
 
  private:
+  using Done = absl::AnyInvocable<void()>;
   struct Mailbox;
+  struct Staged;
+
   void Wake();
   void Reconcile();
+  absl::Status TakeConfig(Staged& staged);
+  void TakeTargets(std::shared_ptr<const DesiredTargets> job);
+  void RemovePools();
+  absl::Status UpdatePools();
+  absl::Status CreatePool(const ScrapeConfig& config);
+  void StopLoops(Done done);
   void Publish();
 
   // Constant after construction.
   const Options options_;
   const Deps deps_;
+  std::vector<ScrapePool::ShardLoops> shards_;
   const std::unique_ptr<Mailbox> mailbox_;  // thread-safe by its own lock
 
   // Owned by the manager's thread.
@@ -86,6 +99,12 @@ class ScrapeManager {
   std::shared_ptr<const TrawlConfig> trawl_config_;
   absl::flat_hash_map<std::string, std::shared_ptr<const DesiredTargets>> desired_;
   absl::flat_hash_map<std::string, std::unique_ptr<ScrapePool>> pools_;
+  uint64_t next_pool_ = 1;
+  absl::Duration last_reconcile_ = -absl::InfiniteDuration();  // steady; when it ended
+  TimerId timer_ = 0;
+  bool stopped_ = false;
+  size_t shards_running_ = 0;
+  Done stop_done_;
 
   Published<PoolsSnapshot> snapshot_;
 };

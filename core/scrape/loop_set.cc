@@ -1,0 +1,67 @@
+#include "core/scrape/loop_set.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/base/event_loop.h"
+
+namespace trawl {
+
+LoopSet::LoopSet(Shard& shard) : shard_(shard) {}
+
+LoopSet::~LoopSet() = default;
+
+void LoopSet::Apply(LoopChange change) {
+  std::unique_ptr<PoolLoops>& pool = pools_[change.pool];
+  if (pool == nullptr) {
+    pool = std::make_unique<PoolLoops>(
+        PoolLoops::Deps{shard_, immediate_starts_, [this] { OnPoolIdle(); }});
+  }
+  pool->Apply(std::move(change));
+}
+
+void LoopSet::RemovePool(uint64_t pool) {
+  const auto found = pools_.find(pool);
+  if (found == pools_.end()) return;
+  std::unique_ptr<PoolLoops> gone = std::move(found->second);
+  pools_.erase(found);
+  if (!gone->Leave()) leaving_.push_back(std::move(gone));
+}
+
+void LoopSet::Stop(absl::Duration grace, absl::AnyInvocable<void()> stopped) {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, pool] : pools_) ids.push_back(id);
+  for (uint64_t id : ids) RemovePool(id);
+  if (leaving_.empty()) {
+    stopped();
+    return;
+  }
+  stopped_ = std::move(stopped);
+  grace_timer_ = shard_.loop.RunAfter(grace, [this] {
+    for (const std::unique_ptr<PoolLoops>& pool : leaving_) pool->Abandon();
+  });
+}
+
+// A pool says so from inside itself: it is destroyed later.
+void LoopSet::OnPoolIdle() {
+  if (sweep_posted_) return;
+  sweep_posted_ = true;
+  shard_.loop.Post([this] { Sweep(); });
+}
+
+void LoopSet::Sweep() {
+  sweep_posted_ = false;
+  std::erase_if(leaving_, [](const std::unique_ptr<PoolLoops>& pool) { return pool->idle(); });
+  if (!leaving_.empty() || stopped_ == nullptr) return;
+  shard_.loop.Cancel(grace_timer_);
+  std::exchange(stopped_, nullptr)();  // may destroy this
+}
+
+size_t LoopSet::loops() const {
+  size_t count = 0;
+  for (const auto& [id, pool] : pools_) count += pool->size();
+  return count;
+}
+
+}  // namespace trawl

@@ -1,0 +1,368 @@
+#include "core/scrape/scrape_loop.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/exposition/accept.h"
+#include "core/exposition/inflate.h"
+#include "core/scrape/large_body.h"
+#include "core/scrape/scrape_body.h"
+#include "core/scrape/scrape_scratch.h"
+#include "core/telemetry/scrape_metrics.h"
+
+namespace trawl {
+namespace {
+
+constexpr std::string_view kBodySizeLimit = "body size limit exceeded";
+
+FailureReason ReasonOfStatusCode(int code) {
+  if (code >= 300 && code < 400) return FailureReason::kHttpStatus3xx;
+  if (code >= 400 && code < 500) return FailureReason::kHttpStatus4xx;
+  if (code >= 500 && code < 600) return FailureReason::kHttpStatus5xx;
+  return FailureReason::kHttpStatusOther;
+}
+
+FailureReason ReasonOfInflate(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kResourceExhausted ? FailureReason::kBodySizeLimit
+                                                               : FailureReason::kContentEncoding;
+}
+
+// More compressed bytes than this cannot be the body of a text under the limit: gzip makes what
+// it cannot compress larger by a few bytes for each block.
+uint64_t MaxWireBytes(uint64_t body_size_limit) {
+  return body_size_limit == 0 ? 0 : body_size_limit + body_size_limit / 1024 + 1024;
+}
+
+}  // namespace
+
+// What a scrape came to, on its way to the batch, the status and the counters.
+struct ScrapeLoop::Outcome {
+  ScrapeScratch& scratch;  // has the batch
+  ScrapeResult result;
+  int64_t body_bytes = 0;  // inflated; -1: over the limit; 0: another failure
+};
+
+ScrapeLoop::ScrapeLoop(std::shared_ptr<const Target> target, std::shared_ptr<TargetStatus> status,
+                       LoopContext& context)
+    : target_(std::move(target)), status_(std::move(status)), context_(context) {}
+
+ScrapeLoop::~ScrapeLoop() {
+  context_.shard.loop.Cancel(timer_);
+  if (state_ == State::kFetching) context_.shard.fetcher.Cancel(fetch_);
+}
+
+void ScrapeLoop::Run(absl::Duration delay, bool then_phase, Continuation before) {
+  cache_ = std::move(before.cache);
+  timestamp_ms_ = before.last_timestamp_ms;
+  settings_ = context_.settings;
+  then_phase_ = then_phase;
+  const Clock& clock = context_.shard.loop.clock();
+  ticker_ = Ticker(clock.Steady() + delay, target_->interval);
+  aligner_.Start(clock.Now() + delay);
+  WaitFor(delay);
+}
+
+bool ScrapeLoop::Stop() {
+  stopping_ = true;
+  if (state_ == State::kFetching || state_ == State::kIngesting) return false;
+  context_.shard.loop.Cancel(timer_);
+  state_ = State::kStopped;
+  return true;
+}
+
+void ScrapeLoop::Abandon() {
+  if (state_ != State::kFetching) return;
+  context_.shard.fetcher.Cancel(fetch_);
+  state_ = State::kStopped;
+  context_.observer.OnStopped(*this);
+}
+
+Continuation ScrapeLoop::TakeContinuation() {
+  return {std::move(cache_), settings_ == nullptr ? 0 : settings_->cache_generation, timestamp_ms_};
+}
+
+absl::Duration ScrapeLoop::UntilNextTick() const {
+  return ticker_.Wait(context_.shard.loop.clock().Steady());
+}
+
+void ScrapeLoop::WaitFor(absl::Duration delay) {
+  state_ = State::kWaiting;
+  timer_ = context_.shard.loop.RunAfter(delay, [this] { OnTick(); });
+}
+
+void ScrapeLoop::OnTick() {
+  timer_ = 0;
+  TakeUpSettings();
+  Begin();
+  if (context_.forced_error != nullptr) {
+    Fail(absl::FailedPreconditionError(*context_.forced_error), FailureReason::kTargetLimit);
+    return;
+  }
+  state_ = State::kFetching;
+  fetch_ = context_.shard.fetcher.Fetch(
+      Request(), [this](const FetchOutcome& outcome) { OnFetched(outcome); });
+}
+
+void ScrapeLoop::TakeUpSettings() {
+  const std::shared_ptr<const JobSettings> newest = context_.settings;
+  if (cache_ != nullptr && settings_->cache_generation != newest->cache_generation) {
+    context_.observer.OnCacheOutdated(*this, TakeContinuation());
+  }
+  settings_ = newest;
+  if (cache_ == nullptr) {
+    cache_ = std::make_unique<SeriesCache>(
+        SeriesCache::Options{settings_->samples, target_->labels},
+        SeriesCache::Deps{context_.shard.keys, context_.shard.hash_key});
+  } else {
+    cache_->set_samples(settings_->samples);
+  }
+}
+
+// Sets the clock marks of a scrape that begins now.
+void ScrapeLoop::Begin() {
+  const Clock& clock = context_.shard.loop.clock();
+  const absl::Duration steady = clock.Steady();
+  if (scrapes_ > 0) {
+    context_.shard.metrics.ObserveInterval(target_->interval, steady - started_);
+  }
+  started_ = steady;
+  ticker_.Serve(steady);
+  const absl::Time aligned = aligner_.Align(clock.Now(), target_->interval);
+  const ScrapeTimestamp timestamp = NextTimestamp(absl::ToUnixMillis(aligned), timestamp_ms_);
+  timestamp_ms_ = timestamp.ms;
+  clock_stepped_ = timestamp.clock_stepped;
+}
+
+FetchRequest ScrapeLoop::Request() const {
+  FetchRequest request;
+  request.client = settings_->client;
+  request.url = target_->url;
+  request.headers = settings_->headers;
+  request.headers.push_back(absl::StrCat("X-Prometheus-Scrape-Timeout-Seconds: ",
+                                         FormatGoFloat(absl::ToDoubleSeconds(target_->timeout))));
+  request.timeout = target_->timeout;
+  request.max_wire_bytes = MaxWireBytes(settings_->body_size_limit);
+  request.interval = target_->interval;
+  return request;
+}
+
+void ScrapeLoop::OnFetched(const FetchOutcome& outcome) {
+  state_ = State::kIngesting;
+  if (!outcome.ok()) return OnFetchError(outcome.error);
+  const FetchResponse& response = outcome.response;
+  if (response.status_code == 200) return OnBody(response);
+  Fail(absl::UnavailableError(absl::StrCat("server returned HTTP status ", response.status_line)),
+       ReasonOfStatusCode(response.status_code));
+}
+
+void ScrapeLoop::OnFetchError(const FetchError& error) {
+  const bool too_large = error.status.code() == absl::StatusCode::kResourceExhausted &&
+                         error.reason != FailureReason::kDescriptors;
+  if (!too_large) return Fail(error.status, error.reason);
+  Fail(absl::ResourceExhaustedError(kBodySizeLimit), FailureReason::kBodySizeLimit);
+}
+
+void ScrapeLoop::OnBody(const FetchResponse& response) {
+  const bool gzip = response.content_encoding == "gzip";
+  const uint64_t limit = settings_->body_size_limit;
+  const bool was_large = gzip && last_body_bytes_ >= kSlicedBodyBytes;
+  if (was_large || response.body.size() >= kSlicedBodyBytes) return BeginLarge(response);
+  if (!gzip) {
+    const absl::Status fits = CheckBodySize(response.body.size(), limit);
+    if (!fits.ok()) return Fail(fits, FailureReason::kBodySizeLimit);
+    return Ingest(response.body, response.content_type);
+  }
+  // In one step as far as the bound; what turns out to be larger is for the slices.
+  const bool bounded = limit == 0 || limit > kSlicedBodyBytes;
+  ScrapeScratch& scratch = context_.shard.scratch;
+  const absl::Status inflated = scratch.gunzip().Inflate(
+      response.body, last_body_bytes_, bounded ? kSlicedBodyBytes : limit, scratch.body());
+  if (inflated.ok()) return Ingest(scratch.body().view(), response.content_type);
+  const FailureReason reason = ReasonOfInflate(inflated);
+  if (bounded && reason == FailureReason::kBodySizeLimit) return BeginLarge(response);
+  Fail(inflated, reason);
+}
+
+absl::Status ScrapeLoop::CheckContentType(std::string_view content_type) const {
+  const absl::StatusOr<FormatChoice> choice =
+      ChooseFormat(content_type, settings_->fallback_format);
+  if (!choice.ok()) return choice.status();
+  if (!choice->warning.empty()) {
+    LogDebug("Invalid content type on scrape, using fallback setting.",
+             {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", choice->warning}});
+  }
+  return absl::OkStatus();
+}
+
+void ScrapeLoop::Ingest(std::string_view text, std::string_view content_type) {
+  ScrapeScratch& scratch = context_.shard.scratch;
+  if (text.empty()) {
+    return Finish({scratch, cache_->IngestNothing(timestamp_ms_, /*failed=*/false, scratch), 0});
+  }
+  const absl::Status known = CheckContentType(content_type);
+  if (!known.ok()) return Fail(known, FailureReason::kContentType, text.size());
+  ScrapeBody body(*cache_, scratch, {text, timestamp_ms_, NowMs()});
+  Finish({scratch, body.Finish(), static_cast<int64_t>(text.size())});
+}
+
+void ScrapeLoop::BeginLarge(const FetchResponse& response) {
+  large_body_ = std::make_unique<LargeBody>(
+      LargeBody::Input{std::string(response.body), response.content_type,
+                       response.content_encoding == "gzip", settings_->body_size_limit});
+  InflateSlice();
+}
+
+void ScrapeLoop::InflateSlice() {
+  const absl::StatusOr<bool> complete = large_body_->StepInflate();
+  if (!complete.ok()) return Fail(complete.status(), ReasonOfInflate(complete.status()));
+  if (!*complete) return context_.shard.loop.Post([this] { InflateSlice(); });
+  const std::string_view text = large_body_->text();
+  if (text.empty()) return Ingest(text, "");
+  const absl::Status known = CheckContentType(large_body_->content_type());
+  if (!known.ok()) return Fail(known, FailureReason::kContentType, text.size());
+  large_body_->BeginIngest(*cache_, timestamp_ms_, NowMs());
+  IngestSlice();
+}
+
+void ScrapeLoop::IngestSlice() {
+  if (!large_body_->StepIngest()) return context_.shard.loop.Post([this] { IngestSlice(); });
+  ScrapeResult result = large_body_->Finish();
+  Finish({large_body_->scratch(), std::move(result),
+          static_cast<int64_t>(large_body_->text().size())});
+}
+
+int64_t ScrapeLoop::NowMs() const { return absl::ToUnixMillis(context_.shard.loop.clock().Now()); }
+
+// A scrape that has no body to ingest: what the target had ends here.
+void ScrapeLoop::Fail(absl::Status status, FailureReason reason, size_t body_bytes) {
+  if (LogEnabled(LogLevel::kDebug)) {
+    LogDebug("Scrape failed",
+             {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", status}});
+  }
+  ScrapeScratch& scratch = context_.shard.scratch;
+  ScrapeResult result = cache_->IngestNothing(timestamp_ms_, /*failed=*/true, scratch);
+  result.status = std::move(status);
+  result.reason = reason;
+  const bool too_large = reason == FailureReason::kBodySizeLimit;
+  Finish({scratch, std::move(result), too_large ? -1 : static_cast<int64_t>(body_bytes)});
+}
+
+void ScrapeLoop::Finish(Outcome outcome) {
+  absl::Status appended = AppendBatch(outcome);
+  if (appended.code() == absl::StatusCode::kInvalidArgument && outcome.result.status.ok()) {
+    AppendFailureInstead(outcome, std::move(appended));
+  } else if (!appended.ok()) {
+    LogWarn("Scrape commit failed",
+            {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", appended}});
+    if (outcome.result.status.ok()) {
+      outcome.result.status = std::move(appended);
+      outcome.result.reason = FailureReason::kAppend;
+    }
+  }
+  Publish(outcome);
+  large_body_.reset();
+  Next();
+}
+
+// A scrape that is too large for a record has failed; to say so takes a small one.
+void ScrapeLoop::AppendFailureInstead(Outcome& outcome, absl::Status why) {
+  cache_->IngestNothing(timestamp_ms_, /*failed=*/true, outcome.scratch);
+  outcome.result.status = std::move(why);
+  outcome.result.reason = FailureReason::kTooLarge;
+  const absl::Status appended = AppendBatch(outcome);
+  if (appended.ok()) return;
+  LogWarn("Scrape commit failed",
+          {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", appended}});
+}
+
+absl::Status ScrapeLoop::AppendBatch(const Outcome& outcome) {
+  const ScrapeResult& result = outcome.result;
+  const absl::Duration duration = context_.shard.loop.clock().Steady() - started_;
+  const std::array<double, 8> report = {
+      result.status.ok() ? 1.0 : 0.0,
+      absl::ToDoubleSeconds(duration),
+      static_cast<double>(result.total),
+      static_cast<double>(result.added),
+      static_cast<double>(result.series_added),
+      absl::ToDoubleSeconds(target_->timeout),
+      static_cast<double>(settings_->samples->sample_limit),
+      static_cast<double>(outcome.body_bytes),
+  };
+  outcome.scratch.SetReport(std::span(report).first(cache_->report_count()));
+  ScrapeBatch batch = outcome.scratch.batch();
+  if (clock_stepped_) batch.flags |= ScrapeBatch::kClockStepped;
+  return context_.shard.appender.Append(batch);
+}
+
+void ScrapeLoop::Publish(const Outcome& outcome) {
+  const ScrapeResult& result = outcome.result;
+  const bool up = result.status.ok();
+  ++scrapes_;
+  failures_ += up ? 0 : 1;
+  if (up) last_body_bytes_ = static_cast<uint64_t>(outcome.body_bytes);
+  ScrapeReport report;
+  report.health = up ? TargetHealth::kUp : TargetHealth::kDown;
+  report.last_error = std::string(result.status.message());
+  report.reason = result.reason;
+  report.last_scrape = absl::FromUnixMillis(timestamp_ms_);
+  report.last_duration = context_.shard.loop.clock().Steady() - started_;
+  report.samples_scraped = static_cast<uint64_t>(result.total);
+  report.samples_post_relabeling = static_cast<uint64_t>(result.added);
+  report.series_added = static_cast<uint64_t>(result.series_added);
+  report.body_bytes = static_cast<uint64_t>(std::max<int64_t>(outcome.body_bytes, 0));
+  report.scrapes = scrapes_;
+  report.failures = failures_;
+  status_->Set(std::move(report));
+  Count(result);
+}
+
+void ScrapeLoop::Count(const ScrapeResult& result) {
+  ScrapeMetrics& metrics = context_.shard.metrics;
+  if (!result.status.ok()) metrics.CountFailure(settings_->job, result.reason);
+  if (result.reason == FailureReason::kBodySizeLimit) {
+    metrics.exceeded_body_size_limit_total.Increment();
+  }
+  if (result.sample_limit_exceeded) metrics.exceeded_sample_limit_total.Increment();
+  if (result.label_limit_exceeded) metrics.exceeded_label_limits_total.Increment();
+  if (result.cache_flush_forced) metrics.cache_flush_forced_total.Increment();
+  CountLeftOut(result.out_of_order, metrics.sample_out_of_order_total,
+               "Error on ingesting out-of-order samples");
+  CountLeftOut(result.duplicates, metrics.sample_duplicate_timestamp_total,
+               "Error on ingesting samples with different value but same timestamp");
+  CountLeftOut(result.out_of_bounds, metrics.sample_out_of_bounds_total,
+               "Error on ingesting samples that are too old or are too far into the future");
+}
+
+void ScrapeLoop::CountLeftOut(int64_t samples, prometheus::Counter& counter,
+                              std::string_view message) {
+  if (samples == 0) return;
+  counter.Increment(static_cast<double>(samples));
+  LogWarn(message,
+          {{"scrape_pool", settings_->job}, {"target", target_->url}, {"num_dropped", samples}});
+}
+
+void ScrapeLoop::Next() {
+  if (stopping_) {
+    state_ = State::kStopped;
+    context_.observer.OnStopped(*this);  // may destroy this
+    return;
+  }
+  if (then_phase_) {
+    then_phase_ = false;
+    const Clock& clock = context_.shard.loop.clock();
+    const absl::Duration delay =
+        OffsetFromNow(target_->hash, settings_->offset_seed, target_->interval, clock.Now());
+    ticker_ = Ticker(clock.Steady() + delay, target_->interval);
+    aligner_.Start(clock.Now() + delay);
+  }
+  WaitFor(UntilNextTick());
+}
+
+}  // namespace trawl
