@@ -1,0 +1,68 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "client/trawlctl/connection.h"
+
+// trawlctl's commands. Each prints its result to standard output, as a table or, with `json`, as
+// an array of objects with protobuf's JSON names; an error is the caller's to print.
+
+namespace trawl {
+
+struct TargetsOptions {
+  std::string job;
+  std::string source;
+  std::string health;  // up, down, unknown; "" for any
+  std::string state = "active";  // active, dropped, any
+  std::vector<std::string> matchers;
+  bool json = false;
+};
+absl::Status RunTargets(Connection& connection, const TargetsOptions& options);
+
+absl::Status RunPools(Connection& connection, const std::string& job, bool json);
+absl::Status RunSinks(Connection& connection, bool json);
+absl::Status RunSources(Connection& connection, bool json);
+absl::Status RunGroups(Connection& connection, const std::string& source, const std::string& job,
+                       bool json);
+absl::Status RunReload(Connection& connection, bool json);
+absl::Status RunVersion(Connection& connection, bool json);
+
+struct PushOptions {
+  std::string file;  // file_sd's JSON or YAML; "-" for standard input
+  std::string job;
+  std::string source = "trawlctl";
+  bool dry_run = false;
+  bool json = false;
+};
+// Replaces what `source` has in `job` by the file's groups.
+absl::Status RunPush(Connection& connection, const PushOptions& options);
+
+struct ReleaseOptions {
+  std::string source;
+  bool remove_targets = false;
+  bool force = false;
+  bool json = false;
+};
+absl::Status RunRelease(Connection& connection, const ReleaseOptions& options);
+
+struct CheckOptions {
+  std::string file;
+  std::string trawl_config;  // "" for none
+  bool json = false;
+};
+// Checks a configuration as trawld would at its start; needs no server. Warnings go to standard
+// output, every problem is in the error.
+absl::Status RunCheckConfig(const CheckOptions& options);
+
+struct SamplesOptions {
+  std::string path = "data/samples.db";
+  std::string selector;  // metric{label="value", other=~"regex"}; "" for all
+  size_t last = 10;      // newest samples of each series
+  bool summary = false;  // one line on what is stored
+  bool json = false;
+};
+absl::Status RunSamples(const SamplesOptions& options);
+
+}  // namespace trawl

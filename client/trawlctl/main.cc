@@ -1,0 +1,169 @@
+// trawlctl: looks into a running trawld, pushes targets, checks configurations, reads stored
+// samples. Exit codes: 0 done, 1 refused or wrong, 2 wrong usage, 3 the server can't be reached.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "client/trawlctl/commands.h"
+
+namespace {
+
+using trawl::Connection;
+
+constexpr int kExitRefused = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitUnreachable = 3;
+
+struct Options {
+  Connection::Options connection;
+  bool json = false;
+  std::string job;
+  std::string source;
+  double timeout_seconds = 10;
+  trawl::TargetsOptions targets;
+  trawl::PushOptions push;
+  trawl::ReleaseOptions release;
+  trawl::CheckOptions check;
+  trawl::SamplesOptions samples;
+};
+
+using Command = std::function<absl::Status()>;
+
+class Program {
+ public:
+  Program() : app_("Looks into a running trawld, pushes targets to it, and reads what it stored.") {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.add_option("--address", options_.connection.address, "trawld's gRPC address")
+        ->capture_default_str();
+    app_.add_option("--timeout", options_.timeout_seconds, "seconds to wait for an answer")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    app_.add_flag("--json", options_.json,
+                  "print an array of objects, with protobuf's JSON names, instead of a table");
+    AddStatus();
+    AddDiscovery();
+    AddOffline();
+  }
+
+  int Run(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      const int code = app_.exit(error);
+      return code == 0 ? 0 : kExitUsage;
+    }
+    options_.connection.timeout = absl::Seconds(options_.timeout_seconds);
+    const absl::Status status = command_();
+    if (status.ok()) return 0;
+    std::fprintf(stderr, "trawlctl: %s\n", std::string(status.message()).c_str());
+    return absl::IsUnavailable(status) ? kExitUnreachable : kExitRefused;
+  }
+
+ private:
+  CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& help,
+                std::function<absl::Status(Connection&)> run) {
+    CLI::App* command = parent->add_subcommand(name, help);
+    command->callback([this, run] {
+      command_ = [this, run] {
+        Connection connection(options_.connection);
+        return run(connection);
+      };
+    });
+    return command;
+  }
+
+  void AddStatus() {
+    CLI::App* targets =
+        Add(&app_, "targets", "targets with their health, last scrape and last error",
+            [this](Connection& c) {
+              options_.targets.json = options_.json;
+              return trawl::RunTargets(c, options_.targets);
+            });
+    targets->add_option("--job", options_.targets.job, "only of this job");
+    targets->add_option("--source", options_.targets.source, "only those this source wants");
+    targets->add_option("--health", options_.targets.health, "only with this health")
+        ->check(CLI::IsMember({"up", "down", "unknown"}));
+    targets->add_option("--state", options_.targets.state, "active, dropped or any")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"active", "dropped", "any"}));
+    targets->add_option("matchers", options_.targets.matchers, "label matchers, as in team=\"db\"");
+
+    Add(&app_, "pools", "scrape pools, one a job", [this](Connection& c) {
+      return trawl::RunPools(c, options_.job, options_.json);
+    })->add_option("--job", options_.job, "only this one");
+    Add(&app_, "sinks", "where samples go, and how far each sink is",
+        [this](Connection& c) { return trawl::RunSinks(c, options_.json); });
+    Add(&app_, "reload", "reload trawld's configuration",
+        [this](Connection& c) { return trawl::RunReload(c, options_.json); });
+    Add(&app_, "version", "version of the running trawld",
+        [this](Connection& c) { return trawl::RunVersion(c, options_.json); });
+  }
+
+  void AddDiscovery() {
+    CLI::App* push = Add(&app_, "push", "replace a source's targets in a job by those of a file",
+                         [this](Connection& c) {
+                           options_.push.json = options_.json;
+                           return trawl::RunPush(c, options_.push);
+                         });
+    push->add_option("file", options_.push.file, "groups as file_sd's JSON or YAML; - for stdin")
+        ->required();
+    push->add_option("--job", options_.push.job, "the scrape config's job_name")->required();
+    push->add_option("--source", options_.push.source, "name of the owner")->capture_default_str();
+    push->add_flag("--dry-run", options_.push.dry_run, "check and count, change nothing");
+
+    Add(&app_, "sources", "who pushed which number of targets",
+        [this](Connection& c) { return trawl::RunSources(c, options_.json); });
+    CLI::App* groups = Add(&app_, "groups", "target groups as applied", [this](Connection& c) {
+      return trawl::RunGroups(c, options_.source, options_.job, options_.json);
+    });
+    groups->add_option("--source", options_.source, "only of this source");
+    groups->add_option("--job", options_.job, "only of this job");
+
+    CLI::App* release = Add(&app_, "release", "give a source up", [this](Connection& c) {
+      options_.release.json = options_.json;
+      return trawl::RunRelease(c, options_.release);
+    });
+    release->add_option("source", options_.release.source, "its name")->required();
+    release->add_flag("--remove-targets", options_.release.remove_targets,
+                      "remove its targets; otherwise they stay");
+    release->add_flag("--force", options_.release.force, "whoever holds it");
+  }
+
+  void AddOffline() {
+    CLI::App* check = app_.add_subcommand("check", "check files, without a server");
+    check->require_subcommand(1);
+    CLI::App* config = check->add_subcommand("config", "a configuration file, as trawld reads it");
+    config->add_option("file", options_.check.file, "Prometheus' YAML")->required();
+    config->add_option("--trawl.config", options_.check.trawl_config, "trawl's own file");
+    config->callback([this] {
+      command_ = [this] {
+        options_.check.json = options_.json;
+        return trawl::RunCheckConfig(options_.check);
+      };
+    });
+
+    CLI::App* samples = app_.add_subcommand("samples", "stored samples, from the SQLite file");
+    samples->add_option("selector", options_.samples.selector,
+                        "metric and label matchers, as in up{job=\"node\"}");
+    samples->add_option("--sqlite.path", options_.samples.path, "the file")->capture_default_str();
+    samples->add_option("--last", options_.samples.last, "newest samples of each series")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    samples->add_flag("--summary", options_.samples.summary, "one line on what is stored");
+    samples->callback([this] {
+      command_ = [this] {
+        options_.samples.json = options_.json;
+        return trawl::RunSamples(options_.samples);
+      };
+    });
+  }
+
+  CLI::App app_;
+  Options options_;
+  Command command_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) { return Program().Run(argc, argv); }

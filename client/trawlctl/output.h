@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace google::protobuf {
+class Message;
+}
+
+namespace trawl {
+
+// Columns of text, aligned for a terminal: every column but the last is padded to its widest
+// cell. Control characters in cells are shown as \xNN, so that a hostile label can't steer the
+// terminal. Ends with a newline; a table without rows is its header alone.
+std::string FormatTable(const std::vector<std::string>& header,
+                        const std::vector<std::vector<std::string>>& rows);
+
+// Messages as a JSON array of objects, with protobuf's JSON names, one message a line.
+absl::StatusOr<std::string> FormatJson(const std::vector<const google::protobuf::Message*>& items);
+
+template <typename Repeated>
+absl::StatusOr<std::string> FormatJsonOf(const Repeated& repeated) {
+  std::vector<const google::protobuf::Message*> items;
+  for (const auto& item : repeated) items.push_back(&item);
+  return FormatJson(items);
+}
+
+}  // namespace trawl

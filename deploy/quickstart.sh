@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# trawl at work in one command: deploy/quickstart.sh [--for 30s]
+# Installs what it needs, builds, and runs trawld with deploy/quickstart/: it scrapes itself and a
+# node exporter (Debian's, started here on loopback if none answers) every 5 s into an SQLite file.
+# Runs until Ctrl-C, or for the given time; the last line tells what was stored. As root on Debian 12.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+seconds=
+usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --for)
+      [ $# -ge 2 ] || { echo "quickstart.sh: --for wants a time, as in --for 30s" >&2; exit 2; }
+      case "$2" in
+        *[!0-9sm]* | '' ) echo "quickstart.sh: --for wants a time such as 30s or 2m, got '$2'" >&2; exit 2 ;;
+        *m) seconds=$((${2%m} * 60)) ;;
+        *) seconds=${2%s} ;;
+      esac
+      shift 2 ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "quickstart.sh: unknown argument '$1'" >&2; usage >&2; exit 2 ;;
+  esac
+done
+
+say() { printf '%s\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
+run=$top/build/quickstart
+mkdir -p "$run"
+
+step "1/4 installing what the build needs (log: build/quickstart/install.log)"
+deploy/install-deps.sh build >"$run/install.log" 2>&1 || { tail -20 "$run/install.log" >&2; exit 1; }
+command -v curl >/dev/null || { apt-get install -y -qq --no-install-recommends curl >>"$run/install.log" 2>&1; }
+
+step "2/4 building (the first time takes some minutes)"
+deploy/build.sh release
+
+exporter= trawld= stopped=
+stop() { # ends what this script started, and nothing else
+  [ -z "$stopped" ] || return 0
+  stopped=yes
+  if [ -n "$trawld" ]; then kill "$trawld" 2>/dev/null && wait "$trawld" 2>/dev/null || true; fi
+  if [ -n "$exporter" ]; then kill "$exporter" 2>/dev/null && wait "$exporter" 2>/dev/null || true; fi
+}
+trap stop EXIT
+
+step "3/4 a node exporter on 127.0.0.1:9100"
+if curl -fsS -m 2 -o /dev/null http://127.0.0.1:9100/metrics 2>/dev/null; then
+  say "one answers already"
+else
+  deploy/fetch-peers.sh node-exporter >>"$run/install.log" 2>&1
+  build/peers/bin/prometheus-node-exporter --web.listen-address=127.0.0.1:9100 >"$run/node-exporter.log" 2>&1 &
+  exporter=$!
+  say "started Debian's (log: build/quickstart/node-exporter.log)"
+fi
+
+step "4/4 trawld"
+data=$run/data
+db=$data/samples.db
+rm -rf "$data"
+build/release/bin/trawld --config.file=deploy/quickstart/prometheus.yml --data-dir="$data" \
+  --storage.embedded-path="$db" >"$run/trawld.log" 2>&1 &
+trawld=$!
+for _ in $(seq 100); do
+  kill -0 "$trawld" 2>/dev/null || { cat "$run/trawld.log" >&2; exit 1; }
+  curl -fsS -m 1 -o /dev/null http://127.0.0.1:8730/-/ready 2>/dev/null && break
+  sleep 0.1
+done
+say "runs (log: build/quickstart/trawld.log); gRPC on 127.0.0.1:8729, HTTP on 127.0.0.1:8730"
+say "samples go to ${db#"$top"/}"
+cat <<'TEXT'
+
+Try, in another terminal:
+  build/release/bin/trawlctl targets
+  build/release/bin/trawlctl samples node_load1
+  echo '[{"targets": ["127.0.0.1:9100"], "labels": {"team": "me"}}]' >/tmp/t.json
+  build/release/bin/trawlctl push /tmp/t.json --job pushed
+  curl -s 127.0.0.1:8730/metrics | grep ^trawl_
+TEXT
+[ -n "$seconds" ] && say "" && say "Stops by itself after ${seconds}s." || say "Stop with Ctrl-C."
+trap 'exit_now=yes' INT TERM
+exit_now= samples=0 elapsed=0
+all_up() { # every active target up, as the status API tells
+  build/release/bin/trawlctl targets --json | jq -e 'length > 0 and all(.health == "UP")' >/dev/null 2>&1
+}
+count() { curl -fsS -m 2 http://127.0.0.1:8730/metrics 2>/dev/null | awk '/^trawl_append_samples_total/ {n += $NF} END {printf "%d", n}'; }
+up() { curl -fsS -m 2 http://127.0.0.1:8730/api/v1/targets 2>/dev/null | grep -o '"health":"[a-z]*"' | sort | uniq -c | awk '{gsub(/.*:"|"/, "", $2); printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2}'; }
+while [ -z "$exit_now" ] && kill -0 "$trawld" 2>/dev/null; do
+  [ -n "$seconds" ] && [ "$elapsed" -ge "$seconds" ] && break
+  wait_for=5
+  [ -n "$seconds" ] && [ $((seconds - elapsed)) -lt 5 ] && wait_for=$((seconds - elapsed))
+  sleep "$wait_for" &
+  wait $! || true
+  elapsed=$((elapsed + wait_for))
+  now=$(count)
+  now=${now:-0}
+  say "$(date +%T)  targets: $(up)  samples/s: $(((now - samples) / wait_for))  total: $now"
+  samples=$now
+done
+
+health=$(build/release/bin/trawlctl targets --json 2>/dev/null || echo '[]')
+down=$(printf '%s' "$health" | grep -c '"health": *"HEALTH_\?DOWN"\|"health": *"DOWN"\|"health": *"UNKNOWN"' || true)
+stop
+say ""
+[ "$down" = 0 ] || { printf '%s\n' "$health" >&2; say "not every target is up" >&2; }
+line=$(build/release/bin/trawlctl samples --summary --sqlite.path "$db")
+say "$line"
+stored=$(printf '%s' "$line" | awk '{print $2}')
+[ "$down" = 0 ] && [ "${stored:-0}" -gt 0 ]
