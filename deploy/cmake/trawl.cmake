@@ -18,7 +18,8 @@ add_library(trawl_options INTERFACE)
 target_include_directories(trawl_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(trawl_options INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
-  -fno-omit-frame-pointer)
+  -fno-omit-frame-pointer
+  -pthread) # everywhere: a precompiled header is good for those alone that are built alike
 target_compile_definitions(trawl_options INTERFACE SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # ccache and precompiled headers work together with this; the include check is not needed.
