@@ -1,0 +1,48 @@
+#include "tests/contract/file_system_contract.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "tests/fakes/mem_file_system.h"
+
+namespace trawl {
+namespace {
+
+class PosixUnderTest final : public FileSystemUnderTest {
+ public:
+  PosixUnderTest() {
+    std::string pattern = ::testing::TempDir() + "trawl_fs_XXXXXX";
+    root_ = mkdtemp(pattern.data());
+  }
+  ~PosixUnderTest() override { std::filesystem::remove_all(root_); }
+  FileSystem& fs() override { return fs_; }
+  std::string root() const override { return root_; }
+
+ private:
+  std::string root_;
+  PosixFileSystem fs_;
+};
+
+class MemUnderTest final : public FileSystemUnderTest {
+ public:
+  MemUnderTest() { EXPECT_OK(fs_.CreateDirectory(root())); }
+  FileSystem& fs() override { return fs_; }
+  std::string root() const override { return "/data"; }
+
+ private:
+  MemFileSystem fs_;
+};
+
+template <typename UnderTest>
+std::unique_ptr<FileSystemUnderTest> Make() {
+  return std::make_unique<UnderTest>();
+}
+
+INSTANTIATE_TEST_SUITE_P(PosixFileSystem, FileSystemContractTest,
+                         ::testing::Values(&Make<PosixUnderTest>));
+INSTANTIATE_TEST_SUITE_P(MemFileSystem, FileSystemContractTest,
+                         ::testing::Values(&Make<MemUnderTest>));
+
+}  // namespace
+}  // namespace trawl
