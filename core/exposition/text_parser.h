@@ -69,7 +69,9 @@ class TextParser {
 
   size_t length() const { return body_.size() + 1; }
   char At(size_t i) const { return i < body_.size() ? body_[i] : '\n'; }
-  std::string_view Slice(size_t begin, size_t end) const { return body_.substr(begin, end - begin); }
+  std::string_view Slice(size_t begin, size_t end) const {
+    return body_.substr(begin, end - begin);
+  }
   // As in the input with its "\n" appended: for messages.
   std::string Quoted(size_t begin, size_t end) const;
 

@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/exposition/text_parser.h"
+#include "core/model/metadata.h"
 #include "core/scrape/scrape_result.h"
 #include "core/scrape/scrape_scratch.h"
 #include "core/scrape/series_cache.h"
@@ -28,8 +30,8 @@ namespace trawl {
 // After a failure (status, `up` 0) the batch has stale markers only, for the series that were
 // tracked and had not been read and accepted before the error (spec 4.7).
 //
-// A ScrapeBody that was not finished leaves the cache as if the scrape had not been: but only
-// one may exist for a cache at a time. Cache and scratch outlive it. Shard's thread only.
+// One that is destroyed unfinished counts as a failed scrape whose batch nobody wanted. Only one
+// may exist for a cache at a time. Cache and scratch outlive it. Shard's thread only.
 class ScrapeBody {
  public:
   struct Input {
@@ -43,46 +45,66 @@ class ScrapeBody {
   ScrapeBody(const ScrapeBody&) = delete;
   ScrapeBody& operator=(const ScrapeBody&) = delete;
 
-  // Reads on, at most about `max_bytes` (0: all). True when there is nothing left to read.
+  // Reads on, about `max_bytes` (0: all). True when there is nothing left to read.
   bool Step(size_t max_bytes = 0);
   // Reads the rest, updates the cache and fills the scratch's batch. Once.
   ScrapeResult Finish();
 
  private:
-  // A sample line, read by either parser.
+  using Entry = SeriesCache::Entry;
+
+  // A sample line, as the strict parser read it.
   struct Sample {
     std::string_view text;
     double value = 0;
     std::optional<int64_t> timestamp_ms;  // only when it counts (honor_timestamps)
   };
-  enum class Verdict : uint8_t { kStore, kKnown, kReject };
+  enum class Verdict : uint8_t {
+    kStore,
+    kKnown,  // fine, but storage has it already
+    kReject,
+  };
+  // Where in the body the last metadata lines stand.
+  struct Run {
+    size_t at = 0;
+    size_t length = 0;
+    friend bool operator==(const Run&, const Run&) = default;
+  };
 
   void ReadFast(size_t end);
+  uint32_t FastEntriesEnd() const;
+  void EndRun();
   void ReadSlow();
   void ReadComments(TextParser::Entry first);
-  void EndRun();
+  void NoteMetadata(uint16_t flags, Run run);
 
   void OnSample(const Sample& sample);
-  void OnKnown(uint32_t entry, const Sample& sample);
-  void OnRepeated(uint32_t entry, const Sample& sample);
+  void OnKnown(uint32_t index, const Sample& sample);
+  void OnRepeated(uint32_t index, uint64_t hash, const Sample& sample);
   void OnNew(uint64_t hash, const Sample& sample);
-  std::optional<uint32_t> FindEntry(uint64_t hash, size_t length);
+  std::optional<uint32_t> FindEntry(uint64_t hash);
   std::optional<uint32_t> LookUp(uint64_t hash);
-  bool IsVisited(uint32_t entry) const;
-  void Visit(uint32_t entry);
+  bool IsVisited(uint32_t index) const { return TestBit(scratch_.visited_, index); }
+  void Visit(uint32_t index);
+  uint32_t AddEntry(const Entry& entry);
+  void AddSeriesEntry(uint64_t hash, uint32_t place, const Sample& sample);
 
-  // Limit, bounds, order: what Prometheus' appender chain and storage would say.
+  // Limit, bounds, order: what Prometheus' chain of appenders and its storage would say.
   Verdict Judge(std::optional<uint32_t> position, const Sample& sample);
-  Verdict JudgeTimed(uint32_t position, const Sample& sample);
-  void Store(uint32_t position, const Sample& sample);
+  Verdict JudgeOrder(uint32_t position, const Sample& sample);
+  std::optional<SeriesCache::TimedSample> LastSample(uint32_t position) const;
+  // The position where it was stored.
+  uint32_t Store(uint32_t position, const Sample& sample);
+  void RememberTime(uint32_t position, int64_t timestamp_ms, double value);
   void Track(uint32_t position, const Sample& sample);
 
-  // Labels, rules, checks. No key: the series is dropped. Errors fail the scrape.
+  // Labels, rules, checks. No key: the series is dropped. Errors have failed the scrape.
   absl::StatusOr<std::optional<KeyId>> Resolve();
-  uint32_t CurrentFamily(std::string_view metric_name);
-  void ReadCurrentMetadata();
-  uint32_t NewPosition(KeyId key, uint32_t after);
+  void ReadMetadata();
+  uint32_t FamilyOf(std::string_view metric_name);
+  uint32_t Rekey(uint32_t position);
   std::optional<uint32_t> FindPosition(KeyId key);
+  uint32_t AddPosition(KeyId key, uint32_t after);
   void Fail(absl::Status status, FailureReason reason);
 
   SeriesCache& cache_;
@@ -91,11 +113,24 @@ class ScrapeBody {
   const SampleOptions& options_;
   TextParser parser_;
 
-  size_t at_ = 0;         // next byte to read
-  size_t fast_end_ = 0;   // behind the last "\n": what the fast path may touch
-  uint32_t cursor_ = 0;   // the entry that is expected next
-  uint32_t run_ = 0;      // first entry of the run that the fast path is in
-  uint32_t known_end_ = 0;  // entries before this one are from earlier scrapes
+  size_t at_ = 0;             // next byte to read
+  size_t fast_end_ = 0;       // behind the last "\n": what the fast path may touch
+  uint32_t known_end_ = 0;    // entries before this one are from earlier scrapes
+  uint32_t cursor_ = 0;       // the entry that is expected next
+  uint32_t run_ = 0;          // entries from here to the cursor were read by the fast path
+  uint32_t visited_end_ = 0;  // behind the last visited entry
+  uint32_t order_ = 0;        // where in the layout's order the body is
+  uint64_t admitted_ = 0;     // samples that have passed sample_limit
+  // New metadata stand before these lines: known series may belong to another family now.
+  bool rekey_ = false;
+
+  Run meta_run_;
+  Run type_run_;
+  bool metadata_read_ = true;
+  MetricFamily family_;
+  std::optional<uint32_t> family_id_;
+  MetricType type_in_force_ = MetricType::kUnknown;
+
   ScrapeResult result_;
   bool done_ = false;
   bool finished_ = false;

@@ -11,6 +11,7 @@
 #include "core/exposition/inflate.h"
 #include "core/model/labels.h"
 #include "core/model/series_key.h"
+#include "core/scrape/bits.h"
 
 namespace trawl {
 
@@ -36,23 +37,26 @@ class ScrapeScratch {
   friend class SeriesCache;
   friend class ScrapeBody;
 
-  // Entries [begin, end) of the cache were read in this order. `plain`: each one got a sample at
-  // its own position, without a timestamp.
+  // Entries [begin, end) of the cache were read one after the other.
   struct Visit {
     uint32_t begin;
     uint32_t end;
-    bool plain;
   };
-  // A series that has no position in the layout yet; it is counted from the layout's size on.
+  // A series without a position in the layout yet; positions are counted on from its size.
   struct NewSeries {
     KeyId key;       // with a reference
-    uint32_t after;  // goes behind the layout's series before this position
+    uint32_t after;  // how many of the layout's series come before it
   };
+  // What the last timed sample of a position was before this scrape.
   struct Undo {
     uint32_t position;
     int64_t timestamp_ms;
     double value;
   };
+
+  // Forgets the last scrape, for a layout of that many positions and a cache of that many
+  // entries.
+  void Begin(size_t positions, size_t entries);
 
   ByteBuffer body_;
   Gunzip gunzip_;
@@ -60,26 +64,30 @@ class ScrapeScratch {
 
   // By position, provisional ones behind the layout's.
   std::vector<double> values_;
-  std::vector<uint64_t> present_;
-  std::vector<uint64_t> tracked_;
-  std::vector<uint64_t> stale_;
-  std::vector<uint64_t> absent_;
+  Bits present_;
+  Bits tracked_;
+  Bits stale_;
+  Bits absent_;
   std::vector<ScrapeBatch::ExplicitTime> times_;
 
   std::vector<Visit> visits_;
-  std::vector<uint64_t> visited_;  // by entry
+  Bits visited_;  // by entry
   std::vector<NewSeries> new_series_;
   std::vector<Undo> undo_;
-  absl::flat_hash_map<uint64_t, uint32_t> entry_index_;  // text hash → entry
+  // Built when something is not where it is expected.
+  absl::flat_hash_map<uint64_t, uint32_t> entry_index_;  // hash of a text → entry
   absl::flat_hash_map<KeyId, uint32_t> position_index_;
   bool entry_index_valid_ = false;
   bool position_index_valid_ = false;
 
   // For a new layout: where each position goes.
   std::vector<uint32_t> moves_;
-  std::vector<uint64_t> needed_;
+  Bits needed_;
+  Bits moved_bits_;
   std::vector<double> moved_values_;
+
   std::vector<Label> labels_;
+  LabelsBuilder builder_;
 };
 
 }  // namespace trawl

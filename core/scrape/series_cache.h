@@ -12,6 +12,7 @@
 #include "core/model/labels.h"
 #include "core/model/layout.h"
 #include "core/model/series_key.h"
+#include "core/scrape/bits.h"
 #include "core/scrape/sample_options.h"
 #include "core/scrape/scrape_result.h"
 
@@ -66,13 +67,16 @@ class SeriesCache {
   friend class ScrapeBody;
 
   static constexpr uint32_t kDropped = UINT32_MAX;
+  static constexpr size_t kMaxLength = UINT16_MAX;
   enum Flag : uint16_t {
     kPlain = 0,
-    kComment = 1,   // a run of comment lines; `place` is its length
-    kHasType = 2,   // (of a comment) with a TYPE line
-    kHasMeta = 4,   // (of a comment) with a TYPE or HELP line
-    kSpecial = 8,   // (of a series) carries timestamps, or shares its position: no fast path
-    kLong = 16,     // (of a series) longer than `length` can say: never predicted
+    kComment = 1,  // a run of comment lines; `place` is its length
+    kHasType = 2,  // (of a comment) with a TYPE line
+    kHasMeta = 4,  // (of a comment) with a TYPE or HELP line
+    // Of a series; any of them keeps it off the fast path.
+    kTimed = 8,    // has had a timestamp of its own
+    kShared = 16,  // another entry has the same position
+    kLong = 32,    // the text is longer than `length` can say
   };
   struct Entry {
     uint64_t hash = 0;
@@ -85,28 +89,36 @@ class SeriesCache {
     int64_t timestamp_ms = INT64_MIN;
     double value = 0;
   };
-  // A series that got its first sample in this scrape; its position is provisional.
-  struct NewSeries {
-    KeyId key = 0;
-    uint32_t after = 0;  // goes behind the layout's series before this position
-    uint32_t moved_from = UINT32_MAX;
+  // How a scrape ended.
+  struct Closing {
+    int64_t timestamp_ms = 0;
+    uint32_t flags = 0;  // of the batch
+    bool keep = false;   // an empty body or a failure: entries that were not read stay
   };
 
-  size_t body_size() const { return layout_ == nullptr ? 0 : layout_->size() - report_count_; }
-  size_t layout_size() const { return layout_ == nullptr ? 0 : layout_->size(); }
+  size_t layout_size() const { return layout_ == nullptr ? report_count_ : layout_->size(); }
+  size_t body_size() const { return layout_size() - report_count_; }
 
-  struct Closing;
+  // Starts a scrape: there is a layout afterwards.
+  void Open(ScrapeScratch& scratch);
+  // Ends it: markers, entries, layout, batch.
   void Close(const Closing& closing, ScrapeScratch& scratch, ScrapeResult& result);
-  void MarkStale(const Closing& closing, ScrapeScratch& scratch, ScrapeResult& result);
-  void RebuildEntries(const Closing& closing, ScrapeScratch& scratch, ScrapeResult& result);
-  void FlagSharedPositions(ScrapeScratch& scratch);
+
+  void UndoTimed(ScrapeScratch& scratch);
+  void FindStale(ScrapeScratch& scratch) const;
+  void MarkStale(int64_t timestamp_ms, ScrapeScratch& scratch);
+  void UpdateEntries(bool keep, ScrapeScratch& scratch, ScrapeResult& result);
+  void RebuildEntries(bool keep, ScrapeScratch& scratch);
+  void FlagSharedPositions();
   void UpdateLayout(ScrapeScratch& scratch);
-  void MakeFirstLayout();
-  void MarkNeeded(ScrapeScratch& scratch) const;
+  size_t CountVacant(ScrapeScratch& scratch) const;
   void BuildLayout(ScrapeScratch& scratch);
   void MoveState(ScrapeScratch& scratch);
-  void FillBatch(const Closing& closing, ScrapeScratch& scratch);
-  std::vector<KeyId> InternReportKeys() const;
+  void FillBatch(const Closing& closing, ScrapeScratch& scratch) const;
+  uint32_t AddSeries(KeyId key, uint32_t after, ScrapeScratch& scratch);
+  KeyId KeyAt(uint32_t position, const ScrapeScratch& scratch) const;
+  uint32_t OrderAfter(uint32_t position, const ScrapeScratch& scratch) const;
+  void MakeFirstLayout();
 
   // Constant but for set_samples.
   std::shared_ptr<const SampleOptions> samples_;
@@ -116,11 +128,12 @@ class SeriesCache {
   const size_t report_count_;
 
   std::vector<Entry> entries_;
-  std::vector<uint64_t> tracked_;  // bitmap over the layout's positions
-  std::vector<TimedSample> timed_;  // by position; empty when no series carries timestamps
+  Bits tracked_;                    // by position
+  std::vector<TimedSample> timed_;  // by position; empty when no series has timestamps
   LayoutPtr layout_;
-  size_t vacant_ = 0;            // positions that nothing refers to any more
-  size_t successful_count_ = 0;  // entries after the last good scrape
+  bool layout_published_ = false;  // a batch has named it
+  bool entries_changed_ = false;   // since the layout was last checked for vacant positions
+  size_t successful_count_ = 0;    // entries after the last good scrape
   int64_t previous_ms_ = INT64_MIN;
 };
 

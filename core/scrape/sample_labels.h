@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/base/failure_reason.h"
+#include "core/model/labels.h"
+#include "core/model/metadata.h"
+#include "core/model/series_key.h"
+#include "core/scrape/sample_options.h"
+
+namespace trawl {
+
+// What happens to a series' labels between the page and storage (spec 2.7, 4.5). Pure functions.
+
+// Merges the exposed labels (as parsed: any order, values may be empty) with the target's, by
+// honor_labels and its rule for conflicts, and runs the metric rules. False: dropped.
+bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
+                        const std::vector<Label>& exposed, LabelsBuilder* labels);
+
+// Name, validity and limits of a new series. Errors: kInvalidArgument with Prometheus' texts;
+// `reason` says which kind.
+absl::Status CheckSampleLabels(const SampleOptions& options, const std::vector<Label>& labels,
+                               FailureReason* reason);
+
+// A name that stands twice in `exposed`.
+std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed);
+
+// `labels` without the target's, or complete when they do not simply extend the target's.
+// The family is left 0.
+SeriesKey MakeSeriesKey(const std::vector<Label>& labels, const Labels& target_labels);
+
+// Whether metadata of the family is about a series of that metric name (spec 4.13).
+bool IsSeriesOfFamily(std::string_view metric_name, const MetricFamily& family);
+
+}  // namespace trawl

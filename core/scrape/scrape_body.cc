@@ -1,0 +1,551 @@
+#include "core/scrape/scrape_body.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/text.h"
+#include "core/exposition/float_parser.h"
+#include "core/model/value.h"
+#include "core/scrape/sample_labels.h"
+
+namespace trawl {
+namespace {
+
+// Spec 2.8, time limit.
+constexpr int64_t kMaxAheadMs = 10 * 60 * 1000;
+// How far from the expected entry a text is looked for before the table is built.
+constexpr uint32_t kLookAhead = 8;
+constexpr size_t kMaxRunLength = std::numeric_limits<uint32_t>::max();
+
+inline uint64_t Hash(HashKey key, const char* text, size_t length) {
+  return XXH3_64bits_withSeed(text, length, key.seed);
+}
+
+bool IsSameValue(double a, double b) {
+  return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b);
+}
+
+// A value that is no plain decimal: an exponent, NaN, an infinity. Null when it is no number, or
+// something other than the line's end follows: the strict parser has the word.
+const char* ParseOddFloat(const char* p, double* value) {
+  const char* end = p;
+  while (*end != '\n' && *end != ' ' && *end != '\t' && *end != '{') ++end;
+  const ParsedFloat number = ParseGoFloat({p, static_cast<size_t>(end - p)});
+  *value = number.value;
+  return number.error == FloatError::kNone ? end : nullptr;
+}
+
+// The end of the line's value, or null.
+inline const char* ParseLineValue(const char* p, double* value) {
+  const char* end = ParsePlainFloat(p, value);
+  if (end != nullptr && *end == '\n') return end;
+  end = ParseOddFloat(p, value);
+  return end != nullptr && *end == '\n' ? end : nullptr;
+}
+
+}  // namespace
+
+ScrapeBody::ScrapeBody(SeriesCache& cache, ScrapeScratch& scratch, const Input& input)
+    : cache_(cache),
+      scratch_(scratch),
+      input_(input),
+      options_(*cache.samples_),
+      parser_(input.body),
+      known_end_(static_cast<uint32_t>(cache.entries_.size())) {
+  const size_t newline = input.body.rfind('\n');
+  fast_end_ = newline == std::string_view::npos ? 0 : newline + 1;
+  cache_.Open(scratch_);
+}
+
+bool ScrapeBody::Step(size_t max_bytes) {
+  const size_t size = input_.body.size();
+  const size_t stop = max_bytes == 0 ? size : std::min(size, at_ + max_bytes);
+  while (!done_ && at_ < stop) {
+    ReadFast(std::min(stop, fast_end_));
+    if (at_ < stop) ReadSlow();
+  }
+  done_ = done_ || at_ >= size;
+  return done_;
+}
+
+ScrapeResult ScrapeBody::Finish() {
+  while (!Step()) {
+  }
+  if (result_.sample_limit_exceeded && result_.status.ok()) {
+    Fail(absl::ResourceExhaustedError("sample limit exceeded"), FailureReason::kSampleLimit);
+  }
+  SeriesCache::Closing closing;
+  closing.timestamp_ms = input_.timestamp_ms;
+  closing.keep = !result_.status.ok() || input_.body.empty();
+  if (!result_.status.ok()) closing.flags = ScrapeBatch::kScrapeFailed;
+  finished_ = true;
+  cache_.Close(closing, scratch_, result_);
+  return result_;
+}
+
+ScrapeBody::~ScrapeBody() {
+  if (finished_) return;
+  // The cache must not be left with series that have no position.
+  Fail(absl::CancelledError("scrape abandoned"), FailureReason::kOther);
+  Finish();
+}
+
+void ScrapeBody::Fail(absl::Status status, FailureReason reason) {
+  if (result_.status.ok()) {
+    result_.status = std::move(status);
+    result_.reason = reason;
+  }
+  done_ = true;
+}
+
+// ---- The fast path: the lines of the last scrape, in its order, with new values.
+
+// Up to the first entry that has been read already (the body has jumped back before).
+uint32_t ScrapeBody::FastEntriesEnd() const {
+  uint32_t end = cursor_;
+  if (cursor_ >= visited_end_) return known_end_;
+  while (end < known_end_ && !IsVisited(end)) ++end;
+  return end;
+}
+
+void ScrapeBody::ReadFast(size_t end) {
+  const char* const base = input_.body.data();
+  if (rekey_ && at_ < end && base[at_] != '#') return;
+  const char* const stop = base + end;
+  const char* const limit = base + fast_end_;
+  const char* p = base + at_;
+  const Entry* const entries = cache_.entries_.data();
+  const uint32_t entries_end = FastEntriesEnd();
+  uint64_t budget = options_.sample_limit == 0 ? std::numeric_limits<uint64_t>::max()
+                                               : options_.sample_limit - admitted_;
+  double* const values = scratch_.values_.data();
+  const HashKey key = cache_.hash_key_;
+  while (p < stop) {
+    if (*p == '\n') {
+      ++p;
+      continue;
+    }
+    if (cursor_ == entries_end) break;
+    const Entry entry = entries[cursor_];
+    const auto left = static_cast<size_t>(limit - p);
+    if (entry.flags == SeriesCache::kPlain) {
+      // The text, a blank, a digit and a line feed at least.
+      if (left < size_t{entry.length} + 3 || p[entry.length] != ' ') break;
+      if (rekey_ || Hash(key, p, entry.length) != entry.hash) break;
+      double value;
+      const char* const value_end = ParseLineValue(p + entry.length + 1, &value);
+      if (value_end == nullptr) break;
+      if (entry.place != SeriesCache::kDropped) {
+        if (budget == 0) break;
+        --budget;
+        values[entry.place] = value;
+      }
+      p = value_end + 1;
+    } else if ((entry.flags & SeriesCache::kComment) != 0) {
+      if (*p != '#' || left < entry.place || Hash(key, p, entry.place) != entry.hash) break;
+      rekey_ = false;
+      NoteMetadata(entry.flags, Run{static_cast<size_t>(p - base), entry.place});
+      p += entry.place;
+    } else {
+      break;
+    }
+    ++cursor_;
+  }
+  at_ = static_cast<size_t>(p - base);
+  EndRun();
+}
+
+// Books the entries that the fast path has read.
+void ScrapeBody::EndRun() {
+  if (run_ == cursor_) return;
+  for (uint32_t i = run_; i < cursor_; ++i) {
+    const Entry& entry = cache_.entries_[i];
+    SetBit(scratch_.visited_, i);
+    if ((entry.flags & SeriesCache::kComment) != 0) continue;
+    ++result_.total;
+    if (entry.place == SeriesCache::kDropped) continue;
+    ++result_.added;
+    ++admitted_;
+    order_ = entry.place + 1;
+    SetBit(scratch_.present_, entry.place);
+    SetBit(scratch_.tracked_, entry.place);
+  }
+  auto& visits = scratch_.visits_;
+  if (!visits.empty() && visits.back().end == run_) {
+    visits.back().end = cursor_;
+  } else {
+    visits.push_back({run_, cursor_});
+  }
+  visited_end_ = std::max(visited_end_, cursor_);
+  run_ = cursor_;
+}
+
+// ---- The slow path: one entry by the strict parser.
+
+void ScrapeBody::ReadSlow() {
+  parser_.set_position(at_);
+  const TextParser::Entry entry = parser_.Next();
+  switch (entry) {
+    case TextParser::Entry::kEnd:
+      at_ = input_.body.size();
+      return;
+    case TextParser::Entry::kError:
+      Fail(parser_.status(), FailureReason::kParse);
+      return;
+    case TextParser::Entry::kSeries: {
+      Sample sample{parser_.series(), parser_.value(), std::nullopt};
+      if (options_.honor_timestamps) sample.timestamp_ms = parser_.timestamp();
+      OnSample(sample);
+      break;
+    }
+    default:
+      ReadComments(entry);
+  }
+  at_ = parser_.position();
+}
+
+// All comment lines from here on are one entry.
+void ScrapeBody::ReadComments(TextParser::Entry first) {
+  uint16_t flags = SeriesCache::kComment;
+  const size_t begin = at_;
+  for (TextParser::Entry entry = first;; entry = parser_.Next()) {
+    if (entry == TextParser::Entry::kEnd) break;  // a NUL, behind which nothing is read
+    if (entry == TextParser::Entry::kError) {
+      Fail(parser_.status(), FailureReason::kParse);
+      return;
+    }
+    if (entry == TextParser::Entry::kType) flags |= SeriesCache::kHasType | SeriesCache::kHasMeta;
+    if (entry == TextParser::Entry::kHelp) flags |= SeriesCache::kHasMeta;
+    const size_t next = parser_.position();
+    if (next >= fast_end_ || input_.body[next] != '#' || next - begin > kSliceBytes) break;
+  }
+  const Run run{begin, parser_.position() - begin};
+  NoteMetadata(flags, run);
+  // Only what ends with a line feed can be found again as it is.
+  if (run.at + run.length > fast_end_ || run.length > kMaxRunLength) return;
+  const uint64_t hash = Hash(cache_.hash_key_, input_.body.data() + begin, run.length);
+  const std::optional<uint32_t> known = FindEntry(hash);
+  if (known.has_value() && !IsVisited(*known)) {
+    rekey_ = false;
+    Visit(*known);
+    return;
+  }
+  rekey_ = rekey_ || (!known.has_value() && (flags & SeriesCache::kHasMeta) != 0);
+  Visit(AddEntry(Entry{hash, static_cast<uint32_t>(run.length), 0, flags}));
+}
+
+void ScrapeBody::NoteMetadata(uint16_t flags, Run run) {
+  if ((flags & SeriesCache::kHasMeta) == 0) return;
+  meta_run_ = run;
+  if ((flags & SeriesCache::kHasType) != 0) type_run_ = run;
+  metadata_read_ = false;
+}
+
+// ---- Entries.
+
+std::optional<uint32_t> ScrapeBody::FindEntry(uint64_t hash) {
+  const uint32_t end = std::min(known_end_, cursor_ + kLookAhead);
+  for (uint32_t i = cursor_; i < end; ++i) {
+    if (cache_.entries_[i].hash == hash && !IsVisited(i)) return i;
+  }
+  return LookUp(hash);
+}
+
+std::optional<uint32_t> ScrapeBody::LookUp(uint64_t hash) {
+  auto& index = scratch_.entry_index_;
+  if (!scratch_.entry_index_valid_) {
+    scratch_.entry_index_valid_ = true;
+    index.reserve(cache_.entries_.size());
+    for (uint32_t i = 0; i < cache_.entries_.size(); ++i) index.emplace(cache_.entries_[i].hash, i);
+  }
+  const auto found = index.find(hash);
+  if (found == index.end()) return std::nullopt;
+  // A text that stands several times, with several timestamps, has as many entries.
+  const auto size = static_cast<uint32_t>(cache_.entries_.size());
+  const uint32_t end = std::min(size, found->second + kLookAhead);
+  for (uint32_t i = found->second; i < end; ++i) {
+    if (cache_.entries_[i].hash == hash && !IsVisited(i)) return i;
+  }
+  return found->second;
+}
+
+// Behind a known entry the next known one is expected; a new one changes no expectation.
+void ScrapeBody::Visit(uint32_t index) {
+  SetBit(scratch_.visited_, index);
+  auto& visits = scratch_.visits_;
+  if (!visits.empty() && visits.back().end == index) {
+    ++visits.back().end;
+  } else {
+    visits.push_back({index, index + 1});
+  }
+  if (index >= known_end_) return;
+  visited_end_ = std::max(visited_end_, index + 1);
+  cursor_ = index + 1;
+  run_ = cursor_;
+}
+
+uint32_t ScrapeBody::AddEntry(const Entry& entry) {
+  const auto index = static_cast<uint32_t>(cache_.entries_.size());
+  cache_.entries_.push_back(entry);
+  cache_.entries_changed_ = true;
+  if (scratch_.entry_index_valid_) scratch_.entry_index_.emplace(entry.hash, index);
+  return index;
+}
+
+void ScrapeBody::AddSeriesEntry(uint64_t hash, uint32_t place, const Sample& sample) {
+  Entry entry{hash, place, 0, SeriesCache::kPlain};
+  entry.length = static_cast<uint16_t>(std::min(sample.text.size(), SeriesCache::kMaxLength));
+  if (sample.text.size() > SeriesCache::kMaxLength) entry.flags |= SeriesCache::kLong;
+  if (sample.timestamp_ms.has_value()) entry.flags |= SeriesCache::kTimed;
+  Visit(AddEntry(entry));
+}
+
+// ---- Samples (spec 4.5).
+
+void ScrapeBody::OnSample(const Sample& sample) {
+  ++result_.total;
+  const uint64_t hash = Hash(cache_.hash_key_, sample.text.data(), sample.text.size());
+  const std::optional<uint32_t> index = FindEntry(hash);
+  if (!index.has_value()) {
+    OnNew(hash, sample);
+  } else if (cache_.entries_[*index].place == SeriesCache::kDropped) {
+    if (!IsVisited(*index)) Visit(*index);
+  } else if (IsVisited(*index)) {
+    OnRepeated(*index, hash, sample);
+  } else {
+    OnKnown(*index, sample);
+  }
+}
+
+void ScrapeBody::OnKnown(uint32_t index, const Sample& sample) {
+  Visit(index);
+  ++result_.added;
+  Entry& entry = cache_.entries_[index];
+  if (sample.timestamp_ms.has_value()) entry.flags |= SeriesCache::kTimed;
+  const uint32_t position = rekey_ ? Rekey(entry.place) : entry.place;
+  entry.place = position;
+  order_ = cache_.OrderAfter(position, scratch_);
+  const Verdict verdict = Judge(position, sample);
+  if (verdict == Verdict::kReject) return;
+  if (verdict == Verdict::kStore) Store(position, sample);
+  Track(position, sample);
+}
+
+// The same text again: a duplicate, unless it has a timestamp of its own.
+void ScrapeBody::OnRepeated(uint32_t index, uint64_t hash, const Sample& sample) {
+  ++result_.added;
+  if (!sample.timestamp_ms.has_value()) {
+    ++result_.duplicates;
+    return;
+  }
+  const uint32_t position = cache_.entries_[index].place;
+  const Verdict verdict = Judge(position, sample);
+  if (verdict == Verdict::kReject) return;
+  if (verdict == Verdict::kStore) AddSeriesEntry(hash, Store(position, sample), sample);
+  Track(position, sample);
+}
+
+void ScrapeBody::OnNew(uint64_t hash, const Sample& sample) {
+  const absl::StatusOr<std::optional<KeyId>> resolved = Resolve();
+  if (!resolved.ok()) return;
+  if (!resolved->has_value()) {
+    AddSeriesEntry(hash, SeriesCache::kDropped, sample);
+    return;
+  }
+  ++result_.added;
+  const KeyId key = **resolved;
+  std::optional<uint32_t> position = FindPosition(key);
+  const Verdict verdict = Judge(position, sample);
+  if (verdict == Verdict::kReject || position.has_value()) {
+    cache_.keys_.Unref(key);
+  } else {
+    position = AddPosition(key, order_);
+  }
+  if (verdict == Verdict::kReject) return;
+  uint32_t place = *position;
+  if (verdict == Verdict::kStore) place = Store(*position, sample);
+  AddSeriesEntry(hash, place, sample);
+  Track(*position, sample);
+  if (!result_.sample_limit_exceeded) ++result_.series_added;
+}
+
+ScrapeBody::Verdict ScrapeBody::Judge(std::optional<uint32_t> position, const Sample& sample) {
+  if (options_.sample_limit > 0 && admitted_ >= options_.sample_limit) {
+    result_.sample_limit_exceeded = true;
+    return Verdict::kReject;
+  }
+  ++admitted_;
+  if (sample.timestamp_ms.value_or(input_.timestamp_ms) > input_.now_ms + kMaxAheadMs) {
+    ++result_.out_of_bounds;
+    return Verdict::kReject;
+  }
+  return position.has_value() ? JudgeOrder(*position, sample) : Verdict::kStore;
+}
+
+ScrapeBody::Verdict ScrapeBody::JudgeOrder(uint32_t position, const Sample& sample) {
+  const std::optional<SeriesCache::TimedSample> last = LastSample(position);
+  const int64_t timestamp = sample.timestamp_ms.value_or(input_.timestamp_ms);
+  if (!last.has_value() || timestamp > last->timestamp_ms) return Verdict::kStore;
+  if (timestamp < last->timestamp_ms) {
+    ++result_.out_of_order;
+    return Verdict::kReject;
+  }
+  if (IsSameValue(last->value, sample.value)) return Verdict::kKnown;
+  ++result_.duplicates;
+  return Verdict::kReject;
+}
+
+// The newest sample of a position, this scrape's included. Of a series without timestamps the
+// value is known only within the scrape; no exposition can have the stale marker in its place.
+std::optional<SeriesCache::TimedSample> ScrapeBody::LastSample(uint32_t position) const {
+  const auto& timed = cache_.timed_;
+  const bool is_timed = position < timed.size() && timed[position].timestamp_ms != INT64_MIN;
+  if (TestBit(scratch_.present_, position)) {
+    if (is_timed) return timed[position];
+    return SeriesCache::TimedSample{input_.timestamp_ms, scratch_.values_[position]};
+  }
+  if (is_timed) return timed[position];
+  const bool tracked = TestBit(cache_.tracked_, position) && cache_.previous_ms_ != INT64_MIN;
+  if (!tracked) return std::nullopt;
+  return SeriesCache::TimedSample{cache_.previous_ms_, StaleMarker()};
+}
+
+uint32_t ScrapeBody::Store(uint32_t position, const Sample& sample) {
+  if (TestBit(scratch_.present_, position)) {
+    // A second sample in one scrape, later than the first: a position of its own, same key.
+    const KeyId key = cache_.KeyAt(position, scratch_);
+    cache_.keys_.Ref(key);
+    RememberTime(position, *sample.timestamp_ms, sample.value);
+    position = cache_.AddSeries(key, cache_.OrderAfter(position, scratch_), scratch_);
+  }
+  scratch_.values_[position] = sample.value;
+  SetBit(scratch_.present_, position);
+  if (sample.timestamp_ms.has_value()) {
+    scratch_.times_.push_back({position, *sample.timestamp_ms});
+    RememberTime(position, *sample.timestamp_ms, sample.value);
+  } else if (position < cache_.timed_.size() && cache_.timed_[position].timestamp_ms != INT64_MIN) {
+    RememberTime(position, input_.timestamp_ms, sample.value);
+  }
+  return position;
+}
+
+void ScrapeBody::RememberTime(uint32_t position, int64_t timestamp_ms, double value) {
+  auto& timed = cache_.timed_;
+  if (position >= timed.size()) timed.resize(std::max<size_t>(position + 1, cache_.layout_size()));
+  scratch_.undo_.push_back({position, timed[position].timestamp_ms, timed[position].value});
+  timed[position] = {timestamp_ms, value};
+}
+
+void ScrapeBody::Track(uint32_t position, const Sample& sample) {
+  if (sample.timestamp_ms.has_value() && !options_.track_timestamps_staleness) return;
+  SetBit(scratch_.tracked_, position);
+}
+
+// ---- New series.
+
+absl::StatusOr<std::optional<KeyId>> ScrapeBody::Resolve() {
+  ReadMetadata();
+  parser_.set_type(type_in_force_);
+  parser_.ReadLabels(&scratch_.labels_);
+  LabelsBuilder& labels = scratch_.builder_;
+  if (!MutateSampleLabels(options_, *cache_.target_labels_, scratch_.labels_, &labels)) {
+    return std::nullopt;
+  }
+  FailureReason reason = FailureReason::kNone;
+  absl::Status status = CheckSampleLabels(options_, labels.labels(), &reason);
+  const std::optional<std::string> repeated = RepeatedLabelName(scratch_.labels_);
+  if (status.ok() && repeated.has_value() && !labels.Get(*repeated).empty()) {
+    reason = FailureReason::kInvalidLabels;
+    status = absl::InvalidArgumentError(
+        absl::StrCat("label name ", GoQuote(*repeated), " is not unique: invalid sample"));
+  }
+  if (!status.ok()) {
+    result_.label_limit_exceeded = reason == FailureReason::kLabelLimit;
+    Fail(status, reason);
+    return status;
+  }
+  SeriesKey key = MakeSeriesKey(labels.labels(), *cache_.target_labels_);
+  key.family = FamilyOf(labels.Get(kMetricName));
+  return cache_.keys_.Intern(key);
+}
+
+// Reads the metadata lines that the fast path has only compared.
+void ScrapeBody::ReadMetadata() {
+  if (metadata_read_) return;
+  metadata_read_ = true;
+  family_id_.reset();
+  const Run runs[] = {type_run_, meta_run_};
+  for (const Run& run : std::span(runs).subspan(runs[0] == runs[1] ? 1 : 0)) {
+    TextParser lines(input_.body.substr(run.at, run.length));
+    for (auto entry = lines.Next();
+         entry != TextParser::Entry::kEnd && entry != TextParser::Entry::kError;
+         entry = lines.Next()) {
+      if (entry == TextParser::Entry::kComment) continue;
+      if (lines.family() != family_.name) {
+        family_ = MetricFamily();
+        family_.name = lines.family();
+      }
+      if (entry == TextParser::Entry::kHelp) family_.help = lines.Help();
+      if (entry == TextParser::Entry::kType) family_.type = type_in_force_ = lines.type();
+    }
+  }
+}
+
+uint32_t ScrapeBody::FamilyOf(std::string_view metric_name) {
+  if (family_.name.empty() || !IsSeriesOfFamily(metric_name, family_)) return 0;
+  if (!family_id_.has_value()) family_id_ = cache_.keys_.InternFamily(family_);
+  return *family_id_;
+}
+
+// The position of the same series with the metadata that is in force now. The old position gets
+// no stale marker: its series goes on.
+uint32_t ScrapeBody::Rekey(uint32_t position) {
+  ReadMetadata();
+  SeriesKey key = cache_.keys_.Get(cache_.KeyAt(position, scratch_));
+  const uint32_t family = FamilyOf(key.labels.Get(kMetricName));
+  if (family == key.family || position >= cache_.body_size()) return position;
+  key.family = family;
+  const KeyId id = cache_.keys_.Intern(key);
+  std::optional<uint32_t> moved = FindPosition(id);
+  if (moved.has_value()) {
+    cache_.keys_.Unref(id);
+  } else {
+    moved = AddPosition(id, position);
+    if (position < cache_.timed_.size()) {
+      const SeriesCache::TimedSample last = cache_.timed_[position];
+      RememberTime(*moved, last.timestamp_ms, last.value);
+    }
+  }
+  if (TestBit(cache_.tracked_, position)) {
+    ClearBit(cache_.tracked_, position);
+    SetBit(cache_.tracked_, *moved);
+  }
+  return *moved;
+}
+
+std::optional<uint32_t> ScrapeBody::FindPosition(KeyId key) {
+  auto& index = scratch_.position_index_;
+  if (!scratch_.position_index_valid_) {
+    scratch_.position_index_valid_ = true;
+    const std::vector<KeyId>& keys = cache_.layout_->keys();
+    index.reserve(keys.size());
+    for (uint32_t p = 0; p < keys.size(); ++p) index.emplace(keys[p], p);
+  }
+  const auto found = index.find(key);
+  return found == index.end() ? std::nullopt : std::optional(found->second);
+}
+
+uint32_t ScrapeBody::AddPosition(KeyId key, uint32_t after) {
+  const uint32_t position = cache_.AddSeries(key, after, scratch_);
+  if (scratch_.position_index_valid_) scratch_.position_index_.emplace(key, position);
+  return position;
+}
+
+}  // namespace trawl
