@@ -14,7 +14,7 @@ namespace trawl {
 struct TargetsOptions {
   std::string job;
   std::string source;
-  std::string health;  // up, down, unknown; "" for any
+  std::string health;            // up, down, unknown; "" for any
   std::string state = "active";  // active, dropped, any
   std::vector<std::string> matchers;
   bool json = false;

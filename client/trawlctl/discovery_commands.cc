@@ -66,10 +66,10 @@ absl::Status RunPush(Connection& connection, const PushOptions& options) {
   if (options.json) return PrintJson(std::vector{response});
   const auto& counts = response.result().counts();
   Print(absl::StrCat(discovery::v1::Ack::Status_Name(response.result().status()), ": ",
-                     counts.added(), " added, ", counts.removed(), " removed, ",
-                     counts.unchanged(), " unchanged; ", counts.targets(), " targets in ",
-                     counts.groups(), " groups of source ", options.source,
-                     options.dry_run ? " (dry run)" : "", "\n"));
+                     counts.added(), " added, ", counts.removed(), " removed, ", counts.unchanged(),
+                     " unchanged; ", counts.targets(), " targets in ", counts.groups(),
+                     " groups of source ", options.source, options.dry_run ? " (dry run)" : "",
+                     "\n"));
   return absl::OkStatus();
 }
 
@@ -98,8 +98,7 @@ absl::Status RunSources(Connection& connection, bool json) {
     rows.push_back({source.name(), discovery::v1::Source::Kind_Name(source.kind()),
                     discovery::v1::Source::State_Name(source.state()),
                     source.connected() ? "yes" : "no", absl::StrCat(source.applied_version()),
-                    absl::StrCat(source.counts().groups()),
-                    absl::StrCat(source.counts().targets()),
+                    absl::StrCat(source.counts().groups()), absl::StrCat(source.counts().targets()),
                     FormatAgo(source.last_heard(), source.has_last_heard(), now),
                     absl::StrJoin(source.pending_jobs(), ",")});
   }

@@ -59,8 +59,7 @@ std::string FormatTable(const std::vector<std::string>& header,
   return out;
 }
 
-absl::StatusOr<std::string> FormatJson(
-    const std::vector<const google::protobuf::Message*>& items) {
+absl::StatusOr<std::string> FormatJson(const std::vector<const google::protobuf::Message*>& items) {
   google::protobuf::util::JsonPrintOptions options;
   std::string out = "[";
   for (size_t i = 0; i < items.size(); ++i) {

@@ -33,9 +33,8 @@ absl::StatusOr<ListTargetsRequest> MakeRequest(const TargetsOptions& options) {
                                                                 {"up", Target::UP},
                                                                 {"down", Target::DOWN},
                                                                 {"unknown", Target::UNKNOWN}};
-  static const std::map<std::string, Target::State> kState = {{"any", Target::STATE_UNSPECIFIED},
-                                                              {"active", Target::ACTIVE},
-                                                              {"dropped", Target::DROPPED}};
+  static const std::map<std::string, Target::State> kState = {
+      {"any", Target::STATE_UNSPECIFIED}, {"active", Target::ACTIVE}, {"dropped", Target::DROPPED}};
   ListTargetsRequest request;
   request.set_job(options.job);
   request.set_source(options.source);

@@ -17,6 +17,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -31,12 +32,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 namespace {
 
 struct Body {
-  std::string plain;    // whole responses, head included
+  std::string plain;  // whole responses, head included
   std::string gzipped;
 };
 
@@ -196,7 +195,8 @@ class Farm {
     const size_t head_end = state.in.find("\r\n\r\n");
     if (head_end == std::string::npos) return false;
     std::string head = state.in.substr(0, head_end + 2);
-    std::transform(head.begin(), head.end(), head.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(head.begin(), head.end(), head.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     size_t length = 0;
     const size_t at = head.find("\r\ncontent-length:");
     if (at != std::string::npos) length = std::strtoull(head.c_str() + at + 17, nullptr, 10);
@@ -224,11 +224,10 @@ class Farm {
   }
 
   void Report() {
-    std::printf("scrapes %llu connections %llu writes %llu write_bytes %llu\n",
-                static_cast<unsigned long long>(scrapes_),
-                static_cast<unsigned long long>(connections_),
-                static_cast<unsigned long long>(writes_),
-                static_cast<unsigned long long>(write_bytes_));
+    std::printf(
+        "scrapes %llu connections %llu writes %llu write_bytes %llu\n",
+        static_cast<unsigned long long>(scrapes_), static_cast<unsigned long long>(connections_),
+        static_cast<unsigned long long>(writes_), static_cast<unsigned long long>(write_bytes_));
     std::fflush(stdout);
   }
 

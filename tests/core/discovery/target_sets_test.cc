@@ -24,7 +24,8 @@ Change Push(std::string source, std::vector<JobGroup> groups) {
   return change;
 }
 
-Change Update(std::string source, std::vector<JobGroup> upsert, std::vector<GroupName> remove = {}) {
+Change Update(std::string source, std::vector<JobGroup> upsert,
+              std::vector<GroupName> remove = {}) {
   Change change;
   change.source = std::move(source);
   change.scope = Change::Scope::kGroups;
@@ -120,7 +121,8 @@ TEST_F(TargetSetsTest, BadUnaryPushNamesEveryWrongFieldAndAppliesNothing) {
   EXPECT_EQ(result.status, ApplyStatus::kRejected);
   EXPECT_FALSE(result.precondition);
   EXPECT_EQ(result.issue_count, 3u);
-  EXPECT_EQ(DescribeIssue(result.issues[0]), R"(groups[1].targets[0]: "a/b" is not a valid hostname)");
+  EXPECT_EQ(DescribeIssue(result.issues[0]),
+            R"(groups[1].targets[0]: "a/b" is not a valid hostname)");
   EXPECT_EQ(DescribeIssue(result.issues[1]), "groups[1].targets[1]: no address");
   EXPECT_THAT(DescribeIssue(result.issues[2]), HasSubstr(R"(groups[1].labels["__address__"]: )"));
   EXPECT_THAT(Addresses("node"), IsEmpty());
@@ -331,7 +333,8 @@ TEST_F(TargetSetsTest, LimitsNameWhatWasExceeded) {
 }
 
 TEST_F(TargetSetsTest, ConfiguredSourcesFollowTheirFileAndCannotBePushed) {
-  EXPECT_TRUE(sets_.SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}));
+  EXPECT_TRUE(
+      sets_.SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}));
   EXPECT_FALSE(
       sets_.SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}));
   EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
@@ -348,8 +351,8 @@ TEST_F(TargetSetsTest, GroupsArePagedInOrder) {
 
   auto first = sets_.Groups("", "node", {}, 2);
   ASSERT_THAT(first, SizeIs(2));
-  auto rest = sets_.Groups("", "node",
-                           TargetSets::GroupPosition{"a", {"node", first[1].group->key}}, 2);
+  auto rest =
+      sets_.Groups("", "node", TargetSets::GroupPosition{"a", {"node", first[1].group->key}}, 2);
 
   EXPECT_EQ(first[0].group->key, "0");
   EXPECT_EQ(first[1].group->key, "1");
