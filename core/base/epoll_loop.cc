@@ -91,7 +91,7 @@ EpollLoop::~EpollLoop() {
 
 void EpollLoop::Run() {
   thread_ = std::this_thread::get_id();
-  while (!stop_) {
+  while (!stop_.exchange(false)) {
     Wait();
     RunReady();
     RunDueTimers();

@@ -24,7 +24,8 @@ namespace trawl {
 // Timers are as exact as the kernel's (tens of microseconds), see RunAfter. A callback of a
 // descriptor never runs after Unwatch, not even in the same turn.
 //
-// Run() runs on the calling thread until Stop(); Stop and Post are thread-safe, the rest as
+// Run() runs on the calling thread until Stop(), and may be called again then (a Stop while it
+// does not run ends the next one at once). Stop and Post are thread-safe, the rest as
 // EventLoop says. The clock must outlive the loop.
 class EpollLoop final : public EventLoop, public FdWatcher {
  public:

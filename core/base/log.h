@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "core/base/duration.h"
 
 // Structured logging in Prometheus' format (`time=… level=INFO msg="…" key=value`, or JSON),
 // to standard error. Wraps spdlog. Thread-safe. Messages are short and constant; what varies
@@ -27,7 +28,7 @@ struct LogField {
   LogField(std::string_view k, const char* v) : key(k), value(v) {}
   LogField(std::string_view k, const std::string& v) : key(k), value(v) {}
   LogField(std::string_view k, const absl::Status& v) : key(k), value(v.message()) {}
-  LogField(std::string_view k, absl::Duration v) : key(k), value(absl::FormatDuration(v)) {}
+  LogField(std::string_view k, absl::Duration v) : key(k), value(FormatGoDuration(v)) {}
   LogField(std::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
   template <typename Number>
   requires std::is_arithmetic_v<Number> LogField(std::string_view k, Number v)

@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <array>
 #include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -195,7 +199,7 @@ TEST_F(EpollLoopTest, ALoopOfTimersWithoutDelayStarvesNothing) {
 TEST(LoopThreadTest, RunsPostsOnItsOwnThreadAndJoins) {
   SystemClock clock;
   LoopThread thread(clock, "a-name-that-is-too-long");
-  std::string name;
+  std::array<char, 16> name{};
   std::mutex mutex;
   std::condition_variable changed;
   bool done = false;
@@ -203,6 +207,7 @@ TEST(LoopThreadTest, RunsPostsOnItsOwnThreadAndJoins) {
 
   thread.loop().Post([&] {
     EXPECT_TRUE(thread.loop().InLoopThread());
+    pthread_getname_np(pthread_self(), name.data(), name.size());
     const std::lock_guard lock(mutex);
     done = true;
     changed.notify_one();
@@ -213,6 +218,8 @@ TEST(LoopThreadTest, RunsPostsOnItsOwnThreadAndJoins) {
   }
   thread.Shutdown();
   thread.Shutdown();
+
+  EXPECT_STREQ(name.data(), "a-name-that-is-");
 }
 
 }  // namespace

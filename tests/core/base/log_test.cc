@@ -15,9 +15,10 @@ std::string Logfmt(std::string_view message, std::initializer_list<LogField> fie
 }
 
 TEST(LogTest, ARecordIsWrittenAsPrometheusWritesIt) {
-  EXPECT_EQ(Logfmt("Scrape pool started", {{"scrape_pool", "node"}, {"targets", 3}}),
+  EXPECT_EQ(Logfmt("Scrape pool started",
+                   {{"scrape_pool", "node"}, {"targets", 3}, {"in", absl::Seconds(90)}}),
             "time=2026-01-01T00:00:00.007Z level=INFO msg=\"Scrape pool started\" "
-            "scrape_pool=node targets=3");
+            "scrape_pool=node targets=3 in=1m30s");
 }
 
 TEST(LogTest, ValuesAreQuotedWhereTheyMustBe) {
