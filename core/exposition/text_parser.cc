@@ -77,11 +77,11 @@ std::string FloatErrorText(FloatError error, std::string_view text) {
 
 }  // namespace
 
-// ---- The lexer. Behind the body stands one "\n", behind that NULs that are not consumed.
+// ---- The lexer. Behind the last "\n" stand NULs that are not consumed.
 
 char TextParser::Advance() {
   ++i_;
-  if (i_ >= length()) return '\0';
+  if (i_ >= length_) return '\0';
   // NULs are content in label values, metadata texts and comments.
   while (At(i_) == '\0' && (state_ == State::kLabelValue || state_ == State::kMetaText ||
                             state_ == State::kComment)) {
@@ -97,7 +97,7 @@ TextParser::Token TextParser::NextToken() {
 }
 
 TextParser::Token TextParser::Lex() {
-  if (i_ >= length()) return Token::kEof;
+  if (i_ >= length_) return Token::kEof;
   token_ = i_;
   switch (state_) {
     case State::kInit:
@@ -290,7 +290,7 @@ TextParser::Entry TextParser::Next() {
   switch (token) {
     case Token::kEof:
       set_position(body_.size());
-      i_ = length();
+      i_ = length_;
       return Entry::kEnd;
     case Token::kHelp:
     case Token::kType:
@@ -484,7 +484,7 @@ TextParser::Entry TextParser::Fail(std::string message) {
 }
 
 TextParser::Entry TextParser::FailAt(std::string_view expected, Token got) {
-  const size_t end = std::min(length(), i_ + 1);
+  const size_t end = std::min(length_, i_ + 1);
   return Fail(absl::StrCat(expected, ", got ", Quoted(token_, end), " (\"",
                            kTokenNames[static_cast<size_t>(got)],
                            "\") while parsing: ", Quoted(start_, end)));

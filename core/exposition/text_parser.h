@@ -16,7 +16,8 @@ namespace trawl {
 // A strict pull parser for Prometheus' text format 0.0.4 and 1.0.0, token for token the one of
 // Prometheus 3 (spec 5.1): same texts accepted, same results, same error messages. It is the
 // judge of what is well-formed; faster paths may only accept what it accepts. It iterates over
-// the body where it is and copies nothing; a body is read as if "\n" stood behind its end.
+// the body where it is and copies nothing; a last line without "\n" is read as if it had one.
+// One difference: blanks before an unquoted metric name are not a part of the name.
 //
 //   TextParser parser(body);
 //   for (;;) switch (parser.Next()) {
@@ -30,7 +31,8 @@ class TextParser {
  public:
   enum class Entry : uint8_t { kEnd, kError, kSeries, kType, kHelp, kComment };
 
-  explicit TextParser(std::string_view body) : body_(body) {}
+  explicit TextParser(std::string_view body)
+      : body_(body), length_(body.size() + (body.ends_with('\n') ? 0 : 1)) {}
 
   // The next entry. After kEnd and kError the position does not move any more.
   Entry Next();
@@ -67,7 +69,6 @@ class TextParser {
   enum class Token : int8_t;
   enum class State : uint8_t;
 
-  size_t length() const { return body_.size() + 1; }
   char At(size_t i) const { return i < body_.size() ? body_[i] : '\n'; }
   std::string_view Slice(size_t begin, size_t end) const {
     return body_.substr(begin, end - begin);
@@ -102,6 +103,7 @@ class TextParser {
   Entry FailAt(std::string_view expected, Token got);
 
   const std::string_view body_;
+  const size_t length_;  // with the "\n" that may be missing
   // The lexer: the current token is [token_, i_).
   size_t i_ = 0;
   size_t token_ = 0;
