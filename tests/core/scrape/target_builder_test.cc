@@ -1,0 +1,224 @@
+#include "core/scrape/target_builder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/matchers/status_matchers.h"
+
+namespace trawl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+ScrapeConfig Job() {
+  ScrapeConfig config;
+  config.job_name = "job";
+  config.scrape_interval = absl::Seconds(1);
+  config.scrape_timeout = absl::Seconds(1);
+  return config;
+}
+
+ScrapeConfig WithRules(std::vector<RelabelConfig> rules) {
+  ScrapeConfig config = Job();
+  auto compiled = RelabelRules::Compile(rules, NameValidation::kUtf8);
+  EXPECT_OK(compiled);
+  config.relabel_rules.rules = std::make_shared<const RelabelRules>(*std::move(compiled));
+  config.relabel_configs = std::move(rules);
+  return config;
+}
+
+RelabelConfig Replace(std::string target, std::string replacement, std::string source = "") {
+  RelabelConfig rule;
+  if (!source.empty()) rule.source_labels = {std::move(source)};
+  rule.target_label = std::move(target);
+  rule.replacement = std::move(replacement);
+  return rule;
+}
+
+absl::StatusOr<std::optional<Labels>> Populate(const ScrapeConfig& config, std::string_view address,
+                                               const Labels& group) {
+  return PopulateLabels(config, DiscoveredLabels(config, address, group));
+}
+
+std::string ErrorOf(const ScrapeConfig& config, std::string_view address, const Labels& group) {
+  return std::string(Populate(config, address, group).status().message());
+}
+
+// The cases below are those of Prometheus' TestPopulateLabels.
+
+TEST(PopulateLabelsTest, SuppliesDefaults) {
+  const Labels discovered = DiscoveredLabels(Job(), "1.2.3.4:1000", Labels({{"custom", "value"}}));
+  EXPECT_EQ(discovered, Labels({{"__address__", "1.2.3.4:1000"},
+                                {"__metrics_path__", "/metrics"},
+                                {"__scheme__", "http"},
+                                {"__scrape_interval__", "1s"},
+                                {"__scrape_timeout__", "1s"},
+                                {"custom", "value"},
+                                {"job", "job"}}));
+  ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all, PopulateLabels(Job(), discovered));
+  EXPECT_EQ(all, Labels({{"__address__", "1.2.3.4:1000"},
+                         {"__metrics_path__", "/metrics"},
+                         {"__scheme__", "http"},
+                         {"__scrape_interval__", "1s"},
+                         {"__scrape_timeout__", "1s"},
+                         {"custom", "value"},
+                         {"instance", "1.2.3.4:1000"},
+                         {"job", "job"}}));
+}
+
+TEST(PopulateLabelsTest, DiscoveryOverridesTheConfig) {
+  const Labels group({{"__scheme__", "https"},
+                      {"__metrics_path__", "/custom"},
+                      {"__scrape_interval__", "2s"},
+                      {"__scrape_timeout__", "1500ms"},
+                      {"job", "custom-job"},
+                      {"instance", "custom-instance"}});
+
+  ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all, Populate(Job(), "1.2.3.4", group));
+
+  EXPECT_EQ(all, Labels({{"__address__", "1.2.3.4"},
+                         {"__metrics_path__", "/custom"},
+                         {"__scheme__", "https"},
+                         {"__scrape_interval__", "2s"},
+                         {"__scrape_timeout__", "1500ms"},
+                         {"instance", "custom-instance"},
+                         {"job", "custom-job"}}));
+}
+
+TEST(PopulateLabelsTest, NeverAddsOrRemovesAPort) {
+  for (std::string_view address : {"1.2.3.4", "1.2.3.4:80", "[::1]", "[::1]:443", "foo.com"}) {
+    ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all, Populate(Job(), address, {}));
+    EXPECT_EQ(all->Get("__address__"), address);
+    EXPECT_EQ(all->Get("instance"), address);
+  }
+}
+
+TEST(PopulateLabelsTest, AddressIsRequired) {
+  EXPECT_EQ(ErrorOf(Job(), "", Labels({{"custom", "value"}})), "no address");
+}
+
+TEST(PopulateLabelsTest, AddressMayComeFromARule) {
+  const ScrapeConfig config = WithRules({Replace("__address__", "${1}:80", "custom")});
+
+  ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all,
+                       Populate(config, "", Labels({{"custom", "host"}})));
+
+  EXPECT_EQ(all->Get("__address__"), "host:80");
+  EXPECT_EQ(all->Get("instance"), "host:80");
+}
+
+TEST(PopulateLabelsTest, AddressWithASlashIsNoHostname) {
+  EXPECT_EQ(ErrorOf(Job(), "http://a/b", {}), "\"http://a/b\" is not a valid hostname");
+}
+
+TEST(PopulateLabelsTest, IntervalAndTimeoutMustBeDurations) {
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__scrape_interval__", "2notseconds"}})),
+            "error parsing scrape interval: unknown unit \"notseconds\" in duration "
+            "\"2notseconds\"");
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__scrape_timeout__", "2notseconds"}})),
+            "error parsing scrape timeout: unknown unit \"notseconds\" in duration "
+            "\"2notseconds\"");
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__scrape_interval__", "0s"}})),
+            "scrape interval cannot be 0");
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__scrape_timeout__", "0s"}})),
+            "scrape timeout cannot be 0");
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__scrape_timeout__", "2s"}})),
+            "scrape timeout cannot be greater than scrape interval (\"2s\" > \"1s\")");
+}
+
+TEST(PopulateLabelsTest, HistogramLabelsMustBeBooleans) {
+  EXPECT_OK(Populate(Job(), "a", Labels({{"__scrape_native_histograms__", "T"}})));
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__scrape_native_histograms__", "yes"}})),
+            "error parsing scrape native histograms: strconv.ParseBool: parsing \"yes\": invalid "
+            "syntax");
+}
+
+TEST(PopulateLabelsTest, ValuesMustBeUtf8) {
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"custom", "\xbd"}})),
+            "invalid label value for \"custom\": \"\\xbd\"");
+}
+
+TEST(PopulateLabelsTest, MetaLabelsGoAndOtherInternalOnesStay) {
+  const Labels group({{"__meta_pod", "p"}, {"__own", "o"}});
+
+  ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all, Populate(Job(), "a", group));
+
+  EXPECT_FALSE(all->Has("__meta_pod"));
+  EXPECT_EQ(all->Get("__own"), "o");
+  EXPECT_EQ(PublicLabels(*all), Labels({{"instance", "a"}, {"job", "job"}}));
+}
+
+TEST(PopulateLabelsTest, ParametersAreLabelsUnlessDiscoveryHasThem) {
+  ScrapeConfig config = Job();
+  config.params = {{"module", {"http_2xx", "second"}}, {"none", {}}, {"x", {"config"}}};
+
+  const Labels labels = DiscoveredLabels(config, "a", Labels({{"__param_x", "discovered"}}));
+
+  EXPECT_EQ(labels.Get("__param_module"), "http_2xx");
+  EXPECT_EQ(labels.Get("__param_x"), "discovered");
+  EXPECT_FALSE(labels.Has("__param_none"));
+}
+
+TEST(PopulateLabelsTest, RulesDropTargetsAndSayWhichOne) {
+  RelabelConfig keep;
+  keep.action = RelabelAction::kKeep;
+  keep.source_labels = {"env"};
+  keep.regex = "prod";
+  const ScrapeConfig config = WithRules({Replace("x", "y"), keep});
+  const Labels discovered = DiscoveredLabels(config, "a", Labels({{"env", "test"}}));
+
+  EXPECT_THAT(PopulateLabels(config, discovered), IsOkAndHolds(std::nullopt));
+  EXPECT_EQ(DropReason(config, discovered), "dropped by relabel_configs[1] (keep)");
+}
+
+TEST(TargetsFromGroupTest, OneBadTargetDoesNotKeepTheOthersBack) {
+  TargetGroup group;
+  group.targets = {"", "localhost:9090"};
+
+  const BuiltGroup built = TargetsFromGroup(Job(), group);
+
+  ASSERT_EQ(built.active.size(), 1u);
+  EXPECT_EQ(built.active[0].index, 1u);
+  EXPECT_EQ(built.active[0].target->url, "http://localhost:9090/metrics");
+  ASSERT_EQ(built.failed.size(), 1u);
+  EXPECT_EQ(built.failed[0].error, "instance 0 in group : no address");
+}
+
+TEST(TargetsFromGroupTest, TargetsCarryWhatALoopNeeds) {
+  TargetGroup group;
+  group.key = "g";
+  group.targets = {"h:1"};
+  group.labels = Labels({{"__scrape_interval__", "1m30s"}, {"__scrape_timeout__", "500ms"}});
+
+  const BuiltGroup built = TargetsFromGroup(Job(), group);
+
+  ASSERT_EQ(built.active.size(), 1u);
+  const Target& target = *built.active[0].target;
+  EXPECT_EQ(target.interval, absl::Seconds(90));
+  EXPECT_EQ(target.timeout, absl::Milliseconds(500));
+  EXPECT_EQ(target.interval_text, "1m30s");
+  EXPECT_EQ(*target.labels, Labels({{"instance", "h:1"}, {"job", "job"}}));
+  EXPECT_EQ(target.public_hash, target.labels->Hash());
+}
+
+// Prometheus' TestTargetsFromGroupWithLabelKeepDrop.
+TEST(TargetsFromGroupTest, LabeldropOfTheAddressLeavesNone) {
+  RelabelConfig drop;
+  drop.action = RelabelAction::kLabelDrop;
+  drop.regex = "__address__";
+  TargetGroup group;
+  group.targets = {"h:1"};
+
+  const BuiltGroup built = TargetsFromGroup(WithRules({drop}), group);
+
+  ASSERT_EQ(built.failed.size(), 1u);
+  EXPECT_THAT(built.failed[0].error, HasSubstr("no address"));
+}
+
+}  // namespace
+}  // namespace trawl
