@@ -1,5 +1,6 @@
 #include "core/config/config_problem.h"
 
+#include <algorithm>
 #include <span>
 #include <string>
 
@@ -8,6 +9,12 @@
 #include "absl/strings/str_join.h"
 
 namespace trawl {
+namespace {
+
+// More would only hide the first ones.
+constexpr size_t kMaxShown = 100;
+
+}  // namespace
 
 std::string ConfigProblem::ToString() const {
   std::string text;
@@ -18,9 +25,14 @@ std::string ConfigProblem::ToString() const {
 
 absl::Status ProblemsToStatus(std::span<const ConfigProblem> problems) {
   if (problems.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrJoin(
-      problems, "\n",
-      [](std::string* out, const ConfigProblem& problem) { out->append(problem.ToString()); }));
+  const std::span<const ConfigProblem> shown = problems.first(std::min(problems.size(), kMaxShown));
+  std::string text = absl::StrJoin(shown, "\n", [](std::string* out, const ConfigProblem& problem) {
+    out->append(problem.ToString());
+  });
+  if (problems.size() > shown.size()) {
+    absl::StrAppend(&text, "\nand ", problems.size() - shown.size(), " more");
+  }
+  return absl::InvalidArgumentError(text);
 }
 
 }  // namespace trawl

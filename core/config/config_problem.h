@@ -24,7 +24,8 @@ struct ConfigProblem {
 // A warning has the same shape: the config is used, but not all that it says.
 using ConfigWarning = ConfigProblem;
 
-// kInvalidArgument with every problem on a line of its own; OK when there is none.
+// kInvalidArgument with every problem (of very many the first 100) on a line of its own; OK when
+// there is none.
 absl::Status ProblemsToStatus(std::span<const ConfigProblem> problems);
 
 }  // namespace trawl

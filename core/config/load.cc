@@ -52,11 +52,8 @@ class ConfigLoader {
   void ReadJobs(const YamlNode* node, const SectionContext& context, const std::string& origin) {
     if (node == nullptr) return;
     for (const YamlNode::Ptr& item :
-         ReadSequence(*node, "[]*config.ScrapeConfig", context.findings)) {
-      if (item->is_null()) {
-        context.findings.Error(item->mark, "empty or null scrape config section");
-        continue;
-      }
+         ReadStructs(*node, "config.ScrapeConfig", "empty or null scrape config section",
+                     context.findings)) {
       ScrapeConfig job = ReadScrapeConfig(*item, config_.global, context);
       CheckUnique(job.job_name, *item, context, origin);
       config_.scrape_configs.push_back(std::move(job));
@@ -111,11 +108,8 @@ class ConfigLoader {
   void ReadRemoteWrites(const YamlNode* node, const SectionContext& context) {
     if (node == nullptr) return;
     for (const YamlNode::Ptr& item :
-         ReadSequence(*node, "[]*config.RemoteWriteConfig", findings_)) {
-      if (item->is_null()) {
-        findings_.Error(item->mark, "empty or null remote write config section");
-        continue;
-      }
+         ReadStructs(*node, "config.RemoteWriteConfig", "empty or null remote write config section",
+                     findings_)) {
       RemoteWriteConfig remote = ReadRemoteWrite(*item, config_.remote_writes.size(), context);
       const bool duplicate = std::any_of(
           config_.remote_writes.begin(), config_.remote_writes.end(),

@@ -63,13 +63,10 @@ RelabelConfig ReadRelabelConfig(const YamlNode& node, NameValidation names, Find
 std::vector<RelabelConfig> ReadRelabelConfigs(const YamlNode& node, std::string_view kind,
                                               NameValidation names, Findings& findings) {
   std::vector<RelabelConfig> rules;
-  for (const YamlNode::Ptr& item : ReadSequence(node, "[]*relabel.Config", findings)) {
-    if (item->is_null()) {
-      findings.Error(item->mark,
-                     absl::StrCat("empty or null ", kind, " relabeling rule in scrape config"));
-    } else {
-      rules.push_back(ReadRelabelConfig(*item, names, findings));
-    }
+  const std::string null_message =
+      absl::StrCat("empty or null ", kind, " relabeling rule in scrape config");
+  for (const YamlNode::Ptr& item : ReadStructs(node, "relabel.Config", null_message, findings)) {
+    rules.push_back(ReadRelabelConfig(*item, names, findings));
   }
   return rules;
 }

@@ -25,7 +25,7 @@ namespace trawl {
 namespace {
 
 // Prometheus' discoveries that trawl leaves to a service that pushes.
-constexpr std::array<std::string_view, 34> kPushedSdConfigs = {
+constexpr std::array<std::string_view, 35> kPushedSdConfigs = {
     "aws_sd_configs",          "azure_sd_configs",    "consul_sd_configs",
     "digitalocean_sd_configs", "dns_sd_configs",      "docker_sd_configs",
     "dockerswarm_sd_configs",  "ec2_sd_configs",      "ecs_sd_configs",
@@ -33,11 +33,11 @@ constexpr std::array<std::string_view, 34> kPushedSdConfigs = {
     "hetzner_sd_configs",      "http_sd_configs",     "ionos_sd_configs",
     "kubernetes_sd_configs",   "kuma_sd_configs",     "lightsail_sd_configs",
     "linode_sd_configs",       "marathon_sd_configs", "msk_sd_configs",
-    "nerve_sd_configs",        "nomad_sd_configs",    "openstack_sd_configs",
-    "outscale_sd_configs",     "ovhcloud_sd_configs", "puppetdb_sd_configs",
-    "rds_sd_configs",          "scaleway_sd_configs", "serverset_sd_configs",
-    "stackit_sd_configs",      "triton_sd_configs",   "uyuni_sd_configs",
-    "vultr_sd_configs",
+    "nerve_sd_configs",        "nomad_sd_configs",    "oci_sd_configs",
+    "openstack_sd_configs",    "outscale_sd_configs", "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",     "rds_sd_configs",      "scaleway_sd_configs",
+    "serverset_sd_configs",    "stackit_sd_configs",  "triton_sd_configs",
+    "uyuni_sd_configs",        "vultr_sd_configs",
 };
 
 // Where a job inherits, the global value counts; what the file says is in `reader`.
@@ -254,11 +254,8 @@ bool IsFileSdPattern(std::string_view path) {
 std::vector<FileSdConfig> JobReader::ReadFileSdConfigs(const YamlNode& node,
                                                        const SectionContext& context) {
   std::vector<FileSdConfig> configs;
-  for (const YamlNode::Ptr& item : ReadSequence(node, "[]*file.SDConfig", context.findings)) {
-    if (item->is_null()) {
-      context.findings.Error(item->mark, "empty or null section in file_sd_configs");
-      continue;
-    }
+  for (const YamlNode::Ptr& item : ReadStructs(
+           node, "file.SDConfig", "empty or null section in file_sd_configs", context.findings)) {
     FileSdConfig& config = configs.emplace_back();
     StructReader reader(*item, "file.SDConfig", context.findings);
     reader.Read("files", config.files);

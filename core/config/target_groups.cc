@@ -75,8 +75,8 @@ TargetGroup ReadTargetGroup(const YamlNode& node, Findings& findings) {
 
 std::vector<TargetGroup> ReadStaticConfigs(const YamlNode& node, Findings& findings) {
   std::vector<TargetGroup> groups;
-  for (const YamlNode::Ptr& item : ReadSequence(node, "[]*targetgroup.Group", findings)) {
-    if (item->is_null()) findings.Error(item->mark, "empty or null section in static_configs");
+  for (const YamlNode::Ptr& item : ReadStructs(
+           node, "targetgroup.Group", "empty or null section in static_configs", findings)) {
     TargetGroup group = ReadTargetGroup(*item, findings);
     group.key = absl::StrCat(groups.size());
     groups.push_back(std::move(group));
@@ -94,12 +94,8 @@ absl::StatusOr<std::vector<TargetGroup>> ParseTargetGroups(std::string_view text
   if (document.problem) {
     findings.Add(*document.problem);
   } else {
-    for (const YamlNode::Ptr& item :
-         ReadSequence(*document.root, "[]*targetgroup.Group", findings)) {
-      if (item->is_null()) {
-        findings.Error(item->mark,
-                       absl::StrCat("nil target group item found (index ", groups.size(), ")"));
-      }
+    for (const YamlNode::Ptr& item : ReadStructs(*document.root, "targetgroup.Group",
+                                                 "nil target group item found", findings)) {
       TargetGroup group = ReadTargetGroup(*item, findings);
       group.key = absl::StrCat(path, ":", groups.size());
       groups.push_back(std::move(group));

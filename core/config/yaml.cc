@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/base/text.h"
 #include "core/config/yaml_scalar.h"
 
@@ -35,11 +36,15 @@ YamlMark ToMark(const YAML::Mark& mark) {
 // can only be stopped by an exception, and what it reads then costs no memory.
 class TreeBuilder : public YAML::EventHandler {
  public:
+  explicit TreeBuilder(std::string_view text) : lines_(absl::StrSplit(text, '\n')) {}
+
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    Complete(NewNode(Kind::kNull, mark), anchor);
+    auto node = NewNode(Kind::kNull, mark);
+    node->mark = MarkOfNull(node->mark);
+    Complete(std::move(node), anchor);
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -90,6 +95,24 @@ class TreeBuilder : public YAML::EventHandler {
     node->kind = kind;
     node->mark = ToMark(mark);
     return node;
+  }
+
+  // The parser places a null without text at what follows it: go back to the line that ends with
+  // it (`- # comment`).
+  YamlMark MarkOfNull(YamlMark mark) const {
+    const auto line = static_cast<size_t>(mark.line);
+    if (line == 0 || line > lines_.size()) return mark;
+    const std::string_view rest = lines_[line - 1].substr(
+        std::min(static_cast<size_t>(mark.column) - 1, lines_[line - 1].size()));
+    for (const std::string_view null : {"~", "null", "Null", "NULL"}) {
+      if (rest.starts_with(null)) return mark;
+    }
+    for (size_t above = line - 1; above > 0; --above) {
+      const size_t first = lines_[above - 1].find_first_not_of(" \t\r");
+      if (first == std::string_view::npos || lines_[above - 1][first] == '#') continue;
+      return {static_cast<int>(above), static_cast<int>(first) + 1};
+    }
+    return mark;
   }
 
   void Fail(YamlMark mark, std::string message) {
@@ -185,6 +208,7 @@ class TreeBuilder : public YAML::EventHandler {
     into.entries.insert(into.entries.end(), added.begin(), added.end());
   }
 
+  const std::vector<std::string_view> lines_;
   std::vector<Frame> frames_;
   std::unordered_map<YAML::anchor_t, YamlNode::Ptr> anchors_;
   YamlNode::Ptr root_;
@@ -255,9 +279,11 @@ std::string YamlNode::Describe() const {
 
 YamlDocument ParseYaml(std::string_view text, const std::string& file) {
   if (auto problem = CheckCharacters(text, file)) return {nullptr, std::move(problem)};
-  TreeBuilder builder;
+  TreeBuilder builder(text);
   try {
-    std::istringstream stream{std::string(text)};
+    // A comment without a newline: only at the very end does the parser notice a quote that is
+    // still open; one that is followed by a newline would swallow the rest of the file.
+    std::istringstream stream(absl::StrCat(text, text.ends_with('\n') ? "#" : "\n#"));
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
   } catch (const YAML::DeepRecursion& e) {

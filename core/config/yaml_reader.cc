@@ -145,11 +145,6 @@ void ReadByteSize(const YamlNode& node, uint64_t& out, Findings& findings) {
 
 void ReadValue(const YamlNode& node, std::vector<std::string>& out, Findings& findings) {
   out.clear();
-  if (node.kind == Kind::kScalar) {
-    // Go reads a lone scalar as a list of one.
-    out.push_back(node.text);
-    return;
-  }
   for (const YamlNode::Ptr& item : ReadSequence(node, "[]string", findings)) {
     ReadValue(*item, out.emplace_back(), findings);
   }
@@ -188,6 +183,21 @@ const std::vector<YamlNode::Ptr>& ReadSequence(const YamlNode& node, std::string
                                                Findings& findings) {
   if (node.kind != Kind::kSequence && !node.is_null()) ReportType(node, type, findings);
   return node.items;
+}
+
+std::vector<YamlNode::Ptr> ReadStructs(const YamlNode& node, std::string_view type,
+                                       std::string_view null_message, Findings& findings) {
+  std::vector<YamlNode::Ptr> maps;
+  for (const YamlNode::Ptr& item : ReadSequence(node, absl::StrCat("[]*", type), findings)) {
+    if (item->kind == Kind::kMap) {
+      maps.push_back(item);
+    } else if (item->is_null()) {
+      findings.Error(item->mark, std::string(null_message));
+    } else {
+      ReportType(*item, type, findings);
+    }
+  }
+  return maps;
 }
 
 StructReader::StructReader(const YamlNode& node, std::string_view type, Findings& findings)

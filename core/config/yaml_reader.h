@@ -58,6 +58,11 @@ void ReadByteSize(const YamlNode& node, uint64_t& out, Findings& findings);
 const std::vector<YamlNode::Ptr>& ReadSequence(const YamlNode& node, std::string_view type,
                                                Findings& findings);
 
+// The maps of a sequence of structs. Reports items that are null (with `null_message`) or of
+// another kind, and leaves them out.
+std::vector<YamlNode::Ptr> ReadStructs(const YamlNode& node, std::string_view type,
+                                       std::string_view null_message, Findings& findings);
+
 // Reads a map into a struct, field by field, and reports fields it was not asked about.
 //
 //   StructReader reader(node, "config.GlobalConfig", findings);
