@@ -180,8 +180,6 @@ DiscoveryMetrics::DiscoveryMetrics(Registry& r)
                      "Current number of targets of a source, before relabeling.", {"source"})),
       file_read_errors_total(PlainCounter(r, "prometheus_sd_file_read_errors_total",
                                           "The number of File-SD read errors.")),
-      file_read_errors_total(PlainCounter(r, "prometheus_sd_file_read_errors_total",
-                                          "The number of File-SD read errors.")),
       pending_groups(PlainGauge(r, "trawl_discovery_pending_groups",
                                 "Current number of target groups of jobs that the configuration "
                                 "does not name.")),
