@@ -111,8 +111,7 @@ TEST_P(FetcherContractTest, AHangingServerEndsAtTheTimeout) {
 
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(outcome.reason, FailureReason::kTimeoutResponse);
-  EXPECT_EQ(outcome.status.message(),
-            "Get \"" + request.url + "\": context deadline exceeded");
+  EXPECT_EQ(outcome.status.message(), "Get \"" + request.url + "\": context deadline exceeded");
   EXPECT_GE(outcome.timings.total, absl::Milliseconds(199));
 }
 
