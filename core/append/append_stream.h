@@ -10,8 +10,9 @@ namespace trawl {
 // One Append stream of a lane to one storage service, without gRPC's types.
 //
 // Guarantees: the observer's methods run on the loop that opened the stream, never from inside
-// Write or Close; OnWritten comes once for each Write; OnClosed comes exactly once, last. Only
-// ONE Write may be pending: wait for OnWritten, even when an ack overtakes it.
+// Write or Cancel; OnWritten comes once for each Write, unless the stream ends before; OnClosed
+// comes exactly once, last. Only ONE Write may be pending: wait for OnWritten, even when an ack
+// overtakes it.
 // One thread: the loop's.
 class AppendStream {
  public:

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/server.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace trawl {
+
+// Both sides' limit of a message: above the largest record (32 MiB). Servers must set it too.
+inline constexpr int kMaxStorageMessageBytes = 64 << 20;
+
+// A channel to a storage service at `address` (host:port, unix:path, or any gRPC name), with
+// keepalive (10 s, 10 s, also without calls) and reconnects at most 5 s apart. Thread-safe.
+// `own_connection`: not shared with other channels to the same address.
+std::shared_ptr<grpc::Channel> MakeStorageChannel(
+    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    bool own_connection = false);
+
+// A channel to a storage service in this process.
+std::shared_ptr<grpc::Channel> MakeInProcessStorageChannel(grpc::Server& server);
+
+}  // namespace trawl
