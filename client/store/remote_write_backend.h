@@ -30,9 +30,9 @@ struct RemoteWriteOptions {
   std::string state_path;
   // Of one request.
   absl::Duration timeout = absl::Seconds(30);
-  size_t max_samples = 10'000;       // of one request
+  size_t max_samples = 10'000;         // of one request
   size_t max_bytes = size_t{1} << 20;  // of one request before compression; one sample always goes
-  size_t senders = 4;                // requests at a time
+  size_t senders = 4;                  // requests at a time
   // Requests that may be spent on finding the samples that made the endpoint refuse a batch.
   size_t bisect_requests = 64;
   Backoff::Options backoff;

@@ -130,6 +130,9 @@ class StoreBackend {
   // Housekeeping in a step of at most about 20 ms. True: there is more to do soon.
   virtual bool Maintain() { return false; }
 
+  // Nothing more is taken; a Write that still waits fails now.
+  virtual void Shutdown() {}
+
   // Reads; may take a second.
   virtual StoreStats Stats() = 0;
 };

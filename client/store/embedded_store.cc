@@ -1,0 +1,115 @@
+#include "client/store/embedded_store.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <future>
+#include <optional>
+#include <utility>
+
+#include "client/store/storage_service.h"
+#include "client/store/store_sessions.h"
+#include "core/base/epoll_loop.h"
+#include "core/base/mutex.h"
+
+namespace trawl {
+namespace {
+
+// Above the largest record (32 MiB) and what is around it in a message.
+constexpr int kMaxMessageBytes = 40 << 20;
+
+// Runs `work` on the loop's thread and waits for it.
+template <typename F>
+auto RunOn(EventLoop& loop, F work) -> decltype(work()) {
+  std::promise<decltype(work())> result;
+  loop.Post([&] { result.set_value(work()); });
+  return result.get_future().get();
+}
+
+}  // namespace
+
+// Destroyed from the edge inwards, but for the thread, which ends before (Shutdown).
+struct EmbeddedStore::Parts {
+  Parts(const Clock& clock, const std::string& thread_name) : thread(clock, thread_name) {}
+
+  absl::Status Open(const Options& options, StoreBackendFactory& factory);
+
+  LoopThread thread;
+  std::unique_ptr<StoreBackend> backend;    // store thread
+  std::unique_ptr<StoreSessions> sessions;  // store thread
+  std::unique_ptr<GrpcStorageService> service;
+  std::unique_ptr<grpc::Server> server;
+
+  Mutex mutex;                                                   // Shutdown and Stats
+  std::optional<StoreStats> last_stats TRAWL_GUARDED_BY(mutex);  // set by Shutdown
+};
+
+absl::Status EmbeddedStore::Parts::Open(const Options& options, StoreBackendFactory& factory) {
+  auto made = factory(thread.loop());
+  if (!made.ok()) return made.status();
+  backend = *std::move(made);
+  StoreSessions::Options session_options;
+  session_options.version = options.version;
+  session_options.commit_interval = options.commit_interval;
+  sessions = std::make_unique<StoreSessions>(
+      session_options, StoreSessions::Deps{.loop = thread.loop(), .backend = *backend});
+  return absl::OkStatus();
+}
+
+EmbeddedStore::EmbeddedStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+EmbeddedStore::~EmbeddedStore() { Shutdown(absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<EmbeddedStore>> EmbeddedStore::Open(const Options& options,
+                                                                   const Deps& deps,
+                                                                   StoreBackendFactory backend) {
+  auto parts = std::make_unique<Parts>(deps.clock, options.thread_name);
+  EventLoop& loop = parts->thread.loop();
+  const absl::Status opened = RunOn(loop, [&] { return parts->Open(options, backend); });
+  if (!opened.ok()) return opened;
+  parts->service = std::make_unique<GrpcStorageService>(
+      GrpcStorageService::Options{},
+      GrpcStorageService::Deps{.loop = loop, .sessions = *parts->sessions});
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.RegisterService(parts->service.get());
+  parts->server = builder.BuildAndStart();
+  if (parts->server == nullptr) {
+    RunOn(loop, [&] { return parts->sessions.reset(), parts->backend.reset(), true; });
+    return absl::InternalError("cannot start the server of the embedded store");
+  }
+  return std::unique_ptr<EmbeddedStore>(new EmbeddedStore(std::move(parts)));
+}
+
+std::shared_ptr<grpc::Channel> EmbeddedStore::InProcessChannel() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  return parts_->server->InProcessChannel(arguments);
+}
+
+grpc::Service& EmbeddedStore::service() { return *parts_->service; }
+
+void EmbeddedStore::Shutdown(absl::Duration deadline) {
+  MutexLock lock(parts_->mutex);
+  if (parts_->last_stats.has_value()) return;
+  EventLoop& loop = parts_->thread.loop();
+  RunOn(loop, [&] { return parts_->sessions->Shutdown(), true; });
+  parts_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
+  parts_->server->Wait();
+  parts_->last_stats = RunOn(loop, [&] { return parts_->backend->Stats(); });
+  // First the thread: what is posted still refers to the sessions.
+  parts_->thread.Shutdown();
+  parts_->sessions.reset();
+  parts_->backend.reset();
+}
+
+StoreStats EmbeddedStore::Stats() {
+  MutexLock lock(parts_->mutex);
+  if (parts_->last_stats.has_value()) return *parts_->last_stats;
+  return RunOn(parts_->thread.loop(), [&] { return parts_->backend->Stats(); });
+}
+
+}  // namespace trawl
