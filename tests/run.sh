@@ -20,6 +20,10 @@ for argument in "$@"; do
     *) arguments+=("$argument") ;;
   esac
 done
+mkdir -p "$top/build"
+# What listens before anything of ours is installed: a test compares it with what listens after.
+awk 'FNR > 1 && $4 == "0A" {n = split($2, part, ":"); print part[n]}' /proc/net/tcp /proc/net/tcp6 |
+  while read -r port; do printf '%d\n' "0x$port"; done | sort -nu >"$top/build/listening-before.txt"
 "$top/deploy/install-deps.sh" build test
 "$top/deploy/build.sh" "$kind"
 [ "$kind" = tidy ] && exit 0

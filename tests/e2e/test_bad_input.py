@@ -1,0 +1,157 @@
+"""Bad input gets one clear answer, changes nothing and loses nothing."""
+import json
+import signal
+import socket
+import subprocess
+import unittest
+
+from harness import BIN, EndToEndTest, free_port, get, wait_for
+
+GOOD = "scrape_configs: [{job_name: good}]\n"
+
+
+class BadInputTest(EndToEndTest):
+    def run_trawld(self, config, *flags):
+        path = self.directory / "prometheus.yml"
+        path.write_text(config)
+        return subprocess.run(
+            [BIN / "trawld", f"--config.file={path}", f"--data-dir={self.directory}/data",
+             f"--grpc.listen-address=127.0.0.1:{free_port()}",
+             f"--web.listen-address=127.0.0.1:{free_port()}", *flags],
+            capture_output=True, text=True, timeout=30)
+
+    def test_every_problem_of_a_config_is_told_with_line_and_column(self):
+        result = self.run_trawld("""global:
+  scrape_intervall: 5s
+scrape_configs:
+  - job_name: a
+    scrape_interval: soon
+  - job_name: a
+    relabel_configs:
+      - action: replce
+""")
+        self.assertEqual(result.returncode, 2)
+        for words in ("line 2, column 3", "scrape_intervall", "line 5", "soon", "replce"):
+            self.assertIn(words, result.stderr)
+        self.assertFalse((self.directory / "data").exists(), "nothing was started")
+
+    def test_a_syntax_error_is_told_with_its_place(self):
+        result = self.run_trawld("global: {scrape_interval: 5s\n")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("line ", result.stderr)
+
+    def test_a_missing_config_file_is_one_clear_line(self):
+        result = subprocess.run([BIN / "trawld", "--config.file=/nonexistent.yml"],
+                                capture_output=True, text=True, timeout=30)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("/nonexistent.yml", result.stderr)
+
+    def test_a_wrong_flag_is_one_clear_line(self):
+        result = self.run_trawld(GOOD, "--no.such-flag=1")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("no.such-flag", result.stderr)
+
+    def test_a_taken_port_is_one_clear_line(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            for flag in ("--grpc.listen-address", "--web.listen-address"):
+                result = self.run_trawld(GOOD, f"{flag}={address}")
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn(address, result.stderr)
+            result = subprocess.run(
+                [BIN / "trawl-store", f"--grpc.listen-address={address}",
+                 f"--data-dir={self.directory}/s"], capture_output=True, text=True, timeout=30)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn(address, result.stderr)
+
+    def test_a_data_directory_in_use_is_one_clear_line(self):
+        first = self.trawld(GOOD).wait_ready()
+        result = self.run_trawld(GOOD)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("in use", result.stderr)
+        self.assertTrue(first.running())
+
+    def test_a_data_directory_that_is_a_file_is_one_clear_line(self):
+        (self.directory / "data").write_text("")
+        result = self.run_trawld(GOOD)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(str(self.directory / "data"), result.stderr)
+
+    def test_a_reload_with_a_bad_file_keeps_the_old_config(self):
+        exporter = self.exporter(lambda path, n: "a 1\n")
+        trawld = self.trawld("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: good, "
+                             f"static_configs: [{{targets: ['{exporter.address}']}}]}}]\n")
+        trawld.wait_ready().wait_up(1)
+        trawld.config.write_text("scrape_configs: [{job_name: bad, no_such_field: 1}]\n")
+
+        answer = trawld.grpcurl("trawl.status.v1.StatusService/ReloadConfig", {}, check=False)
+        self.assertIn("no_such_field", answer.stderr)
+        trawld.signal(signal.SIGHUP)
+        wait_for("the log", lambda: trawld.log().count("no_such_field") >= 2)
+
+        self.assertEqual(trawld.metric("prometheus_config_last_reload_successful"), 0)
+        trawld.wait_up(1)
+        trawld.config.write_text("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: new, "
+                                 f"static_configs: [{{targets: ['{exporter.address}']}}]}}]\n")
+        trawld.signal(signal.SIGHUP)
+        wait_for("the new job", lambda: trawld.targets()[0]["scrapePool"] == "new")
+        self.assertEqual(trawld.metric("prometheus_config_last_reload_successful"), 1)
+
+    def test_bad_targets_are_down_with_a_reason_and_others_are_untouched(self):
+        good = self.exporter(lambda path, n: "a 1\n")
+        garbage = self.exporter(lambda path, n: "{{{ no metrics\n")
+        missing = self.exporter(lambda path, n: (404, "text/plain", "nothing here"))
+        hang = socket.socket()
+        hang.bind(("127.0.0.1", 0))
+        hang.listen()
+        self.addCleanup(hang.close)
+        reasons = {
+            garbage.address: "expected",
+            missing.address: "server returned HTTP status 404 Not Found",
+            f"127.0.0.1:{hang.getsockname()[1]}": "context deadline exceeded",
+            "127.0.0.1:1": "connection refused",
+            "no-such-host.invalid:80": "no such host",
+        }
+        targets = json.dumps([good.address, *reasons])
+        trawld = self.trawld("global: {scrape_interval: 1s, scrape_timeout: 500ms}\n"
+                             f"scrape_configs: [{{job_name: j, static_configs: [{{targets: {targets}}}]}}]\n")
+        trawld.wait_ready()
+
+        def settled():
+            health = {t["labels"]["instance"]: t for t in trawld.targets()}
+            return len(health) == 6 and all(t["health"] != "unknown" for t in health.values()) and health
+        health = wait_for("all to be scraped", settled)
+        self.assertEqual(health[good.address]["health"], "up")
+        for address, words in reasons.items():
+            self.assertEqual(health[address]["health"], "down")
+            self.assertIn(words, health[address]["lastError"])
+
+    def test_a_store_that_is_away_holds_up_no_scrape(self):
+        exporter = self.exporter(lambda path, n: "a 1\n")
+        trawld = self.trawld("global: {scrape_interval: 200ms}\nscrape_configs: [{job_name: j, "
+                             f"static_configs: [{{targets: ['{exporter.address}']}}]}}]\n",
+                             "--storage.address=127.0.0.1:1")
+        trawld.wait_ready().wait_up(1)
+        seen = exporter.scrapes
+        wait_for("more scrapes", lambda: exporter.scrapes > seen + 5)
+        self.assertGreater(trawld.metric("trawl_append_queue_bytes"), 0)
+        self.assertEqual(trawld.stop(12), 0)
+
+    def test_sigterm_ends_it_in_time_and_help_and_version_read_well(self):
+        trawld = self.trawld(GOOD).wait_ready()
+        self.assertIn("trawl_build_info", get(f"http://{trawld.http}/metrics"))
+        self.assertEqual(trawld.stop(10), 0)
+        for program in ("trawld", "trawl-store", "trawlctl"):
+            result = subprocess.run([BIN / program, "--help"], capture_output=True, text=True,
+                                    timeout=10)
+            self.assertEqual(result.returncode, 0)
+            self.assertIn("--", result.stdout)
+        version = subprocess.run([BIN / "trawld", "--version"], capture_output=True, text=True,
+                                 timeout=10)
+        self.assertRegex(version.stdout, r"^trawld, version \S+ \(.*revision: \w+")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

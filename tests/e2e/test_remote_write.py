@@ -1,0 +1,109 @@
+"""An agent's prometheus.yml, unchanged: static and file_sd targets, basic auth, relabeling, external
+labels, remote_write to a real Prometheus and a real VictoriaMetrics, whose APIs give the scraped
+values back."""
+import json
+import unittest
+import urllib.parse
+
+from harness import EndToEndTest, PEERS, free_port, get, get_json, wait_for
+
+PAGE = """# TYPE requests_total counter
+requests_total{code="200"} 1027
+requests_total{code="500"} 3
+# TYPE temperature gauge
+temperature{room="kitchen"} 21.375
+temperature{room="cellar"} -7.25
+third 0.333333333333
+big 123456789012
+dropped_by_rule 1
+"""
+WANTED = {
+    ("requests_total", "200"): 1027, ("requests_total", "500"): 3,
+    ("temperature", "kitchen"): 21.375, ("temperature", "cellar"): -7.25,
+    ("third", None): 0.333333333333, ("big", None): 123456789012,
+}
+
+CONFIG = """
+global:
+  scrape_interval: 1s
+  external_labels: {{cluster: test, replica: "1"}}
+scrape_configs:
+  - job_name: secured
+    basic_auth: {{username: user, password_file: password}}
+    static_configs:
+      - targets: [{secured}]
+        labels: {{tier: front}}
+    metric_relabel_configs:
+      - {{source_labels: [__name__], regex: dropped_.*, action: drop}}
+  - job_name: files
+    file_sd_configs: [{{files: ["targets/*.json"]}}]
+    relabel_configs:
+      - {{source_labels: [__meta_filepath], regex: .*/(.*).json, target_label: file}}
+      - {{source_labels: [skip], regex: "yes", action: drop}}
+remote_write:
+  - url: {url}
+    name: receiver
+"""
+
+
+class RemoteWriteTest(EndToEndTest):
+    def start(self, url):
+        secured = self.exporter(lambda path, n: PAGE, credentials="user:secret")
+        plain = self.exporter(lambda path, n: PAGE)
+        (self.directory / "password").write_text("secret\n")
+        (self.directory / "targets").mkdir()
+        (self.directory / "targets" / "web.json").write_text(json.dumps([
+            {"targets": [plain.address], "labels": {"team": "blue"}},
+            {"targets": ["127.0.0.1:1"], "labels": {"skip": "yes"}}]))
+        trawld = self.trawld(CONFIG.format(secured=json.dumps(secured.address), url=url))
+        trawld.wait_ready().wait_up(2)
+        return trawld, secured, plain
+
+    def check(self, query, trawld, secured, plain):
+        """query(selector) gives [(labels, value)] of a backend."""
+        common = {"cluster": "test", "replica": "1"}
+        for labels in ({**common, "job": "secured", "instance": secured.address, "tier": "front"},
+                       {**common, "job": "files", "instance": plain.address, "team": "blue",
+                        "file": "web"}):
+            for (metric, extra), value in WANTED.items():
+                selector = f'{metric}{{job="{labels["job"]}"}}'
+                found = wait_for(selector, lambda: query(selector))
+                name = "code" if metric == "requests_total" else "room"
+                wanted = {"__name__": metric, **labels, **({name: extra} if extra else {})}
+                self.assertIn((wanted, value), found)
+        self.assertTrue(wait_for("up", lambda: query('up{job="secured"}')))
+        self.assertEqual(query('dropped_by_rule{job="secured"}'), [])
+        self.assertEqual(len(trawld.targets("dropped")), 1)
+        self.assertEqual(trawld.stop(), 0)
+
+    def test_prometheus_answers_queries_for_what_was_scraped(self):
+        address = f"127.0.0.1:{free_port()}"
+        (self.directory / "receiver.yml").write_text("global: {}\n")
+        self.program("prometheus", PEERS / "prometheus", "--web.enable-remote-write-receiver",
+                     f"--config.file={self.directory}/receiver.yml",
+                     f"--storage.tsdb.path={self.directory}/tsdb",
+                     f"--web.listen-address={address}")
+        wait_for("prometheus", lambda: get(f"http://{address}/-/ready"))
+
+        def query(selector):
+            data = get_json(f"http://{address}/api/v1/query?query=" +
+                            urllib.parse.quote(selector))["data"]["result"]
+            return [(r["metric"], float(r["value"][1])) for r in data]
+        self.check(query, *self.start(f"http://{address}/api/v1/write"))
+
+    def test_victoria_metrics_exports_what_was_scraped(self):
+        address = f"127.0.0.1:{free_port()}"
+        self.program("victoria-metrics", PEERS / "victoria-metrics",
+                     f"-storageDataPath={self.directory}/vm", f"-httpListenAddr={address}")
+        wait_for("victoria-metrics", lambda: get(f"http://{address}/health"))
+
+        def query(selector):
+            get(f"http://{address}/internal/force_flush")
+            lines = get(f"http://{address}/api/v1/export?match[]=" +
+                        urllib.parse.quote(selector)).splitlines()
+            return [(r["metric"], r["values"][-1]) for r in map(json.loads, lines)]
+        self.check(query, *self.start(f"http://{address}/api/v1/write"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
