@@ -59,6 +59,7 @@ void ModelStore::Commit() {
     }
   }
   pending_.clear();
+  if (stream_ != factory_.opened() || !factory_.open()) return;  // the ack is lost
   storage::v1::AppendResponse response;
   response.mutable_ack()->set_durable(durable_);
   response.mutable_ack()->set_window_bytes(window_bytes_);
