@@ -64,6 +64,8 @@ void CurlEasy::SetPermanentOptions(const std::string& user_agent) {
   set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
   // A session must not carry one context's verdict over to another one's connection.
   set(CURLOPT_SSL_SESSIONID_CACHE, 0L);
+  set(CURLOPT_SSL_CTX_FUNCTION, &CurlEasy::OnSslContext);
+  set(CURLOPT_SSL_CTX_DATA, this);
   set(CURLOPT_HEADERFUNCTION, &CurlEasy::OnHeader);
   set(CURLOPT_HEADERDATA, this);
   set(CURLOPT_WRITEFUNCTION, &CurlEasy::OnBody);
@@ -80,7 +82,7 @@ void CurlEasy::Prepare(const CurlRequest& request) {
   head_.Clear();
   body_.clear();
   if (body_.capacity() > kKeptBodyBytes) body_.shrink_to_fit();
-  connected_ = too_large_ = no_descriptor_ = false;
+  connected_ = handshaking_ = too_large_ = no_descriptor_ = false;
   last_address_.ss_family = AF_UNSPEC;
   error_[0] = '\0';
   curl_easy_setopt(easy_, CURLOPT_URL, request.url->text.c_str());
@@ -89,7 +91,8 @@ void CurlEasy::Prepare(const CurlRequest& request) {
   SetHeaders(request.headers);
   SetAddresses(request);
   SetLimits(request);
-  if (request.tls != nullptr) request.tls->Apply(easy_);
+  tls_ = request.tls;
+  if (tls_ != nullptr) tls_->Apply(easy_);
 }
 
 void CurlEasy::SetMethod(const CurlRequest& request) {
@@ -179,6 +182,13 @@ curl_socket_t CurlEasy::OnOpenSocket(void* self, curlsocktype, curl_sockaddr* ad
   const char* raw = reinterpret_cast<const char*>(address) + offsetof(curl_sockaddr, addr);
   std::memcpy(&easy.last_address_, raw, std::min<size_t>(address->addrlen, sizeof(last_address_)));
   return easy.observer_->OnOpenSocket(easy, *address);
+}
+
+CURLcode CurlEasy::OnSslContext(CURL*, void* ssl_context, void* self) {
+  auto& easy = *static_cast<CurlEasy*>(self);
+  easy.handshaking_ = true;
+  const bool ok = easy.tls_ != nullptr && easy.tls_->Configure(static_cast<SSL_CTX*>(ssl_context));
+  return ok ? CURLE_OK : CURLE_ABORTED_BY_CALLBACK;
 }
 
 int CurlEasy::OnReady(void* self, char*, char*, int, int) {

@@ -62,6 +62,8 @@ class CurlEasy {
   const ResponseHead& head() const { return head_; }
   const std::string& body() const { return body_; }
   bool connected() const { return connected_; }
+  // TCP is connected, TLS begins.
+  bool handshaking() const { return handshaking_; }
   bool too_large() const { return too_large_; }
   // OpenSocket was refused.
   bool no_descriptor() const { return no_descriptor_; }
@@ -83,6 +85,7 @@ class CurlEasy {
   static size_t OnHeader(char* data, size_t size, size_t count, void* self);
   static size_t OnBody(char* data, size_t size, size_t count, void* self);
   static curl_socket_t OnOpenSocket(void* self, curlsocktype type, curl_sockaddr* address);
+  static CURLcode OnSslContext(CURL* handle, void* ssl_context, void* self);
   static int OnReady(void* self, char*, char*, int, int);
 
   CURL* easy_;
@@ -96,7 +99,9 @@ class CurlEasy {
   std::string body_;
   uint64_t max_body_bytes_ = 0;
   bool truncate_body_ = false;
+  const TlsContext* tls_ = nullptr;
   bool connected_ = false;
+  bool handshaking_ = false;
   bool too_large_ = false;
   bool no_descriptor_ = false;
   sockaddr_storage last_address_{};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "core/base/concat.h"
 #include "core/base/text.h"
 
@@ -65,7 +66,9 @@ FetchFailure VerifyFailure(const CurlEasy& easy, CURLcode code) {
 }
 
 FetchFailure BrokenConnection(const CurlEasy& easy, const FetchUrl& url) {
-  if (!easy.connected() && url.https()) {
+  // With TLS 1.3 a server's verdict on our certificate comes after the handshake.
+  const bool tls_alert = absl::StrContains(easy.error_text(), "SSL routines");
+  if (url.https() && (tls_alert || !easy.connected())) {
     return Unavailable(FailureReason::kTls,
                        Concat("tls: ", CurlText(easy, CURLE_SSL_CONNECT_ERROR)));
   }
@@ -88,11 +91,10 @@ FetchFailure WriteFailure(const CurlEasy& easy, CURLcode code) {
   return {absl::ResourceExhaustedError("body size limit exceeded"), FailureReason::kBodySizeLimit};
 }
 
-FailureReason PhaseOfTimeout(const CurlEasy& easy, const FetchUrl& url) {
+FailureReason PhaseOfTimeout(const CurlEasy& easy) {
   if (easy.head().complete()) return FailureReason::kTimeoutBody;
   if (easy.connected()) return FailureReason::kTimeoutResponse;
-  const bool tcp_done = easy.Elapsed(CURLINFO_CONNECT_TIME_T) > absl::ZeroDuration();
-  return url.https() && tcp_done ? FailureReason::kTimeoutTls : FailureReason::kTimeoutConnect;
+  return easy.handshaking() ? FailureReason::kTimeoutTls : FailureReason::kTimeoutConnect;
 }
 
 FetchFailure Cause(const CurlEasy& easy, CURLcode code, const FetchUrl& url) {
@@ -142,7 +144,7 @@ FetchFailure TransferFailure(const char* method, const CurlEasy& easy, CURLcode 
 
 FetchFailure TimeoutFailure(const char* method, const CurlEasy& easy, const FetchUrl& url) {
   FetchFailure cause{absl::DeadlineExceededError("context deadline exceeded"),
-                     PhaseOfTimeout(easy, url)};
+                     PhaseOfTimeout(easy)};
   return easy.head().complete() ? cause : RequestFailure(method, url, std::move(cause));
 }
 

@@ -168,14 +168,6 @@ void TlsContext::Apply(CURL* easy) const {
   // which knows only the URL's host.
   const bool curl_checks_name = verify_ && server_name_.empty();
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, curl_checks_name ? 2L : 0L);
-  curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, &TlsContext::OnSslContext);
-  curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, const_cast<TlsContext*>(this));
-}
-
-CURLcode TlsContext::OnSslContext(CURL*, void* ssl_context, void* self) {
-  const bool ok =
-      static_cast<const TlsContext*>(self)->Configure(static_cast<SSL_CTX*>(ssl_context));
-  return ok ? CURLE_OK : CURLE_ABORTED_BY_CALLBACK;
 }
 
 bool TlsContext::Configure(SSL_CTX* context) const {

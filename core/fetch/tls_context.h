@@ -50,16 +50,15 @@ class TlsContext {
   static absl::StatusOr<std::shared_ptr<const TlsContext>> Load(const TlsConfig& config,
                                                                 RootStore& roots);
 
-  // Sets the easy handle's TLS options.
+  // Sets the easy handle's TLS options, but for SSL_CTX_FUNCTION, which is to call Configure.
   void Apply(CURL* easy) const;
+  bool Configure(SSL_CTX* context) const;
 
  private:
   friend class TlsContextLoader;
   TlsContext() = default;
 
-  static CURLcode OnSslContext(CURL* easy, void* ssl_context, void* self);
   static void OnSslEvent(const SSL* ssl, int where, int result);
-  bool Configure(SSL_CTX* context) const;
   bool UseClientCertificate(SSL_CTX* context) const;
 
   std::string server_name_;
