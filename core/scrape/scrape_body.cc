@@ -472,7 +472,8 @@ absl::StatusOr<std::optional<KeyId>> ScrapeBody::Resolve() {
     return status;
   }
   SeriesKey key = MakeSeriesKey(labels.labels(), *cache_.target_labels_);
-  key.family = FamilyOf(labels.Get(kMetricName));
+  const std::optional<uint32_t> report = cache_.ReportFamily(key);
+  key.family = report.has_value() ? *report : FamilyOf(labels.Get(kMetricName));
   return cache_.keys_.Intern(key);
 }
 

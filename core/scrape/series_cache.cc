@@ -132,6 +132,15 @@ void SeriesCache::MakeFirstLayout() {
   for (const KeyId key : keys) keys_.Unref(key);
 }
 
+std::optional<uint32_t> SeriesCache::ReportFamily(const SeriesKey& key) const {
+  if (key.labels.size() != 1 || key.complete) return std::nullopt;
+  for (size_t p = body_size(); p < layout_size(); ++p) {
+    const SeriesKey& report = keys_.Get(layout_->keys()[p]);
+    if (report.labels == key.labels) return report.family;
+  }
+  return std::nullopt;
+}
+
 void SeriesCache::Open(ScrapeScratch& scratch) {
   if (layout_ == nullptr) MakeFirstLayout();
   scratch.Begin(layout_->size(), entries_.size());

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -119,6 +120,8 @@ class SeriesCache {
   KeyId KeyAt(uint32_t position, const ScrapeScratch& scratch) const;
   uint32_t OrderAfter(uint32_t position, const ScrapeScratch& scratch) const;
   void MakeFirstLayout();
+  // The family of the report series that has the same labels as a key, if one has.
+  std::optional<uint32_t> ReportFamily(const SeriesKey& key) const;
 
   // Constant but for set_samples.
   std::shared_ptr<const SampleOptions> samples_;
