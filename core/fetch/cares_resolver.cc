@@ -226,9 +226,9 @@ class CaresResolver::Engine {
   }
 
   absl::StatusOr<Addresses> AnswerOf(const Entry& entry) const {
-    if (!entry.addresses.empty() && Now() < entry.usable_until) return entry.addresses;
-    if (!entry.error.ok()) return entry.error;
-    return absl::UnavailableError("no answer");
+    const bool usable = entry.error.ok() || Now() < entry.usable_until;
+    if (usable && !entry.addresses.empty()) return entry.addresses;
+    return entry.error.ok() ? absl::UnavailableError("no answer") : entry.error;
   }
 
   void GiveStale(const std::string& host) {
