@@ -11,7 +11,7 @@ namespace trawl {
 // are 0.
 using Bits = std::vector<uint64_t>;
 
-inline size_t BitWords(size_t bits) { return (bits + 63) / 64; }
+inline size_t WordCount(size_t bits) { return (bits + 63) / 64; }
 
 inline bool TestBit(const Bits& bits, size_t at) {
   return at / 64 < bits.size() && ((bits[at / 64] >> (at % 64)) & 1) != 0;

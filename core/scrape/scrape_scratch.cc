@@ -23,12 +23,12 @@ void Empty(Map& map) {
 void ScrapeScratch::Begin(size_t positions, size_t entries) {
   batch_ = ScrapeBatch();
   if (values_.size() < positions) values_.resize(positions);
-  present_.assign(BitWords(positions), 0);
-  tracked_.assign(BitWords(positions), 0);
+  present_.assign(WordCount(positions), 0);
+  tracked_.assign(WordCount(positions), 0);
   stale_.clear();
   times_.clear();
   visits_.clear();
-  visited_.assign(BitWords(entries), 0);
+  visited_.assign(WordCount(entries), 0);
   new_series_.clear();
   undo_.clear();
   if (entry_index_valid_) Empty(entry_index_);

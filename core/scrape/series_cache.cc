@@ -290,7 +290,7 @@ void SeriesCache::UpdateLayout(ScrapeScratch& scratch) {
 
 size_t SeriesCache::CountVacant(ScrapeScratch& scratch) const {
   Bits& needed = scratch.needed_;
-  needed.assign(BitWords(layout_size() + scratch.new_series_.size()), 0);
+  needed.assign(WordCount(layout_size() + scratch.new_series_.size()), 0);
   for (const Entry& entry : entries_) {
     if ((entry.flags & kComment) == 0 && entry.place != kDropped) SetBit(needed, entry.place);
   }
@@ -351,7 +351,7 @@ void SeriesCache::MoveState(ScrapeScratch& scratch) {
     if ((entry.flags & kComment) == 0 && entry.place != kDropped) entry.place = moves[entry.place];
   }
   for (Bits* bits : {&tracked_, &scratch.present_, &scratch.stale_}) {
-    scratch.moved_bits_.assign(BitWords(size), 0);
+    scratch.moved_bits_.assign(WordCount(size), 0);
     ForEachBit(*bits, [&](uint32_t p) {
       if (p < moves.size() && moves[p] != kNowhere) SetBit(scratch.moved_bits_, moves[p]);
     });
@@ -379,8 +379,8 @@ void SeriesCache::FillBatch(const Closing& closing, ScrapeScratch& scratch) cons
   for (size_t p = body_size(); p < size; ++p) {
     if (!TestBit(scratch.present_, p)) scratch.values_[p] = 0;
   }
-  scratch.present_.resize(BitWords(size));
-  scratch.absent_.assign(BitWords(size), 0);
+  scratch.present_.resize(WordCount(size));
+  scratch.absent_.assign(WordCount(size), 0);
   bool any_absent = false;
   for (size_t word = 0; word < scratch.absent_.size(); ++word) {
     uint64_t absent = ~scratch.present_[word];
@@ -399,7 +399,7 @@ void SeriesCache::FillBatch(const Closing& closing, ScrapeScratch& scratch) cons
   batch.values = std::span(scratch.values_).first(size);
   if (any_absent) batch.absent = scratch.absent_;
   if (closing.flags != 0 || gone) {
-    scratch.stale_.resize(BitWords(size));
+    scratch.stale_.resize(WordCount(size));
     batch.stale = scratch.stale_;
   }
   batch.times = scratch.times_;
