@@ -36,40 +36,51 @@ void EndOfRun::OnStaleTime() {
 
 void EndOfRun::WriteMarkers() {
   timer_ = 0;
-  const LayoutPtr layout = continuation_.cache->layout();
-  if (layout != nullptr) {
+  SeriesCache& cache = *continuation_.cache;
+  LayoutPtr appended = cache.layout();
+  if (appended != nullptr) {
     ScrapeScratch& scratch = deps_.shard.scratch;
-    continuation_.cache->IngestEndOfRun(stale_ms_, scratch);
-    Append(scratch.batch());
-    deps_.shard.appender.Forget(layout);
+    cache.IngestEndOfRun(stale_ms_, scratch);
+    if (Append(scratch.batch())) appended = cache.layout();
+    deps_.shard.appender.Forget(appended);
   }
   continuation_.cache.reset();
   deps_.on_done(*this);  // may destroy this
 }
 
-void EndOfRun::Append(const ScrapeBatch& batch) {
-  ScrapeBatch markers = batch;
-  std::vector<uint64_t> stale;
+// False when there was nothing to append, or it was refused.
+bool EndOfRun::Append(ScrapeBatch batch) {
+  std::vector<uint64_t> stale(batch.stale.begin(), batch.stale.end());
+  std::vector<uint64_t> absent(batch.absent.begin(), batch.absent.end());
   const LayoutPtr successor = deps_.successor_layout(*target_);
   if (successor != nullptr) {
-    stale = WithoutContinued(*batch.layout, batch.stale, *successor);
-    markers.stale = stale;
+    const std::vector<uint64_t> continued = Continued(*batch.layout, stale, *successor);
+    absent.resize(continued.size());
+    for (size_t i = 0; i < continued.size(); ++i) {
+      stale[i] &= ~continued[i];
+      absent[i] |= continued[i];
+    }
+    batch.stale = stale;
+    batch.absent = absent;
   }
-  if (std::ranges::all_of(markers.stale, [](uint64_t word) { return word == 0; })) return;
-  const absl::Status appended = deps_.shard.appender.Append(markers);
+  if (std::ranges::all_of(stale, [](uint64_t word) { return word == 0; })) return false;
+  const absl::Status appended = deps_.shard.appender.Append(batch);
   if (!appended.ok()) {
     LogWarn("Stale commit failed", {{"target", target_->url}, {"err", appended}});
   }
+  return appended.ok();
 }
 
-std::vector<uint64_t> WithoutContinued(const Layout& layout, std::span<const uint64_t> stale,
-                                       const Layout& successor) {
-  std::vector<uint64_t> kept(stale.begin(), stale.end());
-  const absl::flat_hash_set<KeyId> continued(successor.keys().begin(), successor.keys().end());
+std::vector<uint64_t> Continued(const Layout& layout, std::span<const uint64_t> stale,
+                                const Layout& successor) {
+  std::vector<uint64_t> continued(stale.size());
+  const absl::flat_hash_set<KeyId> keys(successor.keys().begin(), successor.keys().end());
   for (size_t i = 0; i < layout.size(); ++i) {
-    if (continued.contains(layout.keys()[i])) kept[i / 64] &= ~(uint64_t{1} << (i % 64));
+    if (keys.contains(layout.keys()[i])) {
+      continued[i / 64] |= stale[i / 64] & uint64_t{1} << (i % 64);
+    }
   }
-  return kept;
+  return continued;
 }
 
 }  // namespace trawl

@@ -54,7 +54,7 @@ class EndOfRun {
  private:
   void OnStaleTime();
   void WriteMarkers();
-  void Append(const ScrapeBatch& batch);
+  bool Append(ScrapeBatch batch);
 
   const std::shared_ptr<const Target> target_;
   Continuation continuation_;
@@ -63,9 +63,9 @@ class EndOfRun {
   int64_t stale_ms_ = kNoTimestamp;
 };
 
-// The series of `layout` among `stale` (a bitmap over its positions) that no series of
-// `successor` continues. Both layouts are of one table.
-std::vector<uint64_t> WithoutContinued(const Layout& layout, std::span<const uint64_t> stale,
-                                       const Layout& successor);
+// The bits of `stale`, a bitmap over the positions of `layout`, whose series `successor` has too.
+// Both layouts are of one table and one target.
+std::vector<uint64_t> Continued(const Layout& layout, std::span<const uint64_t> stale,
+                                const Layout& successor);
 
 }  // namespace trawl

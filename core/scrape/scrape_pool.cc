@@ -76,7 +76,6 @@ void ScrapePool::Sync(const DesiredTargets& desired) {
   const PoolTargets::Change change = targets_.Update(config(), desired.groups);
   Take(change, /*settings_changed=*/false);
   synced_ = true;
-  deps_.metrics.pool_sync_total.Increment({config().job_name});
   deps_.metrics.ObserveSync(config().job_name, deps_.clock.Steady() - begin);
 }
 
