@@ -1,0 +1,171 @@
+#include "server/discovery_service.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/discovery_conversions.h"
+#include "server/grpc_status.h"
+#include "server/page_token.h"
+
+namespace trawl {
+namespace {
+
+namespace pb = discovery::v1;
+
+// Groups may hold 100,000 targets: a page ends here too.
+constexpr size_t kMaxPageBytes = size_t{8} << 20;
+
+bool Names(const std::vector<std::string>& sources, const std::string& source) {
+  return std::find(sources.begin(), sources.end(), source) != sources.end();
+}
+
+void FillGroups(const TargetSets& sets, const pb::ListGroupsRequest& request,
+                const std::optional<TargetSets::GroupPosition>& after,
+                pb::ListGroupsResponse* response) {
+  std::map<std::pair<std::string, GroupName>, Issue> refused;
+  for (const SourceView& source : sets.Sources()) {
+    for (const Issue& issue : source.refused) refused[{source.name, issue.group}] = issue;
+  }
+  const size_t page = PageSize(request.page_size());
+  const auto groups = sets.Groups(request.source(), request.job(), after, page + 1);
+  size_t bytes = 0;
+  for (const TargetSets::GroupView& view : groups) {
+    if (static_cast<size_t>(response->groups_size()) == page || bytes > kMaxPageBytes) {
+      const pb::Group& last = *response->groups().rbegin();
+      response->set_next_page_token(
+          MakePageToken({last.source(), last.group().job(), last.group().key()}));
+      return;
+    }
+    pb::Group& group = *response->add_groups();
+    group.set_source(view.source);
+    *group.mutable_group() = ToProto(view.job, *view.group);
+    group.set_pending(view.pending);
+    const auto issue = refused.find({view.source, {view.job, view.group->key}});
+    if (issue != refused.end()) *group.add_refused() = RefusedToProto(issue->second);
+    bytes += group.ByteSizeLong();
+  }
+}
+
+}  // namespace
+
+DiscoveryService::DiscoveryService(const Options& options, Deps deps)
+    : options_(options), deps_(std::move(deps)) {}
+
+grpc::ServerBidiReactor<pb::SyncRequest, pb::SyncResponse>* DiscoveryService::Sync(
+    grpc::CallbackServerContext* context) {
+  return new SyncReactor(options_.sync, {deps_.discovery, deps_.external_labels}, context->peer());
+}
+
+void DiscoveryService::CountTargets(const std::string& source, pb::Counts* counts) const {
+  uint64_t active = 0;
+  const std::shared_ptr<const PoolsSnapshot> pools = deps_.pools();
+  for (const auto& pool : pools->pools) {
+    for (const auto& target : pool->active) active += Names(target->sources, source) ? 1 : 0;
+  }
+  // Whatever it lists and is not scraped was dropped, failed, or is of a job that is not there.
+  counts->set_active(std::min(active, counts->targets()));
+  counts->set_dropped(counts->targets() - counts->active());
+}
+
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* DiscoveryService::Apply(grpc::CallbackServerContext* context,
+                                                  const Request& request, Response* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  deps_.discovery.ApplyAsync(
+      ToChange(request, context->peer()),
+      [this, reactor, response, source = request.source()](const ApplyResult& result) {
+        if (result.status == ApplyStatus::kRejected) {
+          return reactor->Finish(ToGrpcStatus(RejectionStatus(result)));
+        }
+        *response->mutable_result() = ToProto(result);
+        CountTargets(source, response->mutable_result()->mutable_counts());
+        reactor->Finish(grpc::Status::OK);
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* DiscoveryService::Push(grpc::CallbackServerContext* context,
+                                                 const pb::PushRequest* request,
+                                                 pb::PushResponse* response) {
+  return Apply(context, *request, response);
+}
+
+grpc::ServerUnaryReactor* DiscoveryService::Update(grpc::CallbackServerContext* context,
+                                                   const pb::UpdateRequest* request,
+                                                   pb::UpdateResponse* response) {
+  return Apply(context, *request, response);
+}
+
+grpc::ServerUnaryReactor* DiscoveryService::Release(grpc::CallbackServerContext* context,
+                                                    const pb::ReleaseRequest* request,
+                                                    pb::ReleaseResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  TargetSets::ReleaseOptions options;
+  if (request->has_fencing_token()) options.fencing_token = request->fencing_token();
+  options.remove_targets = request->remove_targets();
+  options.force = request->force();
+  options.dry_run = request->dry_run();
+  deps_.discovery.ReleaseAsync(
+      request->source(), std::move(options),
+      [this, reactor, response, source = request->source()](absl::StatusOr<ApplyResult> result) {
+        if (!result.ok()) return reactor->Finish(ToGrpcStatus(result.status()));
+        *response->mutable_counts() = ToProto(result->counts);
+        CountTargets(source, response->mutable_counts());
+        reactor->Finish(grpc::Status::OK);
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* DiscoveryService::ListSources(grpc::CallbackServerContext* context,
+                                                        const pb::ListSourcesRequest* request,
+                                                        pb::ListSourcesResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  deps_.discovery.ReadAsync([this, reactor, request, response](const TargetSets& sets) {
+    const Discovery::Options& options = deps_.discovery.options();
+    const SourceClock clock{deps_.discovery.Now().steady, options.silent_after,
+                            options.default_lease};
+    for (const SourceView& view : sets.Sources()) {
+      if (!request->source().empty() && request->source() != view.name) continue;
+      pb::Source& source = *response->add_sources();
+      source = ToProto(view, clock);
+      CountTargets(view.name, source.mutable_counts());
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* DiscoveryService::AcceptHeld(grpc::CallbackServerContext* context,
+                                                       const pb::AcceptHeldRequest* /*request*/,
+                                                       pb::AcceptHeldResponse* /*response*/) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(
+      {grpc::StatusCode::UNIMPLEMENTED, "removals are not held yet: they are carried out at once"});
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* DiscoveryService::ListGroups(grpc::CallbackServerContext* context,
+                                                       const pb::ListGroupsRequest* request,
+                                                       pb::ListGroupsResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  std::optional<TargetSets::GroupPosition> after;
+  if (!request->page_token().empty()) {
+    const auto key = ParsePageToken(request->page_token(), 3);
+    if (!key) {
+      reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT, "page_token: not one of this server"});
+      return reactor;
+    }
+    after = {.source = (*key)[0], .name = {(*key)[1], (*key)[2]}};
+  }
+  deps_.discovery.ReadAsync([reactor, request, response, after](const TargetSets& sets) {
+    FillGroups(sets, *request, after, response);
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+}  // namespace trawl

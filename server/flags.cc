@@ -1,0 +1,256 @@
+#include "server/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/duration.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "server/version.h"
+
+namespace trawl {
+namespace {
+
+using Setter = std::function<absl::Status(const std::string& value, Flags& flags)>;
+
+struct Flag {
+  const char* group;
+  const char* name;
+  const char* value;  // as help shows it; "": a switch
+  const char* help;
+  Setter set;
+};
+
+absl::Status SetAddress(const std::string& value, ListenAddress& out) {
+  ASSIGN_OR_RETURN(out, ParseListenAddress(value));
+  return absl::OkStatus();
+}
+
+absl::Status SetDuration(const std::string& value, absl::Duration& out) {
+  ASSIGN_OR_RETURN(out, ParsePrometheusDuration(value));
+  return absl::OkStatus();
+}
+
+// A size with a unit (256MiB), or a number of bytes.
+template <typename Number>
+absl::Status SetBytes(const std::string& value, Number& out) {
+  uint64_t bytes = 0;
+  if (!absl::SimpleAtoi(value, &bytes)) {
+    ASSIGN_OR_RETURN(bytes, ParseByteSize(value));
+  }
+  if (bytes == 0) return absl::InvalidArgumentError("must be above 0");
+  out = static_cast<Number>(bytes);
+  return absl::OkStatus();
+}
+
+template <typename Number>
+absl::Status SetCount(const std::string& value, uint64_t max, Number& out) {
+  uint64_t count = 0;
+  if (!absl::SimpleAtoi(value, &count) || count == 0 || count > max) {
+    return absl::InvalidArgumentError(absl::StrCat("want a number from 1 to ", max));
+  }
+  out = static_cast<Number>(count);
+  return absl::OkStatus();
+}
+
+absl::Status SetLevel(const std::string& value, LogLevel& out) {
+  if (value == "debug")
+    out = LogLevel::kDebug;
+  else if (value == "info")
+    out = LogLevel::kInfo;
+  else if (value == "warn")
+    out = LogLevel::kWarn;
+  else if (value == "error")
+    out = LogLevel::kError;
+  else
+    return absl::InvalidArgumentError("want debug, info, warn or error");
+  return absl::OkStatus();
+}
+
+absl::Status SetFormat(const std::string& value, LogFormat& out) {
+  if (value == "logfmt")
+    out = LogFormat::kLogfmt;
+  else if (value == "json")
+    out = LogFormat::kJson;
+  else
+    return absl::InvalidArgumentError("want logfmt or json");
+  return absl::OkStatus();
+}
+
+absl::Status SetText(const std::string& value, std::string& out) {
+  if (value.empty()) return absl::InvalidArgumentError("must not be empty");
+  out = value;
+  return absl::OkStatus();
+}
+
+constexpr uint64_t kMaxCount = 1'000'000'000;
+
+#define TRAWL_SET(call) [](const std::string& value, Flags& f) -> absl::Status { return call; }
+#define TRAWL_SWITCH(member)                                   \
+  [](const std::string& /*value*/, Flags& f) -> absl::Status { \
+    f.member = true;                                           \
+    return absl::OkStatus();                                   \
+  }
+
+const std::vector<Flag>& AllFlags() {
+  static const std::vector<Flag>& flags = *new std::vector<Flag>{
+      {"Configuration", "--config.file", "FILE",
+       "Prometheus' configuration. SIGHUP reads it again. (prometheus.yml)",
+       TRAWL_SET(SetText(value, f.config_file))},
+      {"Configuration", "--trawl.config", "FILE", "Options that are trawl's own. (none)",
+       TRAWL_SET(SetText(value, f.trawl_config))},
+      {"Configuration", "--data-dir", "DIR",
+       "Where trawld keeps its state; of one process at a time. (./data)",
+       TRAWL_SET(SetText(value, f.data_dir))},
+      {"Configuration", "--shards", "N", "Threads that scrape, and lanes to storage. (cores)",
+       TRAWL_SET(SetCount(value, 1024, f.shards))},
+
+      {"Listening", "--grpc.listen-address", "ADDR",
+       "Of the discovery and status services. (127.0.0.1:8729)",
+       TRAWL_SET(SetAddress(value, f.grpc_listen))},
+      {"Listening", "--insecure", "",
+       "Allow a gRPC address that others can reach, without TLS: whoever can connect may say "
+       "what is scraped.",
+       TRAWL_SWITCH(insecure)},
+      {"Listening", "--web.listen-address", "ADDR",
+       "Of metrics, health and the targets page. (127.0.0.1:8730)",
+       TRAWL_SET(SetAddress(value, f.web_listen))},
+      {"Listening", "--web.enable-lifecycle", "", "Serve /-/reload and /-/quit.",
+       TRAWL_SWITCH(enable_lifecycle)},
+
+      {"Storage", "--storage.address", "ADDR", "A storage service to send samples to. (none)",
+       TRAWL_SET(SetText(value, f.storage_address))},
+      {"Storage", "--storage.embedded-path", "FILE",
+       "Also keep samples in this SQLite file. Without it the file is DIR/samples.db, used if "
+       "there is neither --storage.address nor remote_write.",
+       TRAWL_SET(SetText(value, f.embedded_path.emplace()))},
+      {"Storage", "--storage.max-queue-bytes", "SIZE",
+       "Memory for samples that storage doesn't have yet; over it the oldest go. (256MiB)",
+       TRAWL_SET(SetBytes(value, f.max_queue_bytes))},
+
+      {"Discovery", "--discovery.max-sources", "N", "Sources that may push. (1000)",
+       TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.max_sources))},
+      {"Discovery", "--discovery.max-groups", "N", "Target groups of one source. (1000000)",
+       TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.max_groups_per_source))},
+      {"Discovery", "--discovery.max-targets", "N", "Targets of one source. (1000000)",
+       TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.max_targets_per_source))},
+      {"Discovery", "--discovery.max-group-targets", "N", "Targets of one group. (100000)",
+       TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.group.max_targets))},
+      {"Discovery", "--discovery.max-streams", "N", "Sync streams at a time. (1000)",
+       TRAWL_SET(SetCount(value, kMaxCount, f.discovery.max_streams))},
+      {"Discovery", "--discovery.max-staged-bytes", "SIZE",
+       "Snapshots on their way, together. (256MiB)",
+       TRAWL_SET(SetBytes(value, f.discovery.max_staged_bytes))},
+      {"Discovery", "--discovery.silent-after", "TIME",
+       "A source that is silent for so long is listed as orphaned. (1h)",
+       TRAWL_SET(SetDuration(value, f.discovery.silent_after))},
+      {"Discovery", "--discovery.default-lease", "TIME", "Length of leases that state none. (1m)",
+       TRAWL_SET(SetDuration(value, f.discovery.default_lease))},
+
+      {"Logging", "--log.level", "LEVEL", "debug, info, warn or error. (info)",
+       TRAWL_SET(SetLevel(value, f.log_level))},
+      {"Logging", "--log.format", "FORMAT", "logfmt or json. (logfmt)",
+       TRAWL_SET(SetFormat(value, f.log_format))},
+  };
+  return flags;
+}
+#undef TRAWL_SET
+#undef TRAWL_SWITCH
+
+// Words in lines of at most 100 columns, from column 4 on.
+void AddWrapped(std::string_view text, std::string& out) {
+  constexpr size_t kIndent = 10;
+  constexpr size_t kColumns = 100;
+  size_t column = kColumns;
+  for (const std::string_view word : absl::StrSplit(text, ' ')) {
+    if (column + 1 + word.size() > kColumns) {
+      absl::StrAppend(&out, column == kColumns ? "" : "\n", std::string(kIndent, ' '), word);
+      column = kIndent + word.size();
+    } else {
+      absl::StrAppend(&out, " ", word);
+      column += 1 + word.size();
+    }
+  }
+  out += '\n';
+}
+
+std::string HelpText() {
+  std::string out =
+      "trawld scrapes targets as Prometheus does, and sends what they say to storage.\n\n"
+      "Usage: trawld [--config.file=FILE] [FLAG ...]\n";
+  std::string_view group;
+  for (const Flag& flag : AllFlags()) {
+    if (group != flag.group) absl::StrAppend(&out, "\n", flag.group, "\n");
+    group = flag.group;
+    absl::StrAppend(&out, "  ", flag.name, *flag.value == '\0' ? "" : "=", flag.value, "\n");
+    AddWrapped(flag.help, out);
+  }
+  out +=
+      "\nOther\n  --help\n          This text.\n  --version\n          Which program this is.\n"
+      "\nIn parentheses: what holds without the flag. TIME is as in Prometheus (1h30m), SIZE "
+      "has a unit (64MiB).\n";
+  return out;
+}
+
+ParsedFlags Wrong(std::string_view what) {
+  return {.flags = std::nullopt,
+          .text = absl::StrCat("trawld: ", what, "; trawld --help lists the flags\n"),
+          .exit_code = 2};
+}
+
+absl::Status CheckTogether(const Flags& flags) {
+  if (!flags.grpc_listen.IsLoopback() && !flags.insecure) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--grpc.listen-address ", flags.grpc_listen.ToString(),
+        " can be reached from elsewhere, without TLS: say --insecure if that is meant"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ParsedFlags ParseFlags(std::vector<std::string> arguments) {
+  Flags flags;
+  absl::Status problem;
+  bool help = false;
+  bool version = false;
+  CLI::App app;
+  app.set_help_flag();
+  app.add_flag("--help,-h", help);
+  app.add_flag("--version", version);
+  for (const Flag& flag : AllFlags()) {
+    const auto set = [&](const std::string& value) {
+      const absl::Status status = flag.set(value, flags);
+      if (status.ok() || !problem.ok()) return;
+      problem =
+          absl::InvalidArgumentError(absl::StrCat(flag.name, "=", value, ": ", status.message()));
+    };
+    if (*flag.value == '\0') {
+      app.add_flag_callback(flag.name, [set] { set(""); });
+    } else {
+      app.add_option_function<std::string>(flag.name, set)->take_last();
+    }
+  }
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ExtrasError&) {
+    return Wrong(absl::StrCat("unknown flag or argument ", app.remaining().front()));
+  } catch (const CLI::ParseError& error) {
+    return Wrong(error.what());
+  }
+  if (help) return {.flags = std::nullopt, .text = HelpText(), .exit_code = 0};
+  if (version) return {std::nullopt, absl::StrCat(VersionLine("trawld"), "\n"), 0};
+  if (problem.ok()) problem = CheckTogether(flags);
+  if (!problem.ok()) return Wrong(problem.message());
+  return {.flags = std::move(flags), .text = "", .exit_code = 0};
+}
+
+}  // namespace trawl

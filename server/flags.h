@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/discovery/discovery.h"
+#include "server/listen_address.h"
+
+namespace trawl {
+
+// What trawld's command line says. Flags have Prometheus' names where it has them.
+struct Flags {
+  std::string config_file = "prometheus.yml";
+  std::string trawl_config;  // "": none
+  ListenAddress web_listen{"127.0.0.1", 8730};
+  bool enable_lifecycle = false;
+  ListenAddress grpc_listen{"127.0.0.1", 8729};
+  bool insecure = false;
+  std::string storage_address;               // "": none
+  std::optional<std::string> embedded_path;  // unset: DATA_DIR/samples.db, if nothing else stores
+  uint64_t max_queue_bytes = 256 << 20;      // over all lanes
+  std::string data_dir = "./data";
+  uint32_t shards = 0;  // 0: one a core
+  Discovery::Options discovery;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kLogfmt;
+};
+
+// What main is to do: run with `flags`, or print `text` and exit.
+struct ParsedFlags {
+  std::optional<Flags> flags;
+  std::string text;   // help, version, or one line that says what is wrong
+  int exit_code = 0;  // 2: a wrong flag; `text` goes to standard error
+};
+
+// `arguments` without the program's name. Wraps CLI11.
+ParsedFlags ParseFlags(std::vector<std::string> arguments);
+
+}  // namespace trawl

@@ -1,0 +1,41 @@
+#include "server/grpc_compat.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/ext/health_check_service_server_builder_option.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <utility>
+
+namespace trawl {
+
+ConnectionAcceptor::ConnectionAcceptor(grpc::ServerBuilder& builder,
+                                       std::shared_ptr<grpc::ServerCredentials> credentials)
+    : acceptor_(builder.experimental().AddExternalConnectionAcceptor(
+          grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+          std::move(credentials))) {}
+
+void ConnectionAcceptor::HandleConnection(int fd) {
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+  connection.fd = fd;
+  acceptor_->HandleNewConnection(&connection);
+}
+
+void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes) {
+  grpc::EnableDefaultHealthCheckService(true);
+  builder.SetMaxReceiveMessageSize(max_message_bytes);
+  builder.SetMaxSendMessageSize(max_message_bytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // A peer that vanished without a word is noticed, and its stream ends.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+  // Never GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED: CVE-2024-11407.
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
+  builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+}
+
+void SetServing(grpc::Server& server, bool serving) {
+  if (auto* health = server.GetHealthCheckService()) health->SetServingStatus(serving);
+}
+
+}  // namespace trawl

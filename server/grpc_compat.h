@@ -1,0 +1,35 @@
+#pragma once
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <memory>
+
+// What of gRPC is experimental, differs between versions, or has a default that must not stand:
+// in one place. Written for 1.51.
+
+namespace trawl {
+
+// Takes connections that somebody else accepted. gRPC 1.51's own listener never accepts again
+// once the process has run out of descriptors (CVE-2023-4785); server/accept_loop.h does.
+class ConnectionAcceptor {
+ public:
+  // Before BuildAndStart.
+  explicit ConnectionAcceptor(grpc::ServerBuilder& builder,
+                              std::shared_ptr<grpc::ServerCredentials> credentials);
+  // Takes the socket over, which must not block. Thread-safe. Before the server's start and after
+  // its shutdown it is closed.
+  void HandleConnection(int fd);
+
+ private:
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
+};
+
+// Message sizes above the largest record, keepalive as proto/README.md says, no compression of
+// gRPC's own, and the standard health service, which is a callback one.
+void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes);
+
+// For each of the server's services and for "".
+void SetServing(grpc::Server& server, bool serving);
+
+}  // namespace trawl

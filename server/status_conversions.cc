@@ -1,0 +1,347 @@
+#include "server/status_conversions.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/duration.h"
+#include "server/proto_conversions.h"
+
+namespace trawl {
+namespace {
+
+namespace pb = status::v1;
+
+pb::Target::Health ToProto(TargetHealth health) {
+  switch (health) {
+    case TargetHealth::kUnknown:
+      return pb::Target::UNKNOWN;
+    case TargetHealth::kUp:
+      return pb::Target::UP;
+    case TargetHealth::kDown:
+      return pb::Target::DOWN;
+  }
+  return pb::Target::HEALTH_UNSPECIFIED;
+}
+
+void AddReport(const ScrapeReport& report, pb::Target& out) {
+  out.set_health(ToProto(report.health));
+  out.set_last_error(report.last_error);
+  out.set_failure_reason(ToProto(report.reason));
+  out.set_scrapes(report.scrapes);
+  out.set_failures(report.failures);
+  if (report.last_scrape == absl::InfinitePast()) return;
+  SetTime(report.last_scrape, out.mutable_last_scrape());
+  SetDuration(report.last_duration, out.mutable_last_scrape_duration());
+  pb::SampleCounts& samples = *out.mutable_last_samples();
+  samples.set_scraped(report.samples_scraped);
+  samples.set_post_relabeling(report.samples_post_relabeling);
+  samples.set_series_added(report.series_added);
+}
+
+// `dropped by relabel_configs[2] (keep)`
+void ParseDropReason(std::string_view text, pb::Drop& drop) {
+  drop.set_detail(std::string(text));
+  constexpr std::string_view kRules = "relabel_configs[";
+  const size_t at = text.find(kRules);
+  if (at == std::string_view::npos) {
+    if (text.find("duplicate") != std::string_view::npos) drop.set_reason(pb::Drop::DUPLICATE);
+    return;
+  }
+  drop.set_reason(pb::Drop::RELABEL);
+  const std::string_view rest = text.substr(at + kRules.size());
+  uint32_t index = 0;
+  if (absl::SimpleAtoi(rest.substr(0, rest.find(']')), &index)) drop.set_rule_index(index);
+  const size_t open = rest.find('(');
+  const size_t close = rest.find(')');
+  if (open < close && close != std::string_view::npos) {
+    drop.set_action(std::string(rest.substr(open + 1, close - open - 1)));
+  }
+}
+
+// Of the messages that Prometheus gives for a target that can't be built (spec 3.1).
+pb::Drop::Reason FailedReason(std::string_view error) {
+  const auto has = [&](std::string_view part) {
+    return error.find(part) != std::string_view::npos;
+  };
+  if (has("no address")) return pb::Drop::NO_ADDRESS;
+  if (has("interval") || has("timeout")) return pb::Drop::BAD_INTERVAL;
+  if (has("hostname") || has("port")) return pb::Drop::BAD_ADDRESS;
+  return pb::Drop::BAD_LABEL;
+}
+
+pb::Target Dropped(const std::string& job, const Labels& discovered,
+                   const std::vector<std::string>& sources) {
+  pb::Target out;
+  out.set_id(TargetId(discovered.Hash()));
+  out.set_job(job);
+  out.set_state(pb::Target::DROPPED);
+  SetLabels(discovered, out.mutable_discovered_labels());
+  for (const std::string& source : sources) out.add_owners()->set_source(source);
+  return out;
+}
+
+// A label's text that the manager has checked.
+void SetDurationText(const std::string& text, google::protobuf::Duration* out) {
+  SetDuration(ParsePrometheusDuration(text).value_or(absl::ZeroDuration()), out);
+}
+
+pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
+  pb::SinkLane out;
+  out.set_lane(lane.lane);
+  out.set_epoch(lane.epoch);
+  out.set_connected(sink.state == SinkState::kStreaming);
+  out.set_durable(sink.durable);
+  out.set_next_number(lane.next_number);
+  out.set_stored(sink.totals.stored);
+  out.set_duplicate(sink.totals.duplicate);
+  for (const auto& [reason, samples] : sink.gap_samples) {
+    pb::Lost& lost = *out.add_lost();
+    lost.set_reason(static_cast<storage::v1::Gap::Reason>(reason));
+    lost.set_samples(samples);
+  }
+  for (const auto& [code, samples] : sink.totals.rejected) {
+    pb::Rejected& rejected = *out.add_rejected();
+    rejected.set_code(static_cast<storage::v1::Reject::Code>(code));
+    rejected.set_samples(samples);
+  }
+  out.set_last_error(std::string(sink.last_error.message()));
+  if (sink.last_error_time != absl::InfinitePast()) {
+    SetTime(sink.last_error_time, out.mutable_last_error_time());
+  }
+  out.set_connects(sink.streams_opened);
+  return out;
+}
+
+// The fields of two jobs that differ, by their names in the file.
+std::vector<std::string> DifferentFields(const ScrapeConfig& a, const ScrapeConfig& b) {
+  std::set<std::string> out;
+#define TRAWL_DIFF(field) \
+  if (!(a.field == b.field)) out.insert(#field)
+  TRAWL_DIFF(scrape_interval);
+  TRAWL_DIFF(scrape_timeout);
+  TRAWL_DIFF(metrics_path);
+  TRAWL_DIFF(scheme);
+  TRAWL_DIFF(params);
+  TRAWL_DIFF(enable_compression);
+  TRAWL_DIFF(scrape_protocols);
+  TRAWL_DIFF(fallback_scrape_protocol);
+  TRAWL_DIFF(honor_labels);
+  TRAWL_DIFF(honor_timestamps);
+  TRAWL_DIFF(track_timestamps_staleness);
+  TRAWL_DIFF(extra_scrape_metrics);
+  TRAWL_DIFF(metric_name_validation_scheme);
+  TRAWL_DIFF(metric_name_escaping_scheme);
+  TRAWL_DIFF(body_size_limit);
+  TRAWL_DIFF(sample_limit);
+  TRAWL_DIFF(target_limit);
+  TRAWL_DIFF(label_limit);
+  TRAWL_DIFF(label_name_length_limit);
+  TRAWL_DIFF(label_value_length_limit);
+  TRAWL_DIFF(keep_dropped_targets);
+  TRAWL_DIFF(static_configs);
+  TRAWL_DIFF(file_sd_configs);
+  TRAWL_DIFF(relabel_configs);
+  TRAWL_DIFF(metric_relabel_configs);
+#undef TRAWL_DIFF
+  if (a.http.basic_auth != b.http.basic_auth) out.insert("basic_auth");
+  if (a.http.authorization != b.http.authorization) out.insert("authorization");
+  if (a.http.tls_config != b.http.tls_config) out.insert("tls_config");
+  if (a.http.follow_redirects != b.http.follow_redirects) out.insert("follow_redirects");
+  if (a.http.enable_http2 != b.http.enable_http2) out.insert("enable_http2");
+  return {out.begin(), out.end()};
+}
+
+}  // namespace
+
+pb::Failure::Reason ToProto(FailureReason reason) {
+  using Reason = FailureReason;
+  switch (reason) {
+    case Reason::kNone:
+      return pb::Failure::REASON_UNSPECIFIED;
+    case Reason::kOther:
+      return pb::Failure::INTERNAL;
+    case Reason::kDns:
+      return pb::Failure::DNS;
+    case Reason::kConnectionRefused:
+      return pb::Failure::CONNECT_REFUSED;
+    case Reason::kConnectionFailed:
+      return pb::Failure::CONNECT;
+    case Reason::kTls:
+      return pb::Failure::TLS;
+    case Reason::kTimeoutDns:
+      return pb::Failure::DNS_TIMEOUT;
+    case Reason::kTimeoutConnect:
+      return pb::Failure::CONNECT_TIMEOUT;
+    case Reason::kTimeoutTls:
+      return pb::Failure::TLS_TIMEOUT;
+    case Reason::kTimeoutResponse:
+      return pb::Failure::FIRST_BYTE_TIMEOUT;
+    case Reason::kTimeoutBody:
+      return pb::Failure::TRANSFER_TIMEOUT;
+    case Reason::kHttpStatus3xx:
+      return pb::Failure::HTTP_3XX;
+    case Reason::kHttpStatus4xx:
+      return pb::Failure::HTTP_4XX;
+    case Reason::kHttpStatus5xx:
+      return pb::Failure::HTTP_5XX;
+    case Reason::kHttpStatusOther:
+      return pb::Failure::HTTP_2XX;
+    case Reason::kHttpProtocol:
+      return pb::Failure::HTTP_PROTOCOL;
+    case Reason::kTooManyRedirects:
+      return pb::Failure::REDIRECT;
+    case Reason::kContentType:
+      return pb::Failure::CONTENT_TYPE;
+    case Reason::kContentEncoding:
+      return pb::Failure::DECOMPRESS;
+    case Reason::kBodySizeLimit:
+      return pb::Failure::BODY_SIZE_LIMIT;
+    case Reason::kSampleLimit:
+      return pb::Failure::SAMPLE_LIMIT;
+    case Reason::kLabelLimit:
+      return pb::Failure::LABEL_LIMIT;
+    case Reason::kTargetLimit:
+      return pb::Failure::TARGET_LIMIT;
+    case Reason::kParse:
+      return pb::Failure::PARSE;
+    case Reason::kInvalidLabels:
+      return pb::Failure::INVALID_SAMPLE;
+    case Reason::kTooLarge:
+      return pb::Failure::TOO_LARGE;
+    case Reason::kCredentials:
+      return pb::Failure::CREDENTIALS;
+    case Reason::kDescriptors:
+      return pb::Failure::DESCRIPTOR_LIMIT;
+    case Reason::kInvalidTarget:
+      return pb::Failure::INTERNAL;
+    case Reason::kAppend:
+      return pb::Failure::APPEND;
+  }
+  return pb::Failure::INTERNAL;
+}
+
+std::string TargetId(uint64_t hash) { return absl::StrFormat("%016x", hash); }
+
+pb::Target ToProto(const ActiveTarget& target) {
+  pb::Target out;
+  out.set_id(TargetId(target.hash));
+  out.set_job(target.job);
+  out.set_state(pb::Target::ACTIVE);
+  SetLabels(target.discovered_labels, out.mutable_discovered_labels());
+  SetLabels(target.labels, out.mutable_labels());
+  out.set_scrape_url(target.url);
+  SetDurationText(target.scrape_interval, out.mutable_scrape_interval());
+  SetDurationText(target.scrape_timeout, out.mutable_scrape_timeout());
+  for (const std::string& source : target.sources) out.add_owners()->set_source(source);
+  out.set_shard(target.shard);
+  AddReport(target.status->Get(), out);
+  return out;
+}
+
+pb::Target ToProto(const DroppedTarget& target) {
+  pb::Target out = Dropped(target.job, target.discovered_labels, target.sources);
+  ParseDropReason(target.reason, *out.mutable_drop());
+  return out;
+}
+
+pb::Target ToProto(const std::string& job, const FailedTarget& target) {
+  pb::Target out = Dropped(job, target.discovered_labels, target.sources);
+  out.mutable_drop()->set_reason(FailedReason(target.error));
+  out.mutable_drop()->set_detail(target.error);
+  return out;
+}
+
+pb::Pool ToProto(const PoolStatus& pool) {
+  pb::Pool out;
+  std::set<std::string> sources;
+  uint64_t health[3] = {};
+  uint64_t samples = 0;
+  uint64_t scrapes = 0;
+  uint64_t failures = 0;
+  for (const auto& target : pool.active) {
+    const ScrapeReport report = target->status->Get();
+    ++health[static_cast<int>(report.health)];
+    samples += report.samples_post_relabeling;
+    scrapes += report.scrapes;
+    failures += report.failures;
+    sources.insert(target->sources.begin(), target->sources.end());
+  }
+  for (const DroppedTarget& target : pool.dropped) {
+    sources.insert(target.sources.begin(), target.sources.end());
+  }
+  for (const FailedTarget& target : pool.failed) {
+    sources.insert(target.sources.begin(), target.sources.end());
+  }
+  out.set_job(pool.job);
+  out.set_active(pool.active.size());
+  out.set_dropped(pool.dropped_count + pool.failed_count);
+  out.set_unknown(health[static_cast<int>(TargetHealth::kUnknown)]);
+  out.set_up(health[static_cast<int>(TargetHealth::kUp)]);
+  out.set_down(health[static_cast<int>(TargetHealth::kDown)]);
+  SetDuration(pool.scrape_interval, out.mutable_scrape_interval());
+  SetDuration(pool.scrape_timeout, out.mutable_scrape_timeout());
+  out.set_target_limit(pool.target_limit);
+  out.mutable_sources()->Add(sources.begin(), sources.end());
+  out.set_samples(samples);
+  out.set_scrapes(scrapes);
+  out.set_failures(failures);
+  if (pool.over_target_limit) {
+    out.set_error(absl::StrCat("target_limit exceeded (number of targets: ", pool.active.size(),
+                               ", limit: ", pool.target_limit, ")"));
+  }
+  return out;
+}
+
+pb::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
+                              std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                              uint64_t max_queue_bytes) {
+  pb::ListSinksResponse out;
+  for (const SinkDescription& description : sinks) {
+    pb::Sink& sink = *out.add_sinks();
+    sink.set_name(description.name);
+    sink.set_kind(description.kind);
+    sink.set_address(description.address);
+    for (const auto& lane : lanes) {
+      for (const SinkStatus& status : lane->sinks) {
+        if (status.name != description.name) continue;
+        *sink.add_lanes() = ToProto(*lane, status);
+        if (!status.store_id.empty()) sink.set_store_id(status.store_id);
+      }
+    }
+  }
+  uint64_t bytes = 0;
+  for (const auto& lane : lanes) bytes += lane->log_bytes;
+  out.mutable_spool()->set_state(pb::Spool::MEMORY);
+  out.mutable_spool()->set_bytes(bytes);
+  out.mutable_spool()->set_max_bytes(max_queue_bytes);
+  return out;
+}
+
+std::vector<pb::JobPlan> DiffJobs(const Config& before, const Config& after) {
+  std::map<std::string, pb::JobPlan> plans;
+  for (const ScrapeConfig& job : after.scrape_configs) {
+    pb::JobPlan& plan = plans[job.job_name];
+    const ScrapeConfig* old = before.FindJob(job.job_name);
+    plan.set_job(job.job_name);
+    plan.set_change(old == nullptr ? pb::JobPlan::ADDED
+                    : *old == job  ? pb::JobPlan::UNCHANGED
+                                   : pb::JobPlan::CHANGED);
+    if (plan.change() != pb::JobPlan::CHANGED) continue;
+    for (std::string& field : DifferentFields(*old, job)) plan.add_fields(std::move(field));
+  }
+  for (const ScrapeConfig& job : before.scrape_configs) {
+    if (after.FindJob(job.job_name) != nullptr) continue;
+    plans[job.job_name].set_job(job.job_name);
+    plans[job.job_name].set_change(pb::JobPlan::REMOVED);
+  }
+  std::vector<pb::JobPlan> out;
+  for (auto& [name, plan] : plans) out.push_back(std::move(plan));
+  return out;
+}
+
+}  // namespace trawl

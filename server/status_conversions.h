@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/append/sink.h"
+#include "core/base/failure_reason.h"
+#include "core/config/config.h"
+#include "core/scrape/target_status.h"
+#include "trawl/status/v1/status.pb.h"
+
+namespace trawl {
+
+// From snapshots to trawl.status.v1. Pure.
+
+status::v1::Failure::Reason ToProto(FailureReason reason);
+status::v1::Target ToProto(const ActiveTarget& target);
+status::v1::Target ToProto(const DroppedTarget& target);
+status::v1::Target ToProto(const std::string& job, const FailedTarget& target);
+status::v1::Pool ToProto(const PoolStatus& pool);
+
+// 16 hex digits.
+std::string TargetId(uint64_t hash);
+
+// What a sink is, besides how it does.
+struct SinkDescription {
+  std::string name;
+  status::v1::Sink::Kind kind = status::v1::Sink::KIND_UNSPECIFIED;
+  std::string address;  // credentials masked
+};
+status::v1::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
+                                      std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                                      uint64_t max_queue_bytes);
+
+// What differs between two configurations, job by job, by name.
+std::vector<status::v1::JobPlan> DiffJobs(const Config& before, const Config& after);
+
+}  // namespace trawl

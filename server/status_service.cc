@@ -1,0 +1,129 @@
+#include "server/status_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/grpc_status.h"
+#include "server/target_list.h"
+
+namespace trawl {
+namespace {
+
+namespace pb = status::v1;
+
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, grpc::Status status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(std::move(status));
+  return reactor;
+}
+
+grpc::Status NotYet(const char* sentence) { return {grpc::StatusCode::UNIMPLEMENTED, sentence}; }
+
+class FinishedStream final : public grpc::ServerWriteReactor<pb::WatchTargetsResponse> {
+ public:
+  explicit FinishedStream(grpc::Status status) { Finish(std::move(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+StatusService::StatusService(Options options, Deps deps)
+    : options_(std::move(options)), deps_(std::move(deps)) {}
+
+grpc::ServerUnaryReactor* StatusService::ListPools(grpc::CallbackServerContext* context,
+                                                   const pb::ListPoolsRequest* request,
+                                                   pb::ListPoolsResponse* response) {
+  const std::shared_ptr<const PoolsSnapshot> pools = deps_.pools();
+  for (const auto& pool : pools->pools) {
+    if (request->job().empty() || request->job() == pool->job) {
+      *response->add_pools() = ToProto(*pool);
+    }
+  }
+  return Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* StatusService::ListTargets(grpc::CallbackServerContext* context,
+                                                     const pb::ListTargetsRequest* request,
+                                                     pb::ListTargetsResponse* response) {
+  absl::StatusOr<pb::ListTargetsResponse> list = trawl::ListTargets(*deps_.pools(), *request);
+  if (!list.ok()) return Answer(context, ToGrpcStatus(list.status()));
+  response->Swap(&*list);
+  return Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* StatusService::ReloadConfig(grpc::CallbackServerContext* context,
+                                                      const pb::ReloadConfigRequest* /*request*/,
+                                                      pb::ReloadConfigResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  deps_.reload([reactor, response](absl::StatusOr<pb::ReloadConfigResponse> result) {
+    if (result.ok()) response->Swap(&*result);
+    reactor->Finish(ToGrpcStatus(result.status()));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* StatusService::GetBuildInfo(grpc::CallbackServerContext* context,
+                                                      const pb::GetBuildInfoRequest* /*request*/,
+                                                      pb::GetBuildInfoResponse* response) {
+  *response = options_.build_info;
+  return Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* StatusService::ListSinks(grpc::CallbackServerContext* context,
+                                                   const pb::ListSinksRequest* request,
+                                                   pb::ListSinksResponse* response) {
+  std::vector<SinkDescription> sinks = deps_.sinks();
+  std::erase_if(sinks, [&](const SinkDescription& sink) {
+    return !request->sink().empty() && request->sink() != sink.name;
+  });
+  std::sort(sinks.begin(), sinks.end(),
+            [](const SinkDescription& a, const SinkDescription& b) { return a.name < b.name; });
+  *response = ToProto(sinks, deps_.lanes(), options_.max_queue_bytes);
+  return Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* StatusService::GetTarget(grpc::CallbackServerContext* context,
+                                                   const pb::GetTargetRequest* /*request*/,
+                                                   pb::GetTargetResponse* /*response*/) {
+  return Answer(context, NotYet("the history of a target's scrapes is not kept yet: ListTargets "
+                                "shows the last one"));
+}
+
+grpc::ServerWriteReactor<pb::WatchTargetsResponse>* StatusService::WatchTargets(
+    grpc::CallbackServerContext* /*context*/, const pb::WatchTargetsRequest* /*request*/) {
+  return new FinishedStream(NotYet("targets can't be watched yet: ask ListTargets again"));
+}
+
+grpc::ServerUnaryReactor* StatusService::ExplainTarget(grpc::CallbackServerContext* context,
+                                                       const pb::ExplainTargetRequest* /*request*/,
+                                                       pb::ExplainTargetResponse* /*response*/) {
+  return Answer(context, NotYet("relabelling is not explained yet: ListTargets shows each target's "
+                                "labels before and after it"));
+}
+
+grpc::ServerUnaryReactor* StatusService::ScrapeNow(grpc::CallbackServerContext* context,
+                                                   const pb::ScrapeNowRequest* /*request*/,
+                                                   pb::ScrapeNowResponse* /*response*/) {
+  return Answer(context, NotYet("targets are not scraped on demand yet"));
+}
+
+grpc::ServerUnaryReactor* StatusService::PlanConfig(grpc::CallbackServerContext* context,
+                                                    const pb::PlanConfigRequest* /*request*/,
+                                                    pb::PlanConfigResponse* /*response*/) {
+  return Answer(context, NotYet("a configuration can't be planned yet: ReloadConfig refuses a bad "
+                                "one and changes nothing"));
+}
+
+grpc::ServerUnaryReactor* StatusService::GetConfig(grpc::CallbackServerContext* context,
+                                                   const pb::GetConfigRequest* /*request*/,
+                                                   pb::GetConfigResponse* /*response*/) {
+  return Answer(context, NotYet("the running configuration is not shown yet"));
+}
+
+grpc::ServerUnaryReactor* StatusService::SkipRecord(grpc::CallbackServerContext* context,
+                                                    const pb::SkipRecordRequest* /*request*/,
+                                                    pb::SkipRecordResponse* /*response*/) {
+  return Answer(context, NotYet("records can't be skipped yet"));
+}
+
+}  // namespace trawl

@@ -1,0 +1,156 @@
+#include "server/sync_reactor.h"
+
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "server/discovery_conversions.h"
+#include "server/grpc_status.h"
+#include "server/proto_conversions.h"
+
+namespace trawl {
+
+namespace pb = discovery::v1;
+
+SyncReactor::SyncReactor(const Options& options, Deps deps, std::string peer)
+    : options_(options),
+      deps_(std::move(deps)),
+      peer_(std::move(peer)),
+      stream_id_(deps_.discovery.NextStreamId()) {
+  deps_.discovery.OpenStreamAsync(stream_id_, *this);
+  MutexLock lock(mutex_);
+  ReadIfRoom();
+}
+
+// --- gRPC's threads
+
+void SyncReactor::OnReadDone(bool ok) {
+  if (!ok) {
+    {
+      MutexLock lock(mutex_);
+      reading_ = false;
+      read_ended_ = true;
+    }
+    deps_.discovery.StreamHalfCloseAsync(stream_id_);
+    return;
+  }
+  {
+    MutexLock lock(mutex_);
+    ++unanswered_;
+  }
+  SyncInput input = ToSyncInput(request_, peer_);
+  if (request_.has_hello()) source_ = request_.hello().source();
+  request_.Clear();
+  deps_.discovery.StreamMessageAsync(stream_id_, std::move(input));
+  deps_.discovery.loop().Post([this] { OnHandled(); });
+}
+
+void SyncReactor::OnWriteDone(bool ok) {
+  MutexLock lock(mutex_);
+  writing_ = false;
+  if (!ok) return EndNow({grpc::StatusCode::CANCELLED, "the client is gone"});
+  if (outbox_.front().answers) --unanswered_;
+  outbox_.pop_front();
+  WriteNext();
+  ReadIfRoom();
+}
+
+void SyncReactor::OnCancel() {
+  MutexLock lock(mutex_);
+  EndNow({grpc::StatusCode::CANCELLED, "cancelled"});
+}
+
+void SyncReactor::OnDone() {
+  // The reactor goes when its session has gone; also when the loop ends before it could run this.
+  deps_.discovery.CloseStreamAsync(stream_id_, [self = std::unique_ptr<SyncReactor>(this)] {});
+}
+
+// --- the discovery loop
+
+void SyncReactor::OnHandled() {
+  MutexLock lock(mutex_);
+  reading_ = false;
+  ReadIfRoom();
+}
+
+void SyncReactor::Send(SyncOutput output) {
+  pb::SyncResponse response;
+  bool answers = true;
+  if (auto* welcome = std::get_if<SyncWelcome>(&output.message)) {
+    *response.mutable_welcome() = MakeWelcome(welcome->hello);
+  } else if (auto* ack = std::get_if<SyncAck>(&output.message)) {
+    *response.mutable_ack() = ToProto(*ack);
+  } else if (auto* resync = std::get_if<SyncResync>(&output.message)) {
+    *response.mutable_resync() = ToProto(*resync);
+    answers = false;
+  } else {
+    *response.mutable_goaway() = ToProto(std::get<SyncGoaway>(output.message));
+    answers = false;
+  }
+  Queue(std::move(response), answers);
+}
+
+void SyncReactor::Finish(absl::Status status) {
+  MutexLock lock(mutex_);
+  end_ = ToGrpcStatus(status);
+  WriteNext();
+}
+
+pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
+  const Discovery::Options& options = deps_.discovery.options();
+  const std::vector<std::string>& jobs = deps_.discovery.sets().known_jobs();
+  pb::Welcome welcome;
+  welcome.set_need(static_cast<pb::Welcome::Need>(hello.need));
+  welcome.set_applied_version(hello.applied_version);
+  for (const Issue& issue : hello.refused) *welcome.add_refused() = RefusedToProto(issue);
+  welcome.set_max_in_flight(options.max_in_flight);
+  welcome.set_max_message_bytes(options.max_message_bytes);
+  SetDuration(options.heartbeat_interval, welcome.mutable_heartbeat_interval());
+  welcome.mutable_jobs()->Add(jobs.begin(), jobs.end());
+  welcome.set_history_id(hello.history_id);
+  SetLabels(deps_.external_labels(), welcome.mutable_external_labels());
+  *welcome.mutable_counts() = ToProto(hello.counts);
+  welcome.set_state(pb::Source::LIVE);
+  AddLease(source_, welcome);
+  return welcome;
+}
+
+void SyncReactor::AddLease(const std::string& source, pb::Welcome& welcome) const {
+  const std::optional<LeasePolicy> lease = deps_.discovery.sets().Lease(source);
+  if (!lease || !lease->remove_on_expiry) return;
+  SetDuration(lease->ttl.value_or(deps_.discovery.options().default_lease),
+              welcome.mutable_lease_ttl());
+}
+
+// --- both
+
+void SyncReactor::Queue(pb::SyncResponse response, bool answers) {
+  MutexLock lock(mutex_);
+  if (finished_) return;
+  outbox_.push_back({std::move(response), answers});
+  WriteNext();
+}
+
+void SyncReactor::ReadIfRoom() {
+  if (reading_ || read_ended_ || finished_ || unanswered_ >= options_.max_unanswered) return;
+  reading_ = true;
+  StartRead(&request_);
+}
+
+void SyncReactor::WriteNext() {
+  if (writing_ || finished_) return;
+  if (!outbox_.empty()) {
+    writing_ = true;
+    StartWrite(&outbox_.front().message);
+  } else if (end_) {
+    EndNow(*std::move(end_));
+  }
+}
+
+void SyncReactor::EndNow(grpc::Status status) {
+  if (finished_) return;
+  finished_ = true;
+  ServerBidiReactor::Finish(std::move(status));
+}
+
+}  // namespace trawl
