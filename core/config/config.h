@@ -40,7 +40,7 @@ struct GlobalConfig {
   absl::Duration scrape_interval = absl::Minutes(1);
   absl::Duration scrape_timeout = absl::Seconds(10);
   Labels external_labels;                                       // environment variables expanded
-  std::optional<std::vector<ScrapeProtocol>> scrape_protocols;  // as written
+  std::optional<std::vector<ScrapeProtocol>> scrape_protocols;  // what is supported of them
   uint64_t body_size_limit = 0;                                 // bytes; of all limits 0 means none
   uint64_t sample_limit = 0;
   uint64_t target_limit = 0;
@@ -51,6 +51,8 @@ struct GlobalConfig {
   NameValidation metric_name_validation_scheme = NameValidation::kUtf8;
   EscapingScheme metric_name_escaping_scheme = EscapingScheme::kAllowUtf8;
   bool extra_scrape_metrics = false;
+  bool scrape_native_histograms = false;            // a job that inherits true is an error
+  bool convert_classic_histograms_to_nhcb = false;  // likewise
   friend bool operator==(const GlobalConfig&, const GlobalConfig&) = default;
 };
 

@@ -124,10 +124,8 @@ GlobalConfig ReadGlobal(const YamlNode* node, const SectionContext& context) {
   bool always_scrape_classic = false;
   reader.Read("always_scrape_classic_histograms", always_scrape_classic);
   ReadExternalLabels(reader, context, global);
-  for (const std::string_view field :
-       {"scrape_native_histograms", "convert_classic_histograms_to_nhcb"}) {
-    reader.Refuse(field, "leaving it out would change what is stored");
-  }
+  reader.Read("scrape_native_histograms", global.scrape_native_histograms);
+  reader.Read("convert_classic_histograms_to_nhcb", global.convert_classic_histograms_to_nhcb);
   IgnoreUnused(reader);
   reader.Finish();
   return global;

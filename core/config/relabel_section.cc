@@ -22,6 +22,14 @@ void CheckSourceLabels(const RelabelConfig& rule, StructReader& reader) {
   }
 }
 
+// Reports a bad regex where it stands, and goes on with another: the rule may have more problems.
+void CheckRegex(StructReader& reader, RelabelConfig& rule) {
+  const absl::Status valid = ValidateRelabelRegex(rule.regex);
+  if (valid.ok()) return;
+  reader.Error("regex", std::string(valid.message()));
+  rule.regex = RelabelConfig::kDefaultRegex;
+}
+
 void ReadAction(StructReader& reader, RelabelConfig& rule) {
   const YamlNode* node = reader.Find("action");
   if (node == nullptr) return;
@@ -52,7 +60,9 @@ RelabelConfig ReadRelabelConfig(const YamlNode& node, NameValidation names, Find
   ReadAction(reader, rule);
   reader.Finish();
   CheckSourceLabels(rule, reader);
-  if (findings.error_count() > errors) return rule;
+  const bool well_formed = findings.error_count() == errors;
+  CheckRegex(reader, rule);
+  if (!well_formed) return rule;
   const absl::Status valid = ValidateRelabelConfig(rule, names);
   if (!valid.ok()) findings.Error(node.mark, std::string(valid.message()));
   return rule;

@@ -170,10 +170,17 @@ class JobReader {
     // The text format has classic histograms only, so these are always scraped.
     bool always_scrape_classic = false;
     reader_.Read("always_scrape_classic_histograms", always_scrape_classic);
-    for (const std::string_view field :
-         {"scrape_native_histograms", "convert_classic_histograms_to_nhcb"}) {
-      reader_.Refuse(field, "leaving it out would change what is stored");
-    }
+    RefuseIfTrue("scrape_native_histograms", global_.scrape_native_histograms);
+    RefuseIfTrue("convert_classic_histograms_to_nhcb", global_.convert_classic_histograms_to_nhcb);
+  }
+
+  void RefuseIfTrue(std::string_view field, bool global) {
+    std::optional<bool> wanted;
+    reader_.Read(field, wanted);
+    if (!wanted.value_or(global)) return;
+    reader_.Error(field, ForJob(absl::StrCat("field ", field,
+                                             " is not supported: leaving it out would change what "
+                                             "is stored")));
   }
 
   void ReadDiscovery() {

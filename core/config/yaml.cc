@@ -52,6 +52,7 @@ class TreeBuilder : public YAML::EventHandler {
     auto node = NewNode(Kind::kScalar, mark);
     node->text = value;
     node->quoted = tag == "!" || tag == "tag:yaml.org,2002:str";
+    if (tag == "tag:yaml.org,2002:binary") Fail(node->mark, "!!binary values are not supported");
     if (value.empty() && !node->quoted) node->kind = Kind::kNull;
     Complete(std::move(node), anchor);
   }

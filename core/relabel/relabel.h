@@ -52,6 +52,9 @@ struct RelabelConfig {
   friend bool operator==(const RelabelConfig&, const RelabelConfig&) = default;
 };
 
+// Whether a rule's regex compiles.
+absl::Status ValidateRelabelRegex(std::string_view regex);
+
 // The first rule that `config` breaks, with Prometheus' words and in its order (spec 6.4).
 // A regex that does not compile counts as the last of them.
 absl::Status ValidateRelabelConfig(const RelabelConfig& config, NameValidation names);

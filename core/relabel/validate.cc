@@ -125,11 +125,15 @@ std::string_view RelabelActionName(RelabelAction action) {
   return found->second;
 }
 
+absl::Status ValidateRelabelRegex(std::string_view regex) {
+  return AnchoredRegex::Compile(regex).status();
+}
+
 absl::Status ValidateRelabelConfig(const RelabelConfig& config, NameValidation names) {
   RETURN_IF_ERROR(CheckRequired(config));
   RETURN_IF_ERROR(CheckNames(config, names));
   RETURN_IF_ERROR(CheckSuperfluous(config));
-  return AnchoredRegex::Compile(config.regex).status();
+  return ValidateRelabelRegex(config.regex);
 }
 
 }  // namespace trawl
