@@ -102,7 +102,7 @@ TEST(LoadConfigErrorsTest, JobFields) {
        "22: \"\" is not a valid label name"},
       {"relabel_configs: [{action: hashmod, target_label: a}]",
        "21: relabel configuration for hashmod requires non-zero modulus"},
-      {"relabel_configs: [{action: keep, regex: a[}]",
+      {"relabel_configs: [{action: keep, regex: 'a['}]",
        "36: error parsing regexp \"a[\": missing ]: [)$"},
       {"relabel_configs: [{target_label: a, regx: b}]",
        "39: field regx not found in type relabel.Config"},
