@@ -39,7 +39,7 @@ class FakeAppendStreamFactory::Stream final : public AppendStream {
   // A stream that ended tells of no write any more.
   static void PostWritten(EventLoop& loop, const std::shared_ptr<State>& state) {
     loop.Post([state] {
-      if (state->observer == nullptr || state->closing || !state->write_pending) return;
+      if (state->observer == nullptr || state->closed || !state->write_pending) return;
       state->write_pending = false;
       state->observer->OnWritten();
     });
@@ -50,6 +50,7 @@ class FakeAppendStreamFactory::Stream final : public AppendStream {
     if (state->closing) return;
     state->closing = true;
     loop.Post([state, status] {
+      state->closed = true;
       if (state->observer != nullptr) state->observer->OnClosed(status);
     });
   }
@@ -82,7 +83,7 @@ void FakeAppendStreamFactory::CompleteWrite() {
 void FakeAppendStreamFactory::Answer(storage::v1::AppendResponse response) {
   Check(open(), "no stream is open");
   loop_.Post([state = newest_, response = std::move(response)] {
-    if (state->observer != nullptr && !state->closing) state->observer->OnMessage(response);
+    if (state->observer != nullptr && !state->closed) state->observer->OnMessage(response);
   });
 }
 

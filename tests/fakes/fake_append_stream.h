@@ -45,6 +45,7 @@ class FakeAppendStreamFactory final : public AppendStreamFactory {
     bool write_pending = false;
     bool half_closed = false;
     bool closing = false;  // OnClosed is on its way, or was told
+    bool closed = false;   // it was told
     std::vector<storage::v1::AppendRequest> written;
   };
   class Stream;
