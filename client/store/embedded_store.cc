@@ -92,6 +92,12 @@ std::shared_ptr<grpc::Channel> EmbeddedStore::InProcessChannel() {
 
 grpc::Service& EmbeddedStore::service() { return *parts_->service; }
 
+void EmbeddedStore::EndStreams() {
+  MutexLock lock(parts_->mutex);
+  if (parts_->last_stats.has_value()) return;
+  RunOn(parts_->thread.loop(), [&] { return parts_->sessions->Shutdown(), true; });
+}
+
 void EmbeddedStore::Shutdown(absl::Duration deadline) {
   MutexLock lock(parts_->mutex);
   if (parts_->last_stats.has_value()) return;

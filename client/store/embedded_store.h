@@ -57,6 +57,10 @@ class EmbeddedStore {
   // `deadline`. Not from a gRPC or the store's thread.
   void Shutdown(absl::Duration deadline);
 
+  // The first half of Shutdown, for the owner of a server with a port: takes no more, commits,
+  // answers, ends the streams; the service refuses from then on. Idempotent.
+  void EndStreams();
+
   // What is stored, as of now; also after Shutdown (then as of its end). Waits for the store's
   // thread. Not from a gRPC callback.
   StoreStats Stats();

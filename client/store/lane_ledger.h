@@ -51,6 +51,13 @@ class LaneLedger {
       if (entry.dirty) f(lane, entry);
     }
   }
+  // Calls f(lane, state) for each lane with what holds once all that was taken is durable.
+  template <typename F>
+  void ForEachKept(F&& f) const {
+    for (const auto& [lane, entry] : lanes_) {
+      if (entry.known || entry.dirty) f(lane, entry.taken);
+    }
+  }
   // What was taken is durable: tells the observer.
   void Committed(StoreBackend::Observer& observer);
   // What was taken is lost.

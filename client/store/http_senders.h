@@ -1,0 +1,56 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/event_loop.h"
+#include "core/base/mutex.h"
+#include "core/fetch/blocking_http_client.h"
+
+namespace trawl {
+
+// A few threads that send requests to one URL, each over a connection of its own; answers come
+// back on a loop. Requests start in order and end in any.
+//
+// Send is for the loop's thread. Destroying it cancels what is under way; its callbacks don't run.
+class HttpSenders {
+ public:
+  struct Options {
+    std::string url;
+    std::vector<std::string> headers;  // "Name: value"
+    absl::Duration timeout = absl::Seconds(30);
+    size_t threads = 4;
+    std::string user_agent;
+  };
+  using Done = std::function<void(absl::StatusOr<BlockingHttpResponse>)>;
+
+  HttpSenders(const Options& options, std::shared_ptr<const HttpClient> client, EventLoop& loop);
+  ~HttpSenders();
+
+  void Send(std::string body, Done done);
+
+ private:
+  struct Job {
+    std::string body;
+    Done done;
+  };
+
+  void Run(BlockingHttpClient& client);
+
+  const Options options_;
+  EventLoop& loop_;
+  std::vector<std::unique_ptr<BlockingHttpClient>> clients_;
+  std::vector<std::thread> threads_;
+
+  Mutex mutex_;
+  CondVar wake_;
+  std::deque<Job> jobs_ TRAWL_GUARDED_BY(mutex_);
+  bool stop_ TRAWL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace trawl

@@ -1,0 +1,105 @@
+#include "client/store/store_server.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <utility>
+
+#include "client/store/discard_backend.h"
+#include "client/store/embedded_store.h"
+#include "client/store/remote_write_backend.h"
+#include "client/store/sqlite/sqlite_backend.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "server/accept_loop.h"
+#include "server/grpc_compat.h"
+#include "server/reflection_service.h"
+#include "server/version.h"
+#include "trawl/storage/v1/storage.grpc.pb.h"
+
+namespace trawl {
+namespace {
+
+// Above the largest record (32 MiB) and what is around it in a message.
+constexpr int kMaxMessageBytes = 40 << 20;
+
+StoreBackendFactory FactoryFor(const StoreFlags& flags, FileSystem& fs) {
+  switch (flags.backend) {
+    case StoreFlags::Backend::kRemoteWrite:
+      return RemoteWriteBackendFactory({.url = flags.remote_write_url,
+                                        .state_path = flags.data_dir + "/remote-write.state",
+                                        .user_agent = "trawl-store/" + GetBuildInfo().version},
+                                       fs);
+    case StoreFlags::Backend::kDiscard:
+      return DiscardBackendFactory();
+    case StoreFlags::Backend::kSqlite:
+      break;
+  }
+  return SqliteBackendFactory({.path = flags.sqlite_path,
+                               .retention_time = flags.retention_time,
+                               .retention_bytes = flags.retention_bytes},
+                              fs);
+}
+
+}  // namespace
+
+struct StoreServer::Parts {
+  std::unique_ptr<FileLock> lock;
+  std::unique_ptr<EmbeddedStore> store;
+  std::unique_ptr<ReflectionService> reflection;
+  std::unique_ptr<ConnectionAcceptor> acceptor;
+  std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<AcceptLoop> accept_loop;
+  bool shut_down = false;
+};
+
+StoreServer::StoreServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+StoreServer::~StoreServer() { Shutdown(absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags& flags,
+                                                                const Deps& deps) {
+  auto parts = std::make_unique<Parts>();
+  ASSIGN_OR_RETURN(ListenSockets sockets, ListenSockets::Open(flags.grpc_listen));
+  if (flags.backend != StoreFlags::Backend::kDiscard) {
+    RETURN_IF_ERROR(deps.fs.CreateDirectory(flags.data_dir));
+    ASSIGN_OR_RETURN(parts->lock, deps.fs.Lock(flags.data_dir + "/trawl-store.lock"));
+  }
+  EmbeddedStore::Options options;
+  options.version = "trawl-store " + GetBuildInfo().version;
+  ASSIGN_OR_RETURN(parts->store,
+                   EmbeddedStore::Open(options, {deps.clock}, FactoryFor(flags, deps.fs)));
+  parts->reflection = std::make_unique<ReflectionService>(std::vector<std::string>{
+      storage::v1::StorageService::service_full_name(), ReflectionService::HealthServiceName()});
+
+  grpc::ServerBuilder builder;
+  SetServerDefaults(builder, kMaxMessageBytes);
+  parts->acceptor =
+      std::make_unique<ConnectionAcceptor>(builder, grpc::InsecureServerCredentials());
+  builder.RegisterService(&parts->store->service());
+  builder.RegisterService(&parts->reflection->v1());
+  builder.RegisterService(&parts->reflection->v1alpha());
+  parts->server = builder.BuildAndStart();
+  if (parts->server == nullptr) return absl::InternalError("cannot start the gRPC server");
+  SetServing(*parts->server, true);
+  parts->accept_loop = std::make_unique<AcceptLoop>(
+      std::move(sockets),
+      [&acceptor = *parts->acceptor](int fd) { acceptor.HandleConnection(fd); });
+  return std::unique_ptr<StoreServer>(new StoreServer(std::move(parts)));
+}
+
+uint16_t StoreServer::port() const { return parts_->accept_loop->port(); }
+
+void StoreServer::Shutdown(absl::Duration deadline) {
+  if (std::exchange(parts_->shut_down, true)) return;
+  parts_->accept_loop->Stop();
+  SetServing(*parts_->server, false);
+  // The streams' ends first: with them open the server would wait until the deadline.
+  parts_->store->EndStreams();
+  parts_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
+  parts_->server->Wait();
+  parts_->store->Shutdown(deadline);
+}
+
+}  // namespace trawl
