@@ -165,18 +165,30 @@ void ScrapeBody::ReadFast(size_t end) {
 // Books the entries that the fast path has read.
 void ScrapeBody::EndRun() {
   if (run_ == cursor_) return;
+  // `present_` has room for all positions of the layout, `visited_` for all known entries.
+  uint64_t* const present = scratch_.present_.data();
+  uint64_t* const tracked = scratch_.tracked_.data();
+  uint64_t* const visited = scratch_.visited_.data();
+  const Entry* const entries = cache_.entries_.data();
+  int64_t total = 0;
+  int64_t dropped = 0;
   for (uint32_t i = run_; i < cursor_; ++i) {
-    const Entry& entry = cache_.entries_[i];
-    SetBit(scratch_.visited_, i);
-    if ((entry.flags & SeriesCache::kComment) != 0) continue;
-    ++result_.total;
-    if (entry.place == SeriesCache::kDropped) continue;
-    ++result_.added;
-    ++admitted_;
+    const Entry entry = entries[i];
+    visited[i / 64] |= uint64_t{1} << (i % 64);
+    if (entry.flags != SeriesCache::kPlain) continue;  // comments
+    ++total;
+    if (entry.place == SeriesCache::kDropped) {
+      ++dropped;
+      continue;
+    }
     order_ = entry.place + 1;
-    SetBit(scratch_.present_, entry.place);
-    SetBit(scratch_.tracked_, entry.place);
+    const uint64_t bit = uint64_t{1} << (entry.place % 64);
+    present[entry.place / 64] |= bit;
+    tracked[entry.place / 64] |= bit;
   }
+  result_.total += total;
+  result_.added += total - dropped;
+  admitted_ += static_cast<uint64_t>(total - dropped);
   auto& visits = scratch_.visits_;
   if (!visits.empty() && visits.back().end == run_) {
     visits.back().end = cursor_;
