@@ -218,7 +218,7 @@ pb::Failure::Reason ToProto(FailureReason reason) {
     case Reason::kDescriptors:
       return pb::Failure::DESCRIPTOR_LIMIT;
     case Reason::kInvalidTarget:
-      return pb::Failure::INTERNAL;
+      return pb::Failure::INVALID_TARGET;
     case Reason::kAppend:
       return pb::Failure::APPEND;
   }

@@ -7,41 +7,41 @@ std::string_view FailureReasonName(FailureReason reason) {
     case FailureReason::kNone:
       return "none";
     case FailureReason::kOther:
-      return "other";
+      return "internal";
     case FailureReason::kDns:
       return "dns";
     case FailureReason::kConnectionRefused:
-      return "connection_refused";
+      return "connect_refused";
     case FailureReason::kConnectionFailed:
-      return "connection_failed";
+      return "connect";
     case FailureReason::kTls:
       return "tls";
     case FailureReason::kTimeoutDns:
-      return "timeout_dns";
+      return "dns_timeout";
     case FailureReason::kTimeoutConnect:
-      return "timeout_connect";
+      return "connect_timeout";
     case FailureReason::kTimeoutTls:
-      return "timeout_tls";
+      return "tls_timeout";
     case FailureReason::kTimeoutResponse:
-      return "timeout_response";
+      return "first_byte_timeout";
     case FailureReason::kTimeoutBody:
-      return "timeout_body";
+      return "transfer_timeout";
     case FailureReason::kHttpStatus3xx:
-      return "http_status_3xx";
+      return "http_3xx";
     case FailureReason::kHttpStatus4xx:
-      return "http_status_4xx";
+      return "http_4xx";
     case FailureReason::kHttpStatus5xx:
-      return "http_status_5xx";
+      return "http_5xx";
     case FailureReason::kHttpStatusOther:
-      return "http_status_other";
+      return "http_2xx";
     case FailureReason::kHttpProtocol:
       return "http_protocol";
     case FailureReason::kTooManyRedirects:
-      return "too_many_redirects";
+      return "redirect";
     case FailureReason::kContentType:
       return "content_type";
     case FailureReason::kContentEncoding:
-      return "content_encoding";
+      return "decompress";
     case FailureReason::kBodySizeLimit:
       return "body_size_limit";
     case FailureReason::kSampleLimit:
@@ -53,19 +53,19 @@ std::string_view FailureReasonName(FailureReason reason) {
     case FailureReason::kParse:
       return "parse";
     case FailureReason::kInvalidLabels:
-      return "invalid_labels";
+      return "invalid_sample";
     case FailureReason::kTooLarge:
       return "too_large";
     case FailureReason::kCredentials:
       return "credentials";
     case FailureReason::kDescriptors:
-      return "descriptors";
+      return "descriptor_limit";
     case FailureReason::kInvalidTarget:
       return "invalid_target";
     case FailureReason::kAppend:
       return "append";
   }
-  return "other";
+  return "internal";
 }
 
 }  // namespace trawl

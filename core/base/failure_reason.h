@@ -6,7 +6,7 @@
 namespace trawl {
 
 // Why a scrape failed: a closed list, the same word in RPCs, logs, pages and the metric
-// trawl_scrape_failures_total{reason}. Numbered as trawl.status.v1.FailureReason.
+// trawl_scrape_failures_total{reason}. On the wire it is trawl.status.v1.Failure.Reason.
 enum class FailureReason : uint8_t {
   kNone = 0,
   kOther,
@@ -40,7 +40,8 @@ enum class FailureReason : uint8_t {
   kAppend,         // the queue refused the record
 };
 
-// The word: "dns", "connection_refused", "timeout_connect", "http_status_4xx", …
+// The word, which is the wire's name in lower case: "dns", "connect_refused", "connect_timeout",
+// "http_4xx", …; "none" for kNone.
 std::string_view FailureReasonName(FailureReason reason);
 
 }  // namespace trawl

@@ -18,7 +18,7 @@ TEST(FailureReasonTest, EveryReasonHasAWordOfItsOwn) {
     for (const char c : word)
       EXPECT_TRUE(absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_');
   }
-  EXPECT_EQ(FailureReasonName(FailureReason::kHttpStatus4xx), "http_status_4xx");
+  EXPECT_EQ(FailureReasonName(FailureReason::kHttpStatus4xx), "http_4xx");
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ TEST_F(ScrapeLoopTest, StatusFollowsTheScrapes) {
   EXPECT_EQ(report.reason, FailureReason::kConnectionRefused);
   EXPECT_EQ(report.scrapes, 2u);
   EXPECT_EQ(report.failures, 1u);
-  EXPECT_EQ(world_.metrics.scrape().failures_total.Value({"job", "connection_refused"}), 1);
+  EXPECT_EQ(world_.metrics.scrape().failures_total.Value({"job", "connect_refused"}), 1);
 }
 
 TEST_F(ScrapeLoopTest, AsksWithPrometheusHeaders) {
