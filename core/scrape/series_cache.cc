@@ -282,7 +282,9 @@ void SeriesCache::FlagSharedPositions() {
 void SeriesCache::UpdateLayout(ScrapeScratch& scratch) {
   if (scratch.new_series_.empty() && !entries_changed_) return;
   const size_t vacant = CountVacant(scratch);
-  entries_changed_ = false;
+  // What ends in this scrape needs its position for the marker, and is vacant in the next one.
+  entries_changed_ = std::any_of(scratch.stale_.begin(), scratch.stale_.end(),
+                                 [](uint64_t word) { return word != 0; });
   if (scratch.new_series_.empty() && vacant <= 8 + body_size() / 4) return;
   BuildLayout(scratch);
   MoveState(scratch);
