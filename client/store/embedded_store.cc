@@ -4,7 +4,6 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <chrono>
 #include <future>
 #include <optional>
 #include <utility>
@@ -103,7 +102,7 @@ void EmbeddedStore::Shutdown(absl::Duration deadline) {
   if (parts_->last_stats.has_value()) return;
   EventLoop& loop = parts_->thread.loop();
   RunOn(loop, [&] { return parts_->sessions->Shutdown(), true; });
-  parts_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
+  parts_->server->Shutdown(absl::ToChronoTime(loop.clock().Now() + deadline));
   parts_->server->Wait();
   parts_->last_stats = RunOn(loop, [&] { return parts_->backend->Stats(); });
   // First the thread: what is posted still refers to the sessions.

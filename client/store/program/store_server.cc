@@ -1,10 +1,9 @@
-#include "client/store/store_server.h"
+#include "client/store/program/store_server.h"
 
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <chrono>
 #include <utility>
 
 #include "client/store/discard_backend.h"
@@ -55,7 +54,8 @@ struct StoreServer::Parts {
   bool shut_down = false;
 };
 
-StoreServer::StoreServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+StoreServer::StoreServer(const Clock& clock, std::unique_ptr<Parts> parts)
+    : clock_(clock), parts_(std::move(parts)) {}
 StoreServer::~StoreServer() { Shutdown(absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags& flags,
@@ -86,7 +86,7 @@ absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags
   parts->accept_loop = std::make_unique<AcceptLoop>(
       std::move(sockets),
       [&acceptor = *parts->acceptor](int fd) { acceptor.HandleConnection(fd); });
-  return std::unique_ptr<StoreServer>(new StoreServer(std::move(parts)));
+  return std::unique_ptr<StoreServer>(new StoreServer(deps.clock, std::move(parts)));
 }
 
 uint16_t StoreServer::port() const { return parts_->accept_loop->port(); }
@@ -97,7 +97,7 @@ void StoreServer::Shutdown(absl::Duration deadline) {
   SetServing(*parts_->server, false);
   // The streams' ends first: with them open the server would wait until the deadline.
   parts_->store->EndStreams();
-  parts_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
+  parts_->server->Shutdown(absl::ToChronoTime(clock_.Now() + deadline));
   parts_->server->Wait();
   parts_->store->Shutdown(deadline);
 }

@@ -1,4 +1,4 @@
-#include "client/store/store_flags.h"
+#include "client/store/program/store_flags.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

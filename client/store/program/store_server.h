@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "client/store/store_flags.h"
+#include "client/store/program/store_flags.h"
 #include "core/base/clock.h"
 #include "core/base/file_system.h"
 
@@ -32,7 +32,9 @@ class StoreServer {
 
  private:
   struct Parts;
-  explicit StoreServer(std::unique_ptr<Parts> parts);
+  StoreServer(const Clock& clock, std::unique_ptr<Parts> parts);
+
+  const Clock& clock_;
   std::unique_ptr<Parts> parts_;
 };
 

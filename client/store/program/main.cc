@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "client/store/store_flags.h"
-#include "client/store/store_server.h"
+#include "client/store/program/store_flags.h"
+#include "client/store/program/store_server.h"
 #include "core/base/clock.h"
 #include "core/base/file_system.h"
 #include "core/base/log.h"
