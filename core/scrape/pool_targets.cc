@@ -21,9 +21,13 @@ bool Before(const PoolTargets::Owner& a, const PoolTargets::Owner& b) {
   return left != right ? left < right : a.index < b.index;
 }
 
-bool Unchanged(const PoolTargets::Group& group, const OwnedGroup& wanted) {
-  if (group.source != wanted.source) return false;
-  return group.group == wanted.group || *group.group == *wanted.group;
+// The same object: the case of most groups of most updates, and quick to see.
+bool Same(const PoolTargets::Group& group, const OwnedGroup& wanted) {
+  return group.group == wanted.group && group.source == wanted.source;
+}
+
+bool Equal(const PoolTargets::Group& group, const OwnedGroup& wanted) {
+  return group.source == wanted.source && *group.group == *wanted.group;
 }
 
 }  // namespace
@@ -37,11 +41,15 @@ PoolTargets::Change PoolTargets::Update(const ScrapeConfig& config,
   groups_.reserve(groups.size());
   size_t i = 0;
   for (const OwnedGroup& wanted : groups) {
+    if (i < before.size() && Same(*before[i], wanted)) {
+      groups_.push_back(std::move(before[i++]));
+      continue;
+    }
     const Order order = OrderOf(wanted.source, *wanted.group);
     while (i < before.size() && OrderOf(before[i]->source, *before[i]->group) < order) {
       gone.push_back(std::move(before[i++]));
     }
-    if (i < before.size() && Unchanged(*before[i], wanted)) {
+    if (i < before.size() && Equal(*before[i], wanted)) {
       groups_.push_back(std::move(before[i++]));
       groups_.back()->group = wanted.group;
       continue;

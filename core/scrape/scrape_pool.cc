@@ -1,13 +1,13 @@
 #include "core/scrape/scrape_pool.h"
 
 #include <algorithm>
-#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/scrape/target_builder.h"
@@ -25,10 +25,46 @@ absl::StatusOr<std::shared_ptr<const HttpClient>> MakeClient(HttpClientFactory& 
                       absl::StrCat("error creating HTTP client: ", client.status().message()));
 }
 
-bool ByUrl(const std::shared_ptr<const ActiveTarget>& a,
-           const std::shared_ptr<const ActiveTarget>& b) {
-  const int order = a->url.compare(b->url);
-  return order != 0 ? order < 0 : a->hash < b->hash;
+using ActiveTargets = std::vector<std::shared_ptr<const ActiveTarget>>;
+
+// The order in which targets are listed.
+using Place = std::tuple<std::string_view, uint64_t>;
+Place PlaceOf(const Target& target) { return {target.url, target.hash}; }
+Place PlaceOf(const std::shared_ptr<const ActiveTarget>& target) {
+  return {target->url, target->hash};
+}
+
+size_t PositionOf(const Place& place, const ActiveTargets& targets) {
+  const auto found = std::ranges::lower_bound(targets, place, {},
+                                              [](const auto& target) { return PlaceOf(target); });
+  return static_cast<size_t>(found - targets.begin());
+}
+
+// `old` without what stands at the positions `gone` and with `fresh`; all sorted. Looks at no
+// more targets than it must: there may be very many.
+ActiveTargets Merge(const ActiveTargets& old, const std::vector<size_t>& gone,
+                    const ActiveTargets& fresh) {
+  ActiveTargets all;
+  all.reserve(old.size() + fresh.size());
+  size_t at = 0;
+  auto next_gone = gone.begin();
+  const auto copy_until = [&](size_t end) {
+    while (at < end) {
+      const size_t stop = next_gone == gone.end() ? end : std::min(end, *next_gone);
+      all.insert(all.end(), old.begin() + at, old.begin() + stop);
+      at = stop;
+      if (next_gone != gone.end() && *next_gone == at) {
+        ++at;
+        ++next_gone;
+      }
+    }
+  };
+  for (const std::shared_ptr<const ActiveTarget>& target : fresh) {
+    copy_until(PositionOf(PlaceOf(target), old));
+    all.push_back(target);
+  }
+  copy_until(old.size());
+  return all;
 }
 
 std::vector<std::string> SourcesOf(const PoolTargets::Entry& entry) {
@@ -204,24 +240,20 @@ void ScrapePool::UpdateStatus(const PoolTargets::Change& change) {
 
 std::vector<std::shared_ptr<const ActiveTarget>> ScrapePool::ActiveAfter(
     const PoolTargets::Change& change) {
-  absl::flat_hash_set<uint64_t> outdated(change.reowned.begin(), change.reowned.end());
-  for (const auto& target : change.removed) outdated.insert(target->hash);
-  std::vector<std::shared_ptr<const ActiveTarget>> fresh;
-  for (uint64_t hash : change.reowned) fresh.push_back(MakeActive(targets_.Get(hash)));
-  for (const auto& target : change.added) fresh.push_back(MakeActive(targets_.Get(target->hash)));
-  std::ranges::sort(fresh, ByUrl);
-
-  std::vector<std::shared_ptr<const ActiveTarget>> kept;
-  if (status_ != nullptr) {
-    kept.reserve(status_->active.size());
-    std::ranges::copy_if(status_->active, std::back_inserter(kept),
-                         [&](const auto& active) { return !outdated.contains(active->hash); });
+  static const ActiveTargets kNone;
+  const ActiveTargets& old = status_ == nullptr ? kNone : status_->active;
+  std::vector<size_t> gone;
+  ActiveTargets fresh;
+  for (const auto& target : change.removed) gone.push_back(PositionOf(PlaceOf(*target), old));
+  for (uint64_t hash : change.reowned) {
+    const PoolTargets::Entry& entry = targets_.Get(hash);
+    gone.push_back(PositionOf(PlaceOf(*entry.target), old));
+    fresh.push_back(MakeActive(entry));
   }
-  if (fresh.empty()) return kept;
-  std::vector<std::shared_ptr<const ActiveTarget>> all;
-  all.reserve(kept.size() + fresh.size());
-  std::ranges::merge(kept, fresh, std::back_inserter(all), ByUrl);
-  return all;
+  for (const auto& target : change.added) fresh.push_back(MakeActive(targets_.Get(target->hash)));
+  std::ranges::sort(gone);
+  std::ranges::sort(fresh, {}, [](const auto& target) { return PlaceOf(target); });
+  return Merge(old, gone, fresh);
 }
 
 std::shared_ptr<const ActiveTarget> ScrapePool::MakeActive(const PoolTargets::Entry& entry) const {
