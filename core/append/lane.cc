@@ -8,6 +8,10 @@
 
 namespace trawl {
 
+size_t Lane::SegmentBytes(size_t log_cap_bytes) {
+  return std::min(kMaxSegmentBytes, log_cap_bytes / 16);
+}
+
 Lane::Lane(const Options& options, const Deps& deps)
     : options_(options),
       loop_(deps.loop),

@@ -35,11 +35,16 @@ namespace trawl {
 // The loop's thread only, but for status(), which any thread may call.
 class Lane final : public Appender, private SinkSession::Listener {
  public:
+  static constexpr size_t kMaxSegmentBytes = size_t{64} << 20;
+  // The size at which segments end where `log_cap_bytes` are for one lane: what the cap takes, it
+  // takes by segments.
+  static size_t SegmentBytes(size_t log_cap_bytes);
+
   struct Options {
     SinkSession::Identity identity;  // writer, incarnation, epoch, lane
     Labels external_labels;
     std::string tenant;
-    size_t max_segment_bytes = size_t{64} << 20;  // min with cap / (16 x lanes)
+    size_t max_segment_bytes = kMaxSegmentBytes;  // see SegmentBytes
     absl::Duration max_segment_age = absl::Minutes(30);
     size_t keyframe_bytes = size_t{4} << 20;
     SinkSession::Options session;

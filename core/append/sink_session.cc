@@ -206,7 +206,8 @@ void SinkSession::OnWelcome(const storage::v1::Welcome& welcome) {
   counters_.store_id = welcome.store_id();
   counters_.store_version = welcome.version();
   NoteTotals(welcome.totals());
-  acked_before_ = std::exchange(durable_, durable);
+  durable_ = durable;
+  highest_durable_ = std::max(highest_durable_, durable_);
   sent_through_ = durable;
   cursor_ = durable + 1;
   rebuild_planned_ = false;
@@ -230,6 +231,7 @@ void SinkSession::OnAck(const storage::v1::Ack& ack) {
   NoteRejects(ack);
   if (ack.durable() == durable_) return;
   durable_ = ack.durable();
+  highest_durable_ = std::max(highest_durable_, durable_);
   if (!acked_) {
     acked_ = true;
     backoff_.Reset();
@@ -341,8 +343,8 @@ void SinkSession::SendGap() {
   if (cursor_ >= start_) {
     to = log_.first_number() - 1;
     reason = storage::v1::Gap::SPOOL_CAP;
-    if (cursor_ <= acked_before_) {
-      to = std::min(to, acked_before_);
+    if (cursor_ <= highest_durable_) {
+      to = std::min(to, highest_durable_);
       reason = storage::v1::Gap::STORE_REWOUND;
     }
     samples = log_.SamplesBetween(cursor_, to);

@@ -136,6 +136,7 @@ class SinkSession final : private AppendStream::Observer {
   SinkState state_ = SinkState::kWaiting;
   Backoff backoff_;
   uint64_t durable_ = 0;
+  uint64_t highest_durable_ = 0;  // more than durable_ when the store went back
   bool flush_always_ = false;
   SinkStatus counters_;  // without what Snapshot fills in
   TimerId open_timer_ = 0;
@@ -149,7 +150,6 @@ class SinkSession final : private AppendStream::Observer {
   absl::Duration streaming_since_;
   uint64_t cursor_ = 0;        // the next number to be told
   uint64_t sent_through_ = 0;  // all up to it was written as record or Gap
-  uint64_t acked_before_ = 0;  // durable before this stream's Welcome
   uint64_t rebuild_at_ = 0;    // next number to look at for the rebuild
   uint64_t rebuild_keyframe_ = 0;
   uint64_t rebuild_end_ = 0;  // rebuild is done when rebuild_at_ is here

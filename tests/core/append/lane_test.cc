@@ -72,6 +72,11 @@ TEST_F(LaneTest, SegmentEndsBySize) {
   EXPECT_GT(lane_->Snapshot().segments, 2u);
 }
 
+TEST_F(LaneTest, SegmentsAreASixteenthOfTheCapOfALane) {
+  EXPECT_EQ(Lane::SegmentBytes(size_t{256} << 20), size_t{16} << 20);
+  EXPECT_EQ(Lane::SegmentBytes(size_t{100} << 30), Lane::kMaxSegmentBytes);
+}
+
 TEST_F(LaneTest, SegmentEndsByAge) {
   MakeLane();
   Scrape();
