@@ -13,11 +13,11 @@ void CheckJobs(const TrawlConfig& trawl_config, const std::string& file, const C
                std::vector<ConfigProblem>& problems) {
   for (const auto& [job, unused] : trawl_config.jobs) {
     if (config.FindJob(job) != nullptr) continue;
-    problems.push_back({.file = file,
-                        .line = 0,
-                        .column = 0,
-                        .message = absl::StrCat("job ", GoQuote(job),
-                                                " is not in the configuration file")});
+    problems.push_back(
+        {.file = file,
+         .line = 0,
+         .column = 0,
+         .message = absl::StrCat("job ", GoQuote(job), " is not in the configuration file")});
   }
 }
 

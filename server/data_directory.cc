@@ -29,8 +29,8 @@ absl::StatusOr<std::string> ReadOrMakeWriterId(FileSystem& files, const std::str
   }
   RETURN_IF_ERROR(text.status());
   const std::string id(absl::StripAsciiWhitespace(*text));
-  const bool hex = std::all_of(id.begin(), id.end(),
-                               [](unsigned char c) { return absl::ascii_isxdigit(c); });
+  const bool hex =
+      std::all_of(id.begin(), id.end(), [](unsigned char c) { return absl::ascii_isxdigit(c); });
   if (id.size() != 32 || !hex) {
     return absl::DataLossError(absl::StrCat(path, ": not the id of a writer"));
   }

@@ -20,10 +20,9 @@ void ShardThread::Build(const Options& options, const Deps& deps) {
   resolver_ = std::make_unique<CaresResolver>(CaresResolver::Options{},
                                               CaresResolver::Deps{.loop = loop, .watcher = loop});
   fetcher_ = std::make_unique<CurlFetcher>(
-      options.fetcher, CurlFetcher::Deps{.loop = loop,
-                                         .watcher = loop,
-                                         .resolver = *resolver_,
-                                         .budget = deps.budget});
+      options.fetcher,
+      CurlFetcher::Deps{
+          .loop = loop, .watcher = loop, .resolver = *resolver_, .budget = deps.budget});
   shard_ = std::make_unique<Shard>(Shard{.number = options.number,
                                          .loop = loop,
                                          .fetcher = *fetcher_,

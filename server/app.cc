@@ -1,0 +1,418 @@
+#include "server/app.h"
+
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "server/await.h"
+#include "server/proto_conversions.h"
+#include "server/version.h"
+
+namespace trawl {
+namespace {
+
+// Drain's steps, together under 10 s.
+constexpr absl::Duration kScrapesGrace = absl::Seconds(1);
+constexpr absl::Duration kLanesGrace = absl::Seconds(5);
+constexpr absl::Duration kCallsGrace = absl::Milliseconds(500);
+constexpr absl::Duration kStoresGrace = absl::Seconds(2);
+
+// As many descriptors as the system lets us have.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    LogWarn("Can't raise the limit of open files", {{"err", std::strerror(errno)}});
+  }
+}
+
+// For the servers, the data directory and the stores.
+int64_t DescriptorReserve() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+  return std::min<int64_t>(512, static_cast<int64_t>(limit.rlim_cur / 4));
+}
+
+std::string Hostname() {
+  char name[256] = {};
+  if (gethostname(name, sizeof name - 1) != 0) return "localhost";
+  return name;
+}
+
+uint32_t ShardCount(const Flags& flags) {
+  return flags.shards != 0 ? flags.shards : std::max(1u, std::thread::hardware_concurrency());
+}
+
+Metrics::Options MetricsOptions() {
+  return {.version = GetBuildInfo().version, .revision = GetBuildInfo().revision};
+}
+
+}  // namespace
+
+// ---- Start
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup env) {
+  std::unique_ptr<App> app(new App(flags, std::move(env)));
+  LogInfo("Starting trawl", {{"version", GetBuildInfo().version},
+                             {"revision", GetBuildInfo().revision},
+                             {"build", GetBuildInfo().kind}});
+  absl::StatusOr<LoadedConfig> loaded =
+      LoadConfigFiles(app->files_, flags.config_file, flags.trawl_config, app->env_);
+  RETURN_IF_ERROR(loaded.status());
+
+  std::optional<ListenSockets> rpc_sockets;
+  {
+    ASSIGN_OR_RETURN(ListenSockets sockets, ListenSockets::Open(flags.grpc_listen));
+    rpc_sockets.emplace(std::move(sockets));
+  }
+  RETURN_IF_ERROR(app->OpenResources());
+  app->StartShards();
+  app->StartDiscovery();
+  RETURN_IF_ERROR(app->StartServers(*std::move(rpc_sockets)));
+  app->CollectMetrics();
+  app->WatchSignals();
+
+  LogInfo("Loading configuration file", {{"filename", flags.config_file}});
+  const absl::Duration begin = app->clock_.Steady();
+  for (const ConfigWarning& warning : loaded->warnings) {
+    LogWarn("Configuration", {{"warning", warning.ToString()}});
+  }
+  RETURN_IF_ERROR(app->Apply(*loaded));
+  LogInfo("Completed loading of configuration file",
+          {{"filename", flags.config_file}, {"totalDuration", app->clock_.Steady() - begin}});
+  app->ready_.store(true);
+  app->rpc_->SetServing(true);
+  LogInfo("Server is ready to receive web requests.");
+  return app;
+}
+
+App::App(const Flags& flags, EnvLookup env)
+    : flags_(flags),
+      env_(std::move(env)),
+      start_time_(clock_.Now()),
+      hostname_(Hostname()),
+      metrics_(MetricsOptions()),
+      main_loop_(clock_) {}
+
+absl::Status App::OpenResources() {
+  ASSIGN_OR_RETURN(data_, OpenDataDirectory(files_, flags_.data_dir, clock_.Now()));
+  RaiseDescriptorLimit();
+  budget_ =
+      std::make_unique<DescriptorBudget>(DescriptorBudget::LimitOfProcess(DescriptorReserve()));
+  return absl::OkStatus();
+}
+
+void App::StartShards() {
+  const uint32_t count = ShardCount(flags_);
+  ShardThread::Options options;
+  options.hash_key = HashKey::Random();
+  options.fetcher.user_agent = absl::StrCat("trawl/", GetBuildInfo().version);
+  options.log.max_bytes = std::max<size_t>(1, flags_.max_queue_bytes / count);
+  options.lane.max_segment_bytes =
+      std::min(options.lane.max_segment_bytes, std::max<size_t>(1, options.log.max_bytes / 16));
+  options.lane.identity = {.writer_id = data_.writer_id,
+                           .incarnation = data_.epoch,
+                           .epoch = data_.epoch,
+                           .lane = 0,
+                           .version = GetBuildInfo().version};
+  std::vector<ShardThread*> shards;
+  for (uint32_t number = 0; number < count; ++number) {
+    options.number = number;
+    options.lane.identity.lane = number;
+    shards_.push_back(std::make_unique<ShardThread>(
+        options, ShardThread::Deps{clock_, *budget_, metrics_.scrape()}));
+    shards.push_back(shards_.back().get());
+  }
+  sinks_ = std::make_unique<Sinks>(
+      Sinks::Options{.data_dir = data_.path, .version = GetBuildInfo().version},
+      Sinks::Deps{clock_, files_, shards, metrics_.append()});
+  metrics_.append().queue_limit_bytes.Set(static_cast<double>(flags_.max_queue_bytes));
+}
+
+void App::StartDiscovery() {
+  std::vector<Shard*> shards;
+  for (const auto& shard : shards_) shards.push_back(&shard->shard());
+  manager_thread_ = std::make_unique<LoopThread>(clock_, "manager");
+  ScrapeManager::Options options;
+  options.fqdn = hostname_;
+  options.stop_grace = kScrapesGrace;
+  manager_ = std::make_unique<ScrapeManager>(
+      options, ScrapeManager::Deps{manager_thread_->loop(), shards, clients_, metrics_.scrape()});
+
+  state_thread_ = std::make_unique<LoopThread>(clock_, "state");
+  EpollLoop& loop = state_thread_->loop();
+  const auto reconcile = [this](std::shared_ptr<const DesiredTargets> targets,
+                                absl::AnyInvocable<void()> done) {
+    manager_->SetTargets(std::move(targets), std::move(done));
+  };
+  RunOn(loop, [&] {
+    discovery_ = std::make_unique<Discovery>(
+        flags_.discovery, Discovery::Deps{loop, reconcile, metrics_.discovery()});
+    config_sources_ = std::make_unique<ConfigSources>(
+        ConfigSources::Deps{loop, loop, files_, *discovery_, metrics_.discovery()});
+  });
+}
+
+absl::Status App::StartServers(ListenSockets rpc_sockets) {
+  const auto pools = [this] { return manager_->Snapshot(); };
+  const auto reload = [this](StatusService::ReloadCallback done) {
+    if (reloads_.Add(std::move(done))) main_loop_.Post([this] { RunReloads(); });
+  };
+  discovery_service_ = std::make_unique<DiscoveryService>(
+      DiscoveryService::Options{},
+      DiscoveryService::Deps{.discovery = *discovery_, .pools = pools, .external_labels = [this] {
+                               return *external_labels_.Get();
+                             }});
+  status_service_ = std::make_unique<StatusService>(
+      StatusService::Options{.build_info = MakeBuildInfo(),
+                             .max_queue_bytes = flags_.max_queue_bytes},
+      StatusService::Deps{.pools = pools,
+                          .reload = reload,
+                          .sinks = [this] { return sinks_->Descriptions(); },
+                          .lanes = [this] { return LaneStatuses(); }});
+  reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
+      discovery::v1::DiscoveryService::service_full_name(),
+      status::v1::StatusService::service_full_name(), ReflectionService::HealthServiceName()});
+  HttpServer::Options http;
+  http.address = flags_.web_listen;
+  http.hostname = hostname_;
+  http.enable_lifecycle = flags_.enable_lifecycle;
+  HttpServer::Deps http_deps{
+      .clock = clock_,
+      .metrics = metrics_,
+      .pools = pools,
+      .ready = [this] { return ready_.load(); },
+      .reload =
+          [reload](absl::AnyInvocable<void(absl::Status)> done) {
+            reload([done = std::move(done)](
+                       const absl::StatusOr<status::v1::ReloadConfigResponse>& result) mutable {
+              done(result.status());
+            });
+          },
+      .quit = [this] { main_loop_.Stop(); }};
+  ASSIGN_OR_RETURN(http_, HttpServer::Start(http, std::move(http_deps)));
+  ASSIGN_OR_RETURN(rpc_, RpcServer::Start(RpcServer::Options{}, std::move(rpc_sockets),
+                                          {discovery_service_.get(), status_service_.get(),
+                                           &reflection_->v1(), &reflection_->v1alpha()}));
+  LogInfo("Listening",
+          {{"component", "grpc"},
+           {"address", ListenAddress{flags_.grpc_listen.host, rpc_->port()}.ToString()}});
+  LogInfo("Listening",
+          {{"component", "web"},
+           {"address", ListenAddress{flags_.web_listen.host, http_->port()}.ToString()}});
+  return absl::OkStatus();
+}
+
+status::v1::GetBuildInfoResponse App::MakeBuildInfo() const {
+  status::v1::GetBuildInfoResponse out;
+  out.set_version(GetBuildInfo().version);
+  out.set_revision(GetBuildInfo().revision);
+  out.set_build_kind(GetBuildInfo().kind);
+  out.set_compiler(GetBuildInfo().compiler);
+  SetTime(start_time_, out.mutable_start_time());
+  out.set_writer_id(data_.writer_id);
+  out.set_epoch(data_.epoch);
+  out.set_shards(static_cast<uint32_t>(shards_.size()));
+  return out;
+}
+
+void App::CollectMetrics() {
+  append_collector_ = std::make_unique<AppendCollector>(metrics_.append());
+  metrics_.OnCollect([this] {
+    append_collector_->Collect(LaneStatuses());
+    CountJobsWithoutSource();
+    metrics_.fetch().open_descriptors.Set(static_cast<double>(budget_->used()));
+  });
+}
+
+std::vector<std::shared_ptr<const LaneStatus>> App::LaneStatuses() const {
+  std::vector<std::shared_ptr<const LaneStatus>> out;
+  for (const auto& shard : shards_) out.push_back(shard->lane().status());
+  return out;
+}
+
+// ---- Signals and reloads
+
+void App::WatchSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
+  signal_fd_ = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+  main_loop_.Watch(signal_fd_, FdWatcher::kReadable, [this](uint32_t) { OnSignal(); });
+}
+
+void App::OnSignal() {
+  signalfd_siginfo info = {};
+  while (read(signal_fd_, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGHUP) {
+      if (reloads_.Add([](const auto&) {})) RunReloads();
+    } else {
+      LogInfo("Received an OS signal, exiting gracefully...",
+              {{"signal", info.ssi_signo == SIGINT ? "interrupt" : "terminated"}});
+      main_loop_.Stop();
+    }
+  }
+}
+
+void App::RunReloads() {
+  std::vector<StatusService::ReloadCallback> waiting = reloads_.Take();
+  if (waiting.empty()) return;
+  const absl::StatusOr<status::v1::ReloadConfigResponse> result = Reload();
+  if (result.ok()) {
+    metrics_.server().ConfigLoaded(clock_.Now());
+  } else {
+    metrics_.server().ConfigFailed();
+    LogError("Error reloading config", {{"err", result.status()}});
+  }
+  for (StatusService::ReloadCallback& done : waiting) done(result);
+}
+
+absl::StatusOr<status::v1::ReloadConfigResponse> App::Reload() {
+  LogInfo("Loading configuration file", {{"filename", flags_.config_file}});
+  const absl::Duration begin = clock_.Steady();
+  absl::StatusOr<LoadedConfig> next =
+      LoadConfigFiles(files_, flags_.config_file, flags_.trawl_config, env_);
+  // The request was right, the files are not.
+  if (!next.ok()) return absl::FailedPreconditionError(next.status().message());
+  status::v1::ReloadConfigResponse response;
+  for (status::v1::JobPlan& plan : DiffJobs(*running_.config, *next->config)) {
+    *response.add_jobs() = std::move(plan);
+  }
+  for (const ConfigWarning& warning : next->warnings) {
+    LogWarn("Configuration", {{"warning", warning.ToString()}});
+    status::v1::ConfigWarning& out = *response.add_warnings();
+    out.set_file(warning.file);
+    out.set_line(static_cast<uint32_t>(warning.line));
+    out.set_column(static_cast<uint32_t>(warning.column));
+    out.set_message(warning.message);
+  }
+  RETURN_IF_ERROR(Apply(*next));
+  LogInfo("Completed loading of configuration file",
+          {{"filename", flags_.config_file}, {"totalDuration", clock_.Steady() - begin}});
+  return response;
+}
+
+absl::Status App::Apply(const LoadedConfig& next) {
+  const SinkFlags sink_flags{.storage_address = flags_.storage_address,
+                             .embedded_path = flags_.embedded_path,
+                             .default_embedded_path = absl::StrCat(data_.path, "/samples.db")};
+  RETURN_IF_ERROR(sinks_->Apply(DesiredSinks(sink_flags, *next.config)));
+  const Labels& external = next.config->global.external_labels;
+  external_labels_.Set(std::make_shared<const Labels>(external));
+  for (const auto& shard : shards_) {
+    RunOn(shard->loop(), [&] { shard->lane().SetExternalLabels(external); });
+  }
+
+  Awaited<absl::Status> applied;
+  manager_->ApplyConfig(next.config, next.trawl_config,
+                        [applied](absl::Status status) { applied.Set(std::move(status)); });
+  const absl::Status status = applied.Wait();
+  running_ = next;
+  std::vector<std::string> jobs;
+  for (const ScrapeConfig& job : next.config->scrape_configs) jobs.push_back(job.job_name);
+  Awaited<bool> known;
+  discovery_->SetKnownJobsAsync(std::move(jobs), [known] { known.Set(true); });
+  known.Wait();
+  Awaited<bool> told;
+  config_sources_->ApplyAsync(next.config, [told] { told.Set(true); });
+  told.Wait();
+  SetPushJobs(*next.config);
+  if (status.ok()) metrics_.server().ConfigLoaded(clock_.Now());
+  return status;
+}
+
+void App::SetPushJobs(const Config& config) {
+  auto jobs = std::make_shared<std::set<std::string>>();
+  for (const ScrapeConfig& job : config.scrape_configs) {
+    if (job.expects_push()) jobs->insert(job.job_name);
+  }
+  for (const std::string& job : *push_jobs_.Get()) {
+    if (!jobs->contains(job)) metrics_.discovery().RemoveJob(job);
+  }
+  push_jobs_.Set(std::move(jobs));
+  CountJobsWithoutSource();
+}
+
+// The gauges follow a moment later: discovery is asked on its own loop.
+void App::CountJobsWithoutSource() {
+  discovery_->ReadAsync([this, jobs = push_jobs_.Get()](const TargetSets& sets) {
+    for (const std::string& job : *jobs) {
+      const auto desired = sets.Desired(job);
+      const bool pushed =
+          std::any_of(desired->groups.begin(), desired->groups.end(), [](const OwnedGroup& group) {
+            return group.source != "static" && group.source != "file";
+          });
+      metrics_.discovery().job_without_source.Set({job}, pushed ? 0 : 1);
+    }
+  });
+}
+
+// ---- The end
+
+void App::Run() {
+  main_loop_.Run();
+  Drain();
+}
+
+void App::DrainLanes() {
+  std::vector<Awaited<bool>> drained(shards_.size());
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    Lane& lane = shards_[i]->lane();
+    const Awaited<bool> done = drained[i];
+    shards_[i]->loop().Post(
+        [&lane, done] { lane.Drain(kLanesGrace, [done](bool all) { done.Set(all); }); });
+  }
+  bool all = true;
+  for (const Awaited<bool>& done : drained) all &= done.Wait();
+  if (!all) LogWarn("Some samples did not reach every sink before the end");
+}
+
+void App::Drain() {
+  ready_.store(false);
+  reloads_.Close();
+  rpc_->SetServing(false);
+  LogInfo("Stopping scrapes...");
+  Awaited<bool> goodbye;
+  discovery_->ShutdownAsync([goodbye] { goodbye.Set(true); });
+  goodbye.Wait();
+  Awaited<bool> stopped;
+  manager_->Stop([stopped] { stopped.Set(true); });
+  stopped.Wait();
+  DrainLanes();
+  rpc_->Shutdown(kCallsGrace);
+  http_->Stop();
+  sinks_->Shutdown(kStoresGrace);
+  LogInfo("See you next time!");
+}
+
+// Also of an app that was half started.
+App::~App() {
+  reloads_.Close();
+  http_.reset();
+  rpc_.reset();
+  if (state_thread_ != nullptr) {
+    RunOn(state_thread_->loop(), [this] {
+      config_sources_.reset();
+      discovery_.reset();
+    });
+    state_thread_->Shutdown();
+  }
+  if (manager_thread_ != nullptr) manager_thread_->Shutdown();
+  if (sinks_ != nullptr) sinks_->Shutdown(absl::ZeroDuration());
+  for (const auto& shard : shards_) shard->Shutdown();
+  manager_.reset();
+  if (signal_fd_ >= 0) close(signal_fd_);
+}
+
+}  // namespace trawl

@@ -1,0 +1,65 @@
+#include "server/append_collector.h"
+
+#include <string_view>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "trawl/storage/v1/storage.pb.h"
+
+namespace trawl {
+namespace {
+
+std::string GapName(int reason) {
+  return absl::AsciiStrToLower(
+      storage::v1::Gap::Reason_Name(static_cast<storage::v1::Gap::Reason>(reason)));
+}
+
+std::string RejectName(int code) {
+  return absl::AsciiStrToLower(
+      storage::v1::Reject::Code_Name(static_cast<storage::v1::Reject::Code>(code)));
+}
+
+}  // namespace
+
+void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes) {
+  for (const auto& lane : lanes) CollectLane(*lane);
+}
+
+double AppendCollector::Added(const std::string& counter, uint64_t value) {
+  uint64_t& seen = seen_[counter];
+  const uint64_t added = value >= seen ? value - seen : value;
+  seen = value;
+  return static_cast<double>(added);
+}
+
+void AppendCollector::CollectLane(const LaneStatus& lane) {
+  const std::string name = absl::StrCat(lane.lane);
+  metrics_.queue_bytes.Set({name}, static_cast<double>(lane.log_bytes));
+  metrics_.records_total.Increment({name}, Added("records/" + name, lane.next_number - 1));
+  metrics_.samples_total.Increment(Added("samples/" + name, lane.samples));
+  for (const SinkStatus& sink : lane.sinks) CollectSink(name, sink);
+}
+
+void AppendCollector::CollectSink(const std::string& lane, const SinkStatus& sink) {
+  const std::string& name = sink.name;
+  const auto added = [&](std::string_view what, uint64_t value) {
+    return Added(absl::StrCat(what, "/", lane, "/", name), value);
+  };
+  metrics_.sink_connected.Set({name, lane}, sink.state == SinkState::kStreaming ? 1 : 0);
+  metrics_.sink_durable_number.Set({name, lane}, static_cast<double>(sink.durable));
+  metrics_.sink_bytes_sent_total.Increment({name}, added("bytes", sink.body_bytes_sent));
+  metrics_.sink_samples_acked_total.Increment({name}, added("stored", sink.totals.stored));
+  const uint64_t again = sink.streams_opened > 0 ? sink.streams_opened - 1 : 0;
+  metrics_.sink_reconnects_total.Increment({name}, added("reconnects", again));
+  for (const auto& [code, samples] : sink.reject_samples) {
+    const std::string text = RejectName(code);
+    metrics_.sink_rejected_samples_total.Increment({name, text},
+                                                   added("rejected/" + text, samples));
+  }
+  for (const auto& [reason, samples] : sink.gap_samples) {
+    const std::string text = GapName(reason);
+    metrics_.sink_lost_samples_total.Increment({name, text}, added("lost/" + text, samples));
+  }
+}
+
+}  // namespace trawl

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "core/append/sink.h"
+#include "core/telemetry/append_metrics.h"
+
+namespace trawl {
+
+// Turns lanes' snapshots into metrics: gauges as they are, counters by what was added since the
+// last time. Not thread-safe: collections come one at a time (Metrics::OnCollect).
+class AppendCollector {
+ public:
+  explicit AppendCollector(AppendMetrics& metrics) : metrics_(metrics) {}
+
+  void Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes);
+
+ private:
+  void CollectLane(const LaneStatus& lane);
+  void CollectSink(const std::string& lane, const SinkStatus& sink);
+  // What was added to a counter; one that went back (the sink is another) counts from 0.
+  double Added(const std::string& counter, uint64_t value);
+
+  AppendMetrics& metrics_;
+  std::map<std::string, uint64_t> seen_;
+};
+
+}  // namespace trawl

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <grpcpp/impl/codegen/service_type.h>
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/accept_loop.h"
+#include "server/grpc_compat.h"
+#include "server/listen_address.h"
+
+namespace trawl {
+
+// A gRPC server of callback services (never a synchronous one: field-tested to start threads
+// without bound), whose connections are accepted by a loop of our own. Health is on.
+//
+// One thread.
+class RpcServer {
+ public:
+  struct Options {
+    int max_message_bytes = 40 << 20;
+  };
+
+  // Takes connections at once; the services must outlive the server.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
+      const Options& options, ListenSockets sockets, const std::vector<grpc::Service*>& services);
+  // As Shutdown(0 s).
+  ~RpcServer();
+
+  // What health says. Not serving at first.
+  void SetServing(bool serving);
+  // No more connections and calls; those under way may go on for as long as `grace`, then they
+  // are cancelled. Idempotent.
+  void Shutdown(absl::Duration grace);
+  uint16_t port() const { return accept_loop_->port(); }
+
+ private:
+  RpcServer() = default;
+
+  std::unique_ptr<ConnectionAcceptor> acceptor_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<AcceptLoop> accept_loop_;
+};
+
+}  // namespace trawl

@@ -1,0 +1,201 @@
+#include "server/sinks.h"
+
+#include <grpcpp/security/credentials.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/append/storage_channel.h"
+#include "client/store/remote_write_backend.h"
+#include "client/store/sqlite/sqlite_backend.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/fetch/fetch_url.h"
+#include "server/await.h"
+
+namespace trawl {
+
+// A sink that is open. Destroyed in reverse: streams' factories, then their store.
+struct Sinks::Sink {
+  SinkSpec spec;
+  std::unique_ptr<EmbeddedStore> store;                             // null for a service elsewhere
+  std::vector<std::unique_ptr<GrpcAppendStreamFactory>> factories;  // by lane
+};
+
+namespace {
+
+constexpr absl::Duration kReopenDeadline = absl::Seconds(2);
+
+bool SamePlace(const SinkSpec& a, const SinkSpec& b) {
+  return a.name == b.name && a.kind == b.kind && a.address == b.address;
+}
+
+std::string UniqueName(std::string name, std::set<std::string>& taken) {
+  while (!taken.insert(name).second) name += "-remote";
+  return name;
+}
+
+}  // namespace
+
+std::vector<SinkSpec> DesiredSinks(const SinkFlags& flags, const Config& config) {
+  std::vector<SinkSpec> specs;
+  std::set<std::string> taken;
+  if (!flags.storage_address.empty()) {
+    specs.push_back({UniqueName("storage", taken), status::v1::Sink::STORAGE_SERVICE,
+                     flags.storage_address, std::nullopt});
+  }
+  const bool alone = specs.empty() && config.remote_writes.empty();
+  if (flags.embedded_path || alone) {
+    specs.push_back({UniqueName("embedded", taken), status::v1::Sink::EMBEDDED,
+                     flags.embedded_path.value_or(flags.default_embedded_path), std::nullopt});
+  }
+  for (const RemoteWriteConfig& remote : config.remote_writes) {
+    specs.push_back(
+        {UniqueName(remote.name, taken), status::v1::Sink::REMOTE_WRITE, remote.url, remote});
+  }
+  return specs;
+}
+
+Sinks::Sinks(Options options, Deps deps) : options_(std::move(options)), deps_(std::move(deps)) {}
+
+Sinks::~Sinks() { Shutdown(absl::ZeroDuration()); }
+
+absl::Status Sinks::Apply(const std::vector<SinkSpec>& specs) {
+  std::vector<std::unique_ptr<Sink>> added;
+  std::vector<std::pair<Sink*, const SinkSpec*>> changed;
+  std::set<const Sink*> kept;
+  for (const SinkSpec& spec : specs) {
+    const auto old = std::find_if(sinks_.begin(), sinks_.end(),
+                                  [&](const auto& sink) { return SamePlace(sink->spec, spec); });
+    if (old == sinks_.end()) {
+      ASSIGN_OR_RETURN(std::unique_ptr<Sink> sink, Open(spec));
+      added.push_back(std::move(sink));
+      continue;
+    }
+    kept.insert(old->get());
+    if ((*old)->spec != spec) changed.emplace_back(old->get(), &spec);
+  }
+  for (const auto& [sink, spec] : changed) RETURN_IF_ERROR(Reopen(*sink, *spec));
+  std::erase_if(sinks_, [&](const std::unique_ptr<Sink>& sink) {
+    if (kept.contains(sink.get())) return false;
+    RemoveFromLanes(*sink);
+    deps_.metrics.RemoveSink(sink->spec.name);
+    return true;
+  });
+  for (std::unique_ptr<Sink>& sink : added) {
+    AddToLanes(*sink);
+    sinks_.push_back(std::move(sink));
+  }
+  Publish();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Sinks::Sink>> Sinks::Open(const SinkSpec& spec) {
+  auto sink = std::make_unique<Sink>();
+  sink->spec = spec;
+  RETURN_IF_ERROR(OpenStore(*sink));
+  MakeFactories(*sink);
+  return sink;
+}
+
+absl::Status Sinks::OpenStore(Sink& sink) {
+  const SinkSpec& spec = sink.spec;
+  EmbeddedStore::Options options;
+  options.thread_name = absl::StrCat("store-", next_thread_++);
+  options.version = options_.version;
+  absl::StatusOr<std::unique_ptr<EmbeddedStore>> store;
+  if (spec.kind == status::v1::Sink::EMBEDDED) {
+    SqliteOptions sqlite;
+    sqlite.path = spec.address;
+    store = EmbeddedStore::Open(options, {deps_.clock},
+                                SqliteBackendFactory(std::move(sqlite), deps_.files));
+  } else if (spec.kind == status::v1::Sink::REMOTE_WRITE) {
+    RemoteWriteOptions remote;
+    remote.url = spec.remote_write->url;
+    remote.http = spec.remote_write->http;
+    remote.timeout = spec.remote_write->remote_timeout;
+    // Another endpoint has other numbers, also under the same name.
+    remote.state_path =
+        absl::StrFormat("%s/remote-write/%016x", options_.data_dir,
+                        XxHash64(absl::StrCat(spec.name, "\n", spec.remote_write->url)));
+    remote.user_agent = absl::StrCat("trawl/", options_.version);
+    store = EmbeddedStore::Open(options, {deps_.clock},
+                                RemoteWriteBackendFactory(std::move(remote), deps_.files));
+  } else {
+    return absl::OkStatus();
+  }
+  if (!store.ok()) return Annotate(store.status(), absl::StrCat("sink ", spec.name));
+  sink.store = *std::move(store);
+  return absl::OkStatus();
+}
+
+// The store's file is its own while it is open: the old one closes before the new one opens.
+absl::Status Sinks::Reopen(Sink& sink, const SinkSpec& spec) {
+  const SinkSpec before = std::exchange(sink.spec, spec);
+  if (sink.store != nullptr) sink.store->Shutdown(kReopenDeadline);
+  const std::unique_ptr<EmbeddedStore> closed = std::move(sink.store);
+  const absl::Status status = OpenStore(sink);
+  if (!status.ok()) {
+    sink.spec = before;
+    const absl::Status back = OpenStore(sink);
+    if (!back.ok()) {
+      LogError("Sink lost by a failed reload", {{"sink", before.name}, {"err", back}});
+      return status;
+    }
+  }
+  const auto old_factories = std::move(sink.factories);
+  MakeFactories(sink);
+  AddToLanes(sink);  // in place of the old ones
+  return status;
+}
+
+void Sinks::MakeFactories(Sink& sink) {
+  sink.factories.clear();
+  for (ShardThread* shard : deps_.shards) {
+    std::shared_ptr<grpc::Channel> channel =
+        sink.store != nullptr
+            ? sink.store->InProcessChannel()
+            : MakeStorageChannel(sink.spec.address, grpc::InsecureChannelCredentials(),
+                                 /*own_connection=*/true);
+    sink.factories.push_back(
+        std::make_unique<GrpcAppendStreamFactory>(std::move(channel), shard->loop()));
+  }
+}
+
+void Sinks::AddToLanes(Sink& sink) {
+  for (size_t i = 0; i < deps_.shards.size(); ++i) {
+    ShardThread& shard = *deps_.shards[i];
+    RunOn(shard.loop(), [&] { shard.lane().AddSink(sink.spec.name, *sink.factories[i]); });
+  }
+}
+
+void Sinks::RemoveFromLanes(const Sink& sink) {
+  for (ShardThread* shard : deps_.shards) {
+    RunOn(shard->loop(), [&] { shard->lane().RemoveSink(sink.spec.name); });
+  }
+}
+
+void Sinks::Publish() {
+  auto descriptions = std::make_shared<std::vector<SinkDescription>>();
+  for (const auto& sink : sinks_) {
+    const bool url = sink->spec.kind == status::v1::Sink::REMOTE_WRITE;
+    descriptions->push_back({sink->spec.name, sink->spec.kind,
+                             url ? RedactUrl(sink->spec.address) : sink->spec.address});
+  }
+  descriptions_.Set(std::move(descriptions));
+}
+
+void Sinks::Shutdown(absl::Duration deadline) {
+  for (const auto& sink : sinks_) {
+    RemoveFromLanes(*sink);
+    sink->factories.clear();
+    if (sink->store != nullptr) sink->store->Shutdown(deadline);
+  }
+  sinks_.clear();
+}
+
+}  // namespace trawl

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "client/append/grpc_append_stream.h"
+#include "client/store/embedded_store.h"
+#include "core/base/clock.h"
+#include "core/base/file_system.h"
+#include "core/base/published.h"
+#include "core/config/config.h"
+#include "core/telemetry/append_metrics.h"
+#include "server/shard_thread.h"
+#include "server/status_conversions.h"
+
+namespace trawl {
+
+// A store that samples are to go to.
+struct SinkSpec {
+  std::string name;
+  status::v1::Sink::Kind kind = status::v1::Sink::KIND_UNSPECIFIED;
+  std::string address;  // of a service, URL or path
+  std::optional<RemoteWriteConfig> remote_write;
+  friend bool operator==(const SinkSpec&, const SinkSpec&) = default;
+};
+
+struct SinkFlags {
+  std::string storage_address;               // "": none
+  std::optional<std::string> embedded_path;  // unset: only if there is no other sink
+  std::string default_embedded_path;
+};
+// The store at storage_address, each remote_write, and SQLite if it is asked for or there is
+// nothing else. Names are unique. Pure.
+std::vector<SinkSpec> DesiredSinks(const SinkFlags& flags, const Config& config);
+
+// Brings every lane's records to every sink: one stream a lane and sink, over gRPC to a service,
+// and over gRPC's in-process channel to a store of our own.
+//
+// The main thread only, but for Descriptions.
+class Sinks {
+ public:
+  struct Options {
+    std::string data_dir;  // remote_write keeps its numbers there
+    std::string version;
+  };
+  struct Deps {
+    const Clock& clock;
+    FileSystem& files;
+    std::vector<ShardThread*> shards;
+    AppendMetrics& metrics;
+  };
+
+  Sinks(Options options, Deps deps);
+  ~Sinks();
+
+  // From now on the sinks are these. A sink of the same name and address keeps its place in the
+  // lanes, also if its credentials changed; one with another address starts anew. Errors are the
+  // stores'; no sink is added or removed then.
+  absl::Status Apply(const std::vector<SinkSpec>& specs);
+
+  // Takes the sinks from the lanes and stops the stores, with what they took committed. Before the
+  // shards' threads end. Idempotent.
+  void Shutdown(absl::Duration deadline);
+
+  // Any thread.
+  std::vector<SinkDescription> Descriptions() const { return *descriptions_.Get(); }
+
+ private:
+  struct Sink;
+
+  absl::StatusOr<std::unique_ptr<Sink>> Open(const SinkSpec& spec);
+  absl::Status OpenStore(Sink& sink);
+  absl::Status Reopen(Sink& sink, const SinkSpec& spec);
+  void MakeFactories(Sink& sink);
+  void AddToLanes(Sink& sink);
+  void RemoveFromLanes(const Sink& sink);
+  void Publish();
+
+  const Options options_;
+  const Deps deps_;
+  std::vector<std::unique_ptr<Sink>> sinks_;
+  uint32_t next_thread_ = 0;
+  Published<std::vector<SinkDescription>> descriptions_;
+};
+
+}  // namespace trawl

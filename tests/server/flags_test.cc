@@ -1,0 +1,92 @@
+#include "server/flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace trawl {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// A wrong command line: one line, exit code 2.
+void ExpectWrong(std::vector<std::string> arguments, const std::string& part) {
+  const ParsedFlags parsed = ParseFlags(std::move(arguments));
+  EXPECT_FALSE(parsed.flags);
+  EXPECT_EQ(parsed.exit_code, 2);
+  EXPECT_THAT(parsed.text, AllOf(StartsWith("trawld: "), HasSubstr(part), EndsWith("\n")));
+  EXPECT_EQ(std::count(parsed.text.begin(), parsed.text.end(), '\n'), 1) << parsed.text;
+}
+
+TEST(FlagsTest, DefaultsAreThoseOfTheHelp) {
+  const ParsedFlags parsed = ParseFlags({});
+
+  ASSERT_TRUE(parsed.flags) << parsed.text;
+  EXPECT_EQ(parsed.flags->config_file, "prometheus.yml");
+  EXPECT_EQ(parsed.flags->grpc_listen.ToString(), "127.0.0.1:8729");
+  EXPECT_EQ(parsed.flags->web_listen.ToString(), "127.0.0.1:8730");
+  EXPECT_EQ(parsed.flags->data_dir, "./data");
+  EXPECT_EQ(parsed.flags->max_queue_bytes, 256u << 20);
+  EXPECT_FALSE(parsed.flags->embedded_path);
+}
+
+TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
+  const ParsedFlags parsed = ParseFlags(
+      {"--config.file=a.yml", "--web.listen-address", "[::1]:0", "--web.enable-lifecycle",
+       "--storage.max-queue-bytes=64MiB", "--storage.embedded-path=x.db", "--shards=3",
+       "--log.level=debug", "--log.format=json", "--discovery.silent-after=5m"});
+
+  ASSERT_TRUE(parsed.flags) << parsed.text;
+  EXPECT_EQ(parsed.flags->config_file, "a.yml");
+  EXPECT_EQ(parsed.flags->web_listen.ToString(), "[::1]:0");
+  EXPECT_TRUE(parsed.flags->enable_lifecycle);
+  EXPECT_EQ(parsed.flags->max_queue_bytes, 64u << 20);
+  EXPECT_EQ(parsed.flags->embedded_path, "x.db");
+  EXPECT_EQ(parsed.flags->shards, 3u);
+  EXPECT_EQ(parsed.flags->log_level, LogLevel::kDebug);
+  EXPECT_EQ(parsed.flags->discovery.silent_after, absl::Minutes(5));
+}
+
+TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
+  ExpectWrong({"--config.fil=x"}, "--config.fil");
+  ExpectWrong({"stray"}, "stray");
+  ExpectWrong({"--config.file"}, "--config.file");
+  ExpectWrong({"--shards=0"}, "--shards=0: want a number from 1 to 1024");
+  ExpectWrong({"--shards=many"}, "--shards=many");
+  ExpectWrong({"--storage.max-queue-bytes=-1"}, "--storage.max-queue-bytes=-1");
+  ExpectWrong({"--log.level=loud"}, "want debug, info, warn or error");
+  ExpectWrong({"--grpc.listen-address=8729"}, "missing port in address");
+  ExpectWrong({"--web.listen-address=a:99999"}, "invalid port");
+}
+
+TEST(FlagsTest, AnAddressThatOthersReachNeedsAWord) {
+  ExpectWrong({"--grpc.listen-address=0.0.0.0:8729"}, "--insecure");
+  ExpectWrong({"--grpc.listen-address=:8729"}, "--insecure");
+  EXPECT_TRUE(ParseFlags({"--grpc.listen-address=0.0.0.0:8729", "--insecure"}).flags);
+  EXPECT_TRUE(ParseFlags({"--grpc.listen-address=localhost:8729"}).flags);
+}
+
+TEST(FlagsTest, HelpIsGroupedAndFitsTheScreen) {
+  const ParsedFlags parsed = ParseFlags({"--help"});
+
+  EXPECT_EQ(parsed.exit_code, 0);
+  EXPECT_THAT(parsed.text, AllOf(HasSubstr("\nStorage\n"), HasSubstr("  --storage.address=ADDR\n"),
+                                 HasSubstr("\nLogging\n")));
+  size_t begin = 0;
+  for (size_t end; (end = parsed.text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    EXPECT_LE(end - begin, 100u) << parsed.text.substr(begin, end - begin);
+  }
+}
+
+TEST(FlagsTest, VersionIsOneLine) {
+  const ParsedFlags parsed = ParseFlags({"--version"});
+
+  EXPECT_EQ(parsed.exit_code, 0);
+  EXPECT_THAT(parsed.text, AllOf(StartsWith("trawld, version "), HasSubstr("revision ")));
+}
+
+}  // namespace
+}  // namespace trawl

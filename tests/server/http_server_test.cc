@@ -1,0 +1,133 @@
+#include "server/http_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include "core/base/published.h"
+#include "tests/matchers/status_matchers.h"
+#include "tests/server/service_fixture.h"
+
+namespace trawl {
+namespace {
+
+using ::testing::HasSubstr;
+
+class HttpServerTest : public ::testing::Test {
+ protected:
+  void Start(bool lifecycle = false) {
+    HttpServer::Options options;
+    options.address = {"127.0.0.1", 0};
+    options.hostname = "example.org";
+    options.enable_lifecycle = lifecycle;
+    auto server = HttpServer::Start(
+        options, {.clock = clock_,
+                  .metrics = metrics_,
+                  .pools = [this] { return pools_.Get(); },
+                  .ready = [this] { return ready_.load(); },
+                  .reload = [this](absl::AnyInvocable<void(absl::Status)> done) { done(reload_); },
+                  .quit = [this] { quit_.store(true); }});
+    ASSERT_OK(server);
+    server_ = *std::move(server);
+    client_ = std::make_unique<httplib::Client>("127.0.0.1", server_->port());
+  }
+
+  SystemClock clock_;
+  Metrics metrics_;
+  Published<PoolsSnapshot> pools_;
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> quit_{false};
+  absl::Status reload_;
+  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<httplib::Client> client_;
+};
+
+TEST_F(HttpServerTest, HealthyAtOnceAndReadyWhenConfigured) {
+  Start();
+
+  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+  EXPECT_EQ(client_->Get("/-/ready")->status, 503);
+  ready_.store(true);
+  EXPECT_EQ(client_->Get("/-/ready")->status, 200);
+  EXPECT_EQ(client_->Get("/-/ready")->body, "trawl is Ready.\n");
+}
+
+TEST_F(HttpServerTest, MetricsCountTheirOwnRequests) {
+  Start();
+  client_->Get("/metrics");
+
+  const auto second = client_->Get("/metrics");
+
+  EXPECT_EQ(second->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_THAT(second->body,
+              HasSubstr("prometheus_http_requests_total{code=\"200\",handler=\"/metrics\"} 1"));
+}
+
+TEST_F(HttpServerTest, TargetsTakeStateAndPool) {
+  auto snapshot = std::make_shared<PoolsSnapshot>();
+  snapshot->pools = {MakePool("node", {MakeTarget("node", "localhost:9100")})};
+  pools_.Set(snapshot);
+  Start();
+
+  const auto found = client_->Get("/api/v1/targets?state=active&scrapePool=node");
+  const auto none = client_->Get("/api/v1/targets?scrapePool=other");
+
+  EXPECT_EQ(found->get_header_value("Content-Type"), "application/json");
+  EXPECT_THAT(found->body, HasSubstr("\"globalUrl\":\"http://example.org:9100/metrics\""));
+  EXPECT_THAT(found->body, HasSubstr("\"droppedTargetCounts\":null"));
+  EXPECT_THAT(none->body, HasSubstr("\"activeTargets\":[]"));
+}
+
+TEST_F(HttpServerTest, LifecycleIsOffByDefault) {
+  Start();
+
+  const auto reload = client_->Post("/-/reload");
+
+  EXPECT_EQ(reload->status, 403);
+  EXPECT_EQ(reload->body, "Lifecycle API is not enabled.");
+  EXPECT_EQ(client_->Post("/-/quit")->status, 403);
+  EXPECT_FALSE(quit_.load());
+}
+
+TEST_F(HttpServerTest, ReloadAnswersWhenItIsDone) {
+  Start(/*lifecycle=*/true);
+  EXPECT_EQ(client_->Post("/-/reload")->status, 200);
+  EXPECT_EQ(client_->Get("/-/reload")->status, 405);
+
+  reload_ = absl::FailedPreconditionError("line 3, column 1: bad");
+  const auto failed = client_->Post("/-/reload");
+
+  EXPECT_EQ(failed->status, 500);
+  EXPECT_EQ(failed->body, "failed to reload config: line 3, column 1: bad\n");
+}
+
+TEST_F(HttpServerTest, RangesAreNotServed) {
+  Start();
+  const auto page = client_->Get("/-/healthy", {{"Range", "bytes=0-0,0-0,0-0,0-0"}});
+
+  EXPECT_EQ(page->status, 200);
+  EXPECT_EQ(page->body, "trawl is Healthy.\n");
+}
+
+TEST_F(HttpServerTest, UnknownPathsAreNotFound) {
+  Start();
+
+  EXPECT_EQ(client_->Get("/nothing/here")->status, 404);
+  EXPECT_EQ(client_->Post("/metrics")->status, 404);
+}
+
+TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
+  Start();
+  HttpServer::Options options;
+  options.address = {"127.0.0.1", server_->port()};
+
+  const auto second = HttpServer::Start(
+      options,
+      {.clock = clock_, .metrics = metrics_, .pools = {}, .ready = {}, .reload = {}, .quit = {}});
+
+  EXPECT_THAT(second,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Address already in use")));
+}
+
+}  // namespace
+}  // namespace trawl

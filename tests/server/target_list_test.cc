@@ -1,0 +1,196 @@
+#include "server/target_list.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "server/status_conversions.h"
+#include "tests/matchers/status_matchers.h"
+#include "tests/server/service_fixture.h"
+
+namespace trawl {
+namespace {
+
+namespace pb = status::v1;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+DroppedTarget Dropped(const std::string& job, const std::string& host) {
+  return {.job = job,
+          .discovered_labels = Labels{{"__address__", host}},
+          .reason = "dropped by relabel_configs[2] (keep)",
+          .sources = {"ops"}};
+}
+
+PoolsSnapshot TwoPools() {
+  auto node = MakePool(
+      "node", {MakeTarget("node", "a:1"),
+               WithReport(MakeTarget("node", "b:1", "ops"), {.health = TargetHealth::kUp})});
+  auto mutable_node = std::make_shared<PoolStatus>(*node);
+  mutable_node->dropped = {Dropped("node", "d:1")};
+  mutable_node->dropped_count = 1;
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("api", {MakeTarget("api", "c:1")}), mutable_node};
+  return pools;
+}
+
+std::vector<std::string> Hosts(const pb::ListTargetsResponse& list) {
+  std::vector<std::string> hosts;
+  for (const pb::Target& target : list.targets()) {
+    hosts.push_back(target.discovered_labels().at("__address__"));
+  }
+  return hosts;
+}
+
+std::vector<std::string> List(const pb::ListTargetsRequest& request) {
+  const auto list = ListTargets(TwoPools(), request);
+  EXPECT_OK(list);
+  return Hosts(list.value_or(pb::ListTargetsResponse()));
+}
+
+TEST(TargetListTest, OrdersByJobAndUrl) {
+  EXPECT_THAT(List({}), ElementsAre("c:1", "d:1", "a:1", "b:1"));
+}
+
+TEST(TargetListTest, FiltersByJobSourceStateAndHealth) {
+  pb::ListTargetsRequest job;
+  job.set_job("api");
+  EXPECT_THAT(List(job), ElementsAre("c:1"));
+
+  pb::ListTargetsRequest source;
+  source.set_source("ops");
+  EXPECT_THAT(List(source), ElementsAre("d:1", "b:1"));
+
+  pb::ListTargetsRequest state;
+  state.set_state(pb::Target::DROPPED);
+  EXPECT_THAT(List(state), ElementsAre("d:1"));
+
+  pb::ListTargetsRequest health;
+  health.set_health(pb::Target::UP);
+  EXPECT_THAT(List(health), ElementsAre("b:1"));
+  health.set_health(pb::Target::DOWN);
+  EXPECT_THAT(List(health), IsEmpty());
+}
+
+TEST(TargetListTest, MatchersLookAtFinalLabelsAndHiddenOnesAtTheDiscovered) {
+  pb::ListTargetsRequest request;
+  request.add_matchers("instance=~\"[ab]:1\"");
+  EXPECT_THAT(List(request), ElementsAre("a:1", "b:1"));
+  request.add_matchers("__address__!=a:1");
+  EXPECT_THAT(List(request), ElementsAre("b:1"));
+}
+
+TEST(TargetListTest, AMatcherThatCantBeReadIsAnError) {
+  for (const char* text : {"", "=x", "name", "a=~(", "a!b", "a=\"x"}) {
+    pb::ListTargetsRequest request;
+    request.add_matchers(text);
+    EXPECT_THAT(ListTargets(TwoPools(), request), StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
+  }
+}
+
+TEST(TargetListTest, PagesShowEachTargetOnceAlsoWhenOthersComeAndGo) {
+  pb::ListTargetsRequest request;
+  request.set_page_size(2);
+  ASSERT_OK_AND_ASSIGN(const pb::ListTargetsResponse first, ListTargets(TwoPools(), request));
+  EXPECT_THAT(Hosts(first), ElementsAre("c:1", "d:1"));
+  EXPECT_EQ(first.total_size(), 4u);
+
+  // The last one that was shown goes, one before it comes.
+  PoolsSnapshot changed = TwoPools();
+  auto node = std::make_shared<PoolStatus>(*changed.pools[1]);
+  node->dropped.clear();
+  changed.pools = {MakePool("api", {MakeTarget("api", "b:1"), MakeTarget("api", "c:1")}), node};
+  request.set_page_token(first.next_page_token());
+  ASSERT_OK_AND_ASSIGN(const pb::ListTargetsResponse second, ListTargets(changed, request));
+
+  EXPECT_THAT(Hosts(second), ElementsAre("a:1", "b:1"));
+  EXPECT_EQ(second.next_page_token(), "");
+}
+
+TEST(TargetListTest, EqualDroppedTargetsAreShownOnceEachOverPages) {
+  auto pool = std::make_shared<PoolStatus>();
+  pool->job = "node";
+  for (int i = 0; i < 3; ++i) pool->dropped.push_back(Dropped("node", "d:1"));
+  PoolsSnapshot pools;
+  pools.pools = {pool};
+  pb::ListTargetsRequest request;
+  request.set_page_size(1);
+  size_t shown = 0;
+  do {
+    ASSERT_OK_AND_ASSIGN(const pb::ListTargetsResponse page, ListTargets(pools, request));
+    shown += static_cast<size_t>(page.targets_size());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty() && shown < 10);
+
+  EXPECT_EQ(shown, 3u);
+}
+
+TEST(TargetListTest, AForeignPageTokenIsAnError) {
+  for (const char* token : {"x", "6a.6b", "zz.zz.zz.zz", "6.6.6.6"}) {
+    pb::ListTargetsRequest request;
+    request.set_page_token(token);
+    EXPECT_THAT(ListTargets(TwoPools(), request), StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(StatusConversionsTest, ADroppedTargetSaysWhichRule) {
+  const pb::Target target = ToProto(Dropped("node", "d:1"));
+
+  EXPECT_EQ(target.drop().reason(), pb::Drop::RELABEL);
+  EXPECT_EQ(target.drop().rule_index(), 2u);
+  EXPECT_EQ(target.drop().action(), "keep");
+  EXPECT_EQ(target.id().size(), 16u);
+}
+
+TEST(StatusConversionsTest, ATargetThatWasNeverScrapedHasNoLastScrape) {
+  const pb::Target target = ToProto(*MakeTarget("node", "a:1"));
+
+  EXPECT_EQ(target.health(), pb::Target::UNKNOWN);
+  EXPECT_FALSE(target.has_last_scrape());
+  EXPECT_FALSE(target.has_last_samples());
+  EXPECT_EQ(target.scrape_interval().seconds(), 15);
+}
+
+TEST(StatusConversionsTest, ReasonsOnTheWireAreTheWordsOfMetricAndLog) {
+  for (int i = 1; i <= static_cast<int>(FailureReason::kAppend); ++i) {
+    const auto reason = static_cast<FailureReason>(i);
+    EXPECT_EQ(absl::AsciiStrToLower(pb::Failure::Reason_Name(ToProto(reason))),
+              FailureReasonName(reason));
+  }
+}
+
+TEST(StatusConversionsTest, APoolCountsItsTargetsByHealth) {
+  const pb::Pool pool = ToProto(*TwoPools().pools[1]);
+
+  EXPECT_EQ(pool.active(), 2u);
+  EXPECT_EQ(pool.up(), 1u);
+  EXPECT_EQ(pool.unknown(), 1u);
+  EXPECT_EQ(pool.dropped(), 1u);
+  EXPECT_THAT(pool.sources(), ElementsAre("ops", "static"));
+}
+
+TEST(StatusConversionsTest, AReloadTellsWhichFieldsOfAJobDiffer) {
+  Config before;
+  before.scrape_configs.resize(3);
+  before.scrape_configs[0].job_name = "gone";
+  before.scrape_configs[1].job_name = "node";
+  before.scrape_configs[2].job_name = "same";
+  Config after = before;
+  after.scrape_configs[0].job_name = "new";
+  after.scrape_configs[1].scrape_interval = absl::Seconds(5);
+  after.scrape_configs[1].metrics_path = "/m";
+
+  const std::vector<pb::JobPlan> plans = DiffJobs(before, after);
+
+  ASSERT_EQ(plans.size(), 4u);
+  EXPECT_EQ(plans[0].change(), pb::JobPlan::REMOVED);
+  EXPECT_EQ(plans[1].change(), pb::JobPlan::ADDED);
+  EXPECT_EQ(plans[2].change(), pb::JobPlan::CHANGED);
+  EXPECT_THAT(plans[2].fields(), ElementsAre("metrics_path", "scrape_interval"));
+  EXPECT_EQ(plans[3].change(), pb::JobPlan::UNCHANGED);
+}
+
+}  // namespace
+}  // namespace trawl

@@ -1,0 +1,110 @@
+#include "server/targets_json.h"
+
+#include <gtest/gtest.h>
+
+#include "server/targets_page.h"
+#include "tests/server/service_fixture.h"
+
+namespace trawl {
+namespace {
+
+const ExternalAddress kExternal{.scheme = "http", .host = "example.org:8730", .own_port = "8730"};
+
+PoolsSnapshot OnePool() {
+  ScrapeReport report;
+  report.health = TargetHealth::kDown;
+  report.last_error = "Get \"http://x\": connection refused & <more>";
+  report.last_scrape = absl::FromUnixNanos(1'700'000'000'123'456'789);
+  report.last_duration = absl::Microseconds(1500);
+  auto target = MakeTarget("node <1>", "a.example:9100");
+  target->labels = Labels{{"instance", "a.example:9100"}, {"path", "<\\\"\n>"}};
+  auto pool = std::make_shared<PoolStatus>();
+  pool->job = "node <1>";
+  pool->active = {WithReport(target, report)};
+  pool->dropped.push_back({.job = "node <1>",
+                           .discovered_labels = Labels{{"__address__", "d:1"}},
+                           .reason = "",
+                           .sources = {}});
+  pool->dropped_count = 7;
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("api", {}), pool};
+  return pools;
+}
+
+TEST(TargetsJsonTest, IsWrittenAsPrometheusWritesIt) {
+  EXPECT_EQ(
+      TargetsJson(OnePool(), "", "", kExternal),
+      "{\"status\":\"success\",\"data\":{\"activeTargets\":[{\"discoveredLabels\":{"
+      "\"__address__\":\"a.example:9100\",\"job\":\"node <1>\"},\"labels\":{\"instance\":"
+      "\"a.example:9100\",\"path\":\"<\\\\\\\"\\n>\"},\"scrapePool\":\"node \\u003c1\\u003e\","
+      "\"scrapeUrl\":\"http://a.example:9100/metrics\",\"globalUrl\":"
+      "\"http://a.example:9100/metrics\",\"lastError\":\"Get \\\"http://x\\\": connection refused "
+      "\\u0026 \\u003cmore\\u003e\",\"lastScrape\":\"2023-11-14T22:13:20.123456789Z\","
+      "\"lastScrapeDuration\":0.0015,\"health\":\"down\",\"scrapeInterval\":\"15s\","
+      "\"scrapeTimeout\":\"10s\"}],\"droppedTargets\":[{\"discoveredLabels\":{\"__address__\":"
+      "\"d:1\"},\"scrapePool\":\"node \\u003c1\\u003e\"}],\"droppedTargetCounts\":{\"api\":0,"
+      "\"node \\u003c1\\u003e\":7}}}");
+}
+
+TEST(TargetsJsonTest, StateChoosesTheListsInAnyCase) {
+  EXPECT_EQ(TargetsJson(OnePool(), "Dropped", "api", kExternal),
+            "{\"status\":\"success\",\"data\":{\"activeTargets\":[],\"droppedTargets\":[],"
+            "\"droppedTargetCounts\":{\"api\":0,\"node \\u003c1\\u003e\":7}}}");
+  EXPECT_EQ(TargetsJson(OnePool(), "ACTIVE", "api", kExternal),
+            "{\"status\":\"success\",\"data\":{\"activeTargets\":[],\"droppedTargets\":[],"
+            "\"droppedTargetCounts\":null}}");
+  EXPECT_EQ(TargetsJson(OnePool(), "else", "", kExternal),
+            "{\"status\":\"success\",\"data\":{\"activeTargets\":[],\"droppedTargets\":[],"
+            "\"droppedTargetCounts\":null}}");
+}
+
+TEST(TargetsJsonTest, ATargetThatWasNeverScrapedHasGosZeroTime) {
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("node", {MakeTarget("node", "a:1")})};
+
+  const std::string json = TargetsJson(pools, "active", "", kExternal);
+
+  EXPECT_NE(json.find("\"lastError\":\"\",\"lastScrape\":\"0001-01-01T00:00:00Z\","
+                      "\"lastScrapeDuration\":0,\"health\":\"unknown\""),
+            std::string::npos)
+      << json;
+}
+
+TEST(TargetsJsonTest, PoolNamesAreListed) {
+  EXPECT_EQ(ScrapePoolsJson(OnePool()),
+            "{\"status\":\"success\",\"data\":{\"scrapePools\":[\"api\",\"node "
+            "\\u003c1\\u003e\"]}}");
+}
+
+// As Prometheus' TestGetGlobalURL.
+TEST(GlobalUrlTest, OnlyLocalHostsAreReplaced) {
+  const auto global = [](const std::string& url) { return MakeGlobalUrl(url, kExternal).url; };
+  EXPECT_EQ(global("http://127.0.0.1:9090/"), "http://example.org:9090/");
+  EXPECT_EQ(global("https://localhost:9090/m?x=1"), "https://example.org:9090/m?x=1");
+  EXPECT_EQ(global("http://[::1]:9090/"), "http://example.org:9090/");
+  EXPECT_EQ(global("https://127.0.0.1:8730/m"), "http://example.org:8730/m");
+  EXPECT_EQ(global("http://192.168.0.1:9090/"), "http://192.168.0.1:9090/");
+}
+
+TEST(GlobalUrlTest, AHostWithoutPortIsTheErrorThatPrometheusShows) {
+  EXPECT_EQ(MakeGlobalUrl("http://a.example/metrics", kExternal).error,
+            "address a.example: missing port in address");
+  EXPECT_EQ(MakeGlobalUrl("http://[::1]/metrics", kExternal).error,
+            "address [::1]: missing port in address");
+}
+
+TEST(TargetsPageTest, HostileTextsAreEscaped) {
+  auto target = MakeTarget("<b>", "a:1");
+  target->labels = Labels{{"x", "<script>alert('1')</script>"}};
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("<b>", {target})};
+
+  const std::string page = TargetsPage(pools, absl::UnixEpoch());
+
+  EXPECT_EQ(page.find("<script>"), std::string::npos);
+  EXPECT_EQ(page.find("<b>"), std::string::npos);
+  EXPECT_NE(page.find("&lt;script&gt;alert(&#39;1&#39;)"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace trawl
