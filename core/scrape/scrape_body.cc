@@ -42,12 +42,21 @@ const char* ParseOddFloat(const char* p, double* value) {
   return number.error == FloatError::kNone ? end : nullptr;
 }
 
-// The end of the line's value, or null.
-inline const char* ParseLineValue(const char* p, double* value) {
+// Behind the value, which is followed by a blank or the line's end; or null.
+inline const char* ParseValue(const char* p, double* value) {
   const char* end = ParsePlainFloat(p, value);
-  if (end != nullptr && *end == '\n') return end;
+  if (end != nullptr && (*end == '\n' || *end == ' ')) return end;
   end = ParseOddFloat(p, value);
-  return end != nullptr && *end == '\n' ? end : nullptr;
+  return end != nullptr && (*end == '\n' || *end == ' ') ? end : nullptr;
+}
+
+// A blank, a timestamp of at most 18 digits, and the line's end; where that is, or null.
+const char* ParseTimestamp(const char* p, int64_t* timestamp_ms) {
+  const char* const begin = ++p;
+  int64_t value = 0;
+  for (; *p >= '0' && *p <= '9' && p - begin < 18; ++p) value = value * 10 + (*p - '0');
+  *timestamp_ms = value;
+  return p > begin && *p == '\n' ? p : nullptr;
 }
 
 }  // namespace
@@ -56,7 +65,8 @@ ScrapeBody::ScrapeBody(SeriesCache& cache, ScrapeScratch& scratch, const Input& 
     : cache_(cache),
       scratch_(scratch),
       input_(input),
-      options_(*cache.samples_),
+      samples_(cache.samples_),
+      options_(*samples_),
       parser_(input.body),
       known_end_(static_cast<uint32_t>(cache.entries_.size())) {
   const size_t newline = input.body.rfind('\n');
@@ -115,6 +125,12 @@ uint32_t ScrapeBody::FastEntriesEnd() const {
   return end;
 }
 
+// How many more samples sample_limit lets pass.
+uint64_t ScrapeBody::Budget() const {
+  if (options_.sample_limit == 0) return std::numeric_limits<uint64_t>::max();
+  return options_.sample_limit - admitted_;
+}
+
 void ScrapeBody::ReadFast(size_t end) {
   const char* const base = input_.body.data();
   if (rekey_ && at_ < end && base[at_] != '#') return;
@@ -123,9 +139,8 @@ void ScrapeBody::ReadFast(size_t end) {
   const char* p = base + at_;
   const Entry* const entries = cache_.entries_.data();
   const uint32_t entries_end = FastEntriesEnd();
-  uint64_t budget = options_.sample_limit == 0 ? std::numeric_limits<uint64_t>::max()
-                                               : options_.sample_limit - admitted_;
-  double* const values = scratch_.values_.data();
+  uint64_t budget = Budget();
+  double* values = scratch_.values_.data();
   const HashKey key = cache_.hash_key_;
   while (p < stop) {
     if (*p == '\n') {
@@ -135,19 +150,31 @@ void ScrapeBody::ReadFast(size_t end) {
     if (cursor_ == entries_end) break;
     const Entry entry = entries[cursor_];
     const auto left = static_cast<size_t>(limit - p);
-    if (entry.flags == SeriesCache::kPlain) {
+    if ((entry.flags & ~SeriesCache::kTimed) == SeriesCache::kPlain) {
       // The text, a blank, a digit and a line feed at least.
-      if (left < size_t{entry.length} + 3 || p[entry.length] != ' ') break;
-      if (rekey_ || Hash(key, p, entry.length) != entry.hash) break;
+      if (rekey_ || left < size_t{entry.length} + 3 || p[entry.length] != ' ') break;
+      if (Hash(key, p, entry.length) != entry.hash) break;
+      if (entry.flags != SeriesCache::kPlain) {
+        const char* const line_end = ReadTimed(entry, p);
+        if (line_end == nullptr) break;
+        p = line_end + 1;
+        values = scratch_.values_.data();
+        budget = Budget();
+        continue;
+      }
       double value;
-      const char* const value_end = ParseLineValue(p + entry.length + 1, &value);
-      if (value_end == nullptr) break;
+      const char* line_end = ParseValue(p + entry.length + 1, &value);
+      if (line_end != nullptr && *line_end == ' ') {
+        int64_t ignored;
+        line_end = options_.honor_timestamps ? nullptr : ParseTimestamp(line_end, &ignored);
+      }
+      if (line_end == nullptr) break;
       if (entry.place != SeriesCache::kDropped) {
         if (budget == 0) break;
         --budget;
         values[entry.place] = value;
       }
-      p = value_end + 1;
+      p = line_end + 1;
     } else if ((entry.flags & SeriesCache::kComment) != 0) {
       if (*p != '#' || left < entry.place || Hash(key, p, entry.place) != entry.hash) break;
       rekey_ = false;
@@ -160,6 +187,27 @@ void ScrapeBody::ReadFast(size_t end) {
   }
   at_ = static_cast<size_t>(p - base);
   EndRun();
+}
+
+// The expected series, with a timestamp of its own. The end of its line, or null: for the strict
+// parser.
+const char* ScrapeBody::ReadTimed(const Entry& entry, const char* p) {
+  Sample sample{{p, entry.length}, 0, std::nullopt};
+  const char* line_end = ParseValue(p + entry.length + 1, &sample.value);
+  if (line_end != nullptr && *line_end == ' ') {
+    int64_t timestamp_ms;
+    line_end = ParseTimestamp(line_end, &timestamp_ms);
+    sample.timestamp_ms = timestamp_ms;
+  }
+  if (line_end == nullptr) return nullptr;
+  EndRun();
+  ++result_.total;
+  if (entry.place == SeriesCache::kDropped) {
+    Visit(cursor_);
+  } else {
+    OnKnown(cursor_, sample);
+  }
+  return line_end;
 }
 
 // Books the entries that the fast path has read.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -72,6 +73,8 @@ class ScrapeBody {
   };
 
   void ReadFast(size_t end);
+  const char* ReadTimed(const Entry& entry, const char* p);
+  uint64_t Budget() const;
   uint32_t FastEntriesEnd() const;
   void EndRun();
   void ReadSlow();
@@ -110,6 +113,7 @@ class ScrapeBody {
   SeriesCache& cache_;
   ScrapeScratch& scratch_;
   const Input input_;
+  const std::shared_ptr<const SampleOptions> samples_;  // a reload may give the cache others
   const SampleOptions& options_;
   TextParser parser_;
 
