@@ -89,7 +89,7 @@ bool MatchGlob(std::string_view pattern, std::string_view name) {
 std::vector<std::string> ExpandGlob(FileSystem& files, const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string prefix = slash == std::string::npos ? "" : path.substr(0, slash + 1);
-  const std::string_view pattern = std::string_view(path).substr(prefix.size());
+  const std::string pattern = path.substr(prefix.size());
   const absl::StatusOr<std::vector<std::string>> names =
       files.List(prefix.empty() ? "."
                  : slash == 0   ? "/"

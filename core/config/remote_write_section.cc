@@ -19,7 +19,7 @@ constexpr std::string_view kSent = "leaving it out would change what is sent";
 void CheckUrl(const RemoteWriteConfig& config, StructReader& reader) {
   if (config.url.empty()) return reader.Error("url", "url for remote_write is empty");
   const size_t scheme_end = config.url.find("://");
-  const std::string_view scheme = std::string_view(config.url).substr(0, scheme_end);
+  const std::string scheme = config.url.substr(0, scheme_end);
   const bool http = scheme_end != std::string::npos && (absl::EqualsIgnoreCase(scheme, "http") ||
                                                         absl::EqualsIgnoreCase(scheme, "https"));
   const bool has_host = http && config.url.size() > scheme_end + 3 &&
