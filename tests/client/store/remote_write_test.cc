@@ -1,0 +1,491 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <snappy.h>
+
+#include <bit>
+#include <deque>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "client/store/lane_state_file.h"
+#include "client/store/remote_write_backend.h"
+#include "client/store/store_sessions.h"
+#include "core/base/epoll_loop.h"
+#include "core/base/mutex.h"
+#include "core/model/value.h"
+#include "prometheus/v1/remote.pb.h"
+#include "tests/client/store/test_writer.h"
+#include "tests/fakes/mem_file_system.h"
+#include "tests/matchers/status_matchers.h"
+
+namespace trawl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr int64_t kT0 = 1'767'225'600'000;
+
+// A remote-write endpoint: decodes what comes, answers what the test scripts, then 204.
+class Endpoint {
+ public:
+  struct Sample {
+    std::string labels;
+    double value;
+    int64_t time_ms;
+  };
+  struct Answer {
+    int status = 204;
+    std::string retry_after = {};
+  };
+
+  Endpoint() {
+    server_.Post("/write", [this](const httplib::Request& request, httplib::Response& response) {
+      Handle(request, response);
+    });
+    port_ = server_.bind_to_any_port("127.0.0.1");
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+  }
+  ~Endpoint() {
+    server_.stop();
+    thread_.join();
+  }
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/write"; }
+  void Script(std::deque<Answer> answers) {
+    MutexLock lock(mutex_);
+    answers_ = std::move(answers);
+  }
+  // Refuses each request with a series of this name, all of it, with 400.
+  void RefuseMetric(const std::string& name) {
+    MutexLock lock(mutex_);
+    refused_ = "__name__=" + name + ",";
+  }
+  std::vector<Sample> accepted() {
+    MutexLock lock(mutex_);
+    return accepted_;
+  }
+  size_t requests() {
+    MutexLock lock(mutex_);
+    return requests_;
+  }
+  httplib::Headers headers() {
+    MutexLock lock(mutex_);
+    return headers_;
+  }
+
+ private:
+  void Handle(const httplib::Request& request, httplib::Response& response) {
+    std::string raw;
+    prometheus::v1::WriteRequest write;
+    MutexLock lock(mutex_);
+    ++requests_;
+    headers_ = request.headers;
+    if (!snappy::Uncompress(request.body.data(), request.body.size(), &raw) ||
+        !write.ParseFromString(raw)) {
+      response.status = 400;
+      return;
+    }
+    std::vector<Sample> samples;
+    bool refused = false;
+    for (const auto& series : write.timeseries()) {
+      std::string labels;
+      for (const auto& label : series.labels()) labels += label.name() + "=" + label.value() + ",";
+      refused |= !refused_.empty() && labels.find(refused_) != std::string::npos;
+      for (const auto& sample : series.samples()) {
+        samples.push_back({labels, sample.value(), sample.timestamp()});
+      }
+    }
+    Answer answer;
+    if (!answers_.empty()) {
+      answer = answers_.front();
+      answers_.pop_front();
+    } else if (refused) {
+      answer.status = 400;
+    }
+    response.status = answer.status;
+    if (answer.status != 204) response.body = "because";
+    if (!answer.retry_after.empty()) response.set_header("Retry-After", answer.retry_after);
+    if (answer.status == 204) accepted_.insert(accepted_.end(), samples.begin(), samples.end());
+  }
+
+  httplib::Server server_;
+  int port_ = 0;
+  std::thread thread_;
+  Mutex mutex_;
+  std::deque<Answer> answers_ TRAWL_GUARDED_BY(mutex_);
+  std::string refused_ TRAWL_GUARDED_BY(mutex_);
+  std::vector<Sample> accepted_ TRAWL_GUARDED_BY(mutex_);
+  size_t requests_ TRAWL_GUARDED_BY(mutex_) = 0;
+  httplib::Headers headers_ TRAWL_GUARDED_BY(mutex_);
+};
+
+// A stream whose answers the test's thread waits for.
+class WaitingStream final : public StoreStream {
+ public:
+  void Send(storage::v1::AppendResponse message) override {
+    MutexLock lock(mutex_);
+    if (message.has_welcome()) welcome_ = message.welcome();
+    if (message.has_ack()) {
+      ack_ = message.ack();
+      for (const auto& reject : message.ack().rejects()) rejects_.push_back(reject);
+    }
+    changed_.NotifyAll();
+  }
+  void Finish(const absl::Status&) override {
+    MutexLock lock(mutex_);
+    finished_ = true;
+    changed_.NotifyAll();
+  }
+
+  storage::v1::Welcome WaitWelcome() {
+    MutexLock lock(mutex_);
+    while (!welcome_.has_value() && !finished_) changed_.Wait(mutex_);
+    return welcome_.value_or(storage::v1::Welcome());
+  }
+  storage::v1::Ack WaitDurable(uint64_t number) {
+    MutexLock lock(mutex_);
+    while (ack_.durable() < number && !finished_) changed_.Wait(mutex_);
+    return ack_;
+  }
+  std::vector<storage::v1::Reject> rejects() {
+    MutexLock lock(mutex_);
+    return rejects_;
+  }
+  storage::v1::Ack ack() {
+    MutexLock lock(mutex_);
+    return ack_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::optional<storage::v1::Welcome> welcome_ TRAWL_GUARDED_BY(mutex_);
+  storage::v1::Ack ack_ TRAWL_GUARDED_BY(mutex_);
+  std::vector<storage::v1::Reject> rejects_ TRAWL_GUARDED_BY(mutex_);
+  bool finished_ TRAWL_GUARDED_BY(mutex_) = false;
+};
+
+class RemoteWriteTest : public ::testing::Test {
+ protected:
+  RemoteWriteTest() {
+    options_.url = endpoint_.url();
+    options_.state_path = "data/remote-write.state";
+    options_.backoff = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(2)};
+    options_.user_agent = "trawl-test";
+  }
+  ~RemoteWriteTest() override { Stop(); }
+
+  void Start() {
+    thread_ = std::make_unique<LoopThread>(clock_, "store-test");
+    OnLoop([this] {
+      auto backend = RemoteWriteBackendFactory(options_, fs_)(thread_->loop());
+      ASSERT_TRUE(backend.ok()) << backend.status();
+      backend_ = *std::move(backend);
+      sessions_ = std::make_unique<StoreSessions>(
+          StoreSessions::Options{.commit_interval = absl::Milliseconds(2)},
+          StoreSessions::Deps{.loop = thread_->loop(), .backend = *backend_});
+    });
+  }
+  void Stop() {
+    if (thread_ == nullptr) return;
+    thread_->Shutdown();
+    sessions_.reset();
+    backend_.reset();
+    thread_.reset();
+  }
+  void OnLoop(std::function<void()> work) {
+    std::promise<void> done;
+    thread_->loop().Post([&] {
+      work();
+      done.set_value();
+    });
+    done.get_future().get();
+  }
+  StoreSessions::StreamId Open(std::shared_ptr<WaitingStream>& wire, uint32_t lane = 0) {
+    wire = std::make_shared<WaitingStream>();
+    const auto id = ++last_id_;
+    OnLoop([&] {
+      sessions_->OnOpened(id, wire);
+      sessions_->OnRequest(id, TestWriter::Hello(10, 10, lane));
+    });
+    return id;
+  }
+  void Send(StoreSessions::StreamId id, const storage::v1::AppendRequest& request) {
+    OnLoop([&] { sessions_->OnRequest(id, request); });
+  }
+  storage::v1::WriteResponse Write(const storage::v1::WriteRequest& request, absl::Status* status) {
+    std::promise<absl::StatusOr<storage::v1::WriteResponse>> answer;
+    OnLoop([&] { sessions_->Write(request, [&](auto got) { answer.set_value(std::move(got)); }); });
+    auto got = answer.get_future().get();
+    *status = got.status();
+    return got.ok() ? *got : storage::v1::WriteResponse();
+  }
+
+  Endpoint endpoint_;
+  SystemClock clock_;
+  MemFileSystem fs_;
+  RemoteWriteOptions options_;
+  std::unique_ptr<LoopThread> thread_;
+  std::unique_ptr<StoreBackend> backend_;
+  std::unique_ptr<StoreSessions> sessions_;
+  StoreSessions::StreamId last_id_ = 0;
+  TestWriter writer_;
+  std::shared_ptr<WaitingStream> wire_;
+};
+
+TEST_F(RemoteWriteTest, SendsSortedLabelsBitsAndHeadersInOrder) {
+  Start();
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.TargetOf(
+      Labels{{"instance", "a:1"}, {"job", "node"}},
+      {{Labels{{"__name__", "m1"}, {"z", "1"}}, false}, {Labels{{"__name__", "m2"}}, true}});
+  writer_.Scrape(target, kT0, {0.1, StaleMarker()});
+  writer_.Scrape(target, kT0 + 1000, {-0.0, NormalNaN()});
+  Send(id, writer_.Compressed(1, 3));
+
+  const storage::v1::Ack ack = wire_->WaitDurable(3);
+
+  EXPECT_EQ(ack.totals().stored(), 4u);
+  const auto samples = endpoint_.accepted();
+  ASSERT_EQ(samples.size(), 4u);
+  EXPECT_EQ(samples[0].labels, "__name__=m1,cluster=c1,instance=a:1,job=node,z=1,");
+  EXPECT_EQ(samples[1].labels, "__name__=m2,cluster=c1,");
+  EXPECT_EQ(std::bit_cast<uint64_t>(samples[0].value), std::bit_cast<uint64_t>(0.1));
+  EXPECT_EQ(std::bit_cast<uint64_t>(samples[1].value), kStaleNaNBits);
+  EXPECT_EQ(std::bit_cast<uint64_t>(samples[2].value), std::bit_cast<uint64_t>(-0.0));
+  EXPECT_EQ(std::bit_cast<uint64_t>(samples[3].value), kNormalNaNBits);
+  EXPECT_EQ(samples[3].time_ms, kT0 + 1000);
+  const httplib::Headers headers = endpoint_.headers();
+  const auto header = [&](const std::string& name) {
+    const auto found = headers.find(name);
+    return found == headers.end() ? "" : found->second;
+  };
+  EXPECT_EQ(header("Content-Encoding"), "snappy");
+  EXPECT_EQ(header("Content-Type"), "application/x-protobuf");
+  EXPECT_EQ(header("X-Prometheus-Remote-Write-Version"), "0.1.0");
+  EXPECT_EQ(header("User-Agent"), "trawl-test");
+}
+
+TEST_F(RemoteWriteTest, TriesAgainUntilTheEndpointTakesIt) {
+  endpoint_.Script({{500}, {429, "0"}, {503}, {401}, {404}});
+  Start();
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  for (int i = 0; i < 3; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
+  Send(id, writer_.Records(1, 4));
+
+  const storage::v1::Ack ack = wire_->WaitDurable(4);
+
+  EXPECT_EQ(ack.totals().stored(), 3u);
+  EXPECT_TRUE(ack.totals().rejected().empty());
+  const auto samples = endpoint_.accepted();
+  ASSERT_EQ(samples.size(), 3u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(samples[static_cast<size_t>(i)].value, i);
+}
+
+TEST_F(RemoteWriteTest, WaitsAsLongAsRetryAfterSays) {
+  endpoint_.Script({{429, "3600"}});
+  options_.max_retry_after = absl::Milliseconds(30);
+  Start();
+  const auto id = Open(wire_);
+  writer_.Scrape(writer_.Target("a:1", {"m"}), kT0, {1});
+  const absl::Duration begin = clock_.Steady();
+  Send(id, writer_.Records(1, 2));
+
+  wire_->WaitDurable(2);
+
+  EXPECT_GE(clock_.Steady() - begin, absl::Milliseconds(30));
+}
+
+TEST_F(RemoteWriteTest, SplitsWhatIsTooMuchForOneRequest) {
+  options_.max_samples = 7;
+  Start();
+  const auto id = Open(wire_);
+  std::vector<std::string> names;
+  std::vector<double> values;
+  for (int i = 0; i < 20; ++i) names.push_back("m" + std::to_string(i)), values.push_back(i);
+  const LayoutPtr target = writer_.Target("a:1", names);
+  for (int i = 0; i < 3; ++i) writer_.Scrape(target, kT0 + i, values);
+  Send(id, writer_.Records(1, 4));
+
+  EXPECT_EQ(wire_->WaitDurable(4).totals().stored(), 60u);
+
+  const auto samples = endpoint_.accepted();
+  ASSERT_EQ(samples.size(), 60u);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    EXPECT_EQ(samples[i].value, static_cast<double>(i % 20));
+    EXPECT_EQ(samples[i].time_ms, kT0 + static_cast<int64_t>(i / 20));
+  }
+  EXPECT_EQ(endpoint_.requests(), 9u);
+}
+
+TEST_F(RemoteWriteTest, FindsTheSamplesThatTheEndpointRefusesAndKeepsTheOthers) {
+  endpoint_.RefuseMetric("bad");
+  Start();
+  const auto id = Open(wire_);
+  std::vector<std::string> names = {"bad"};
+  std::vector<double> values(100, 1.5);
+  while (names.size() < 100) names.push_back("m" + std::to_string(names.size()));
+  std::swap(names[0], names[37]);
+  const LayoutPtr target = writer_.Target("a:1", names);
+  writer_.Scrape(target, kT0, values);
+  writer_.Scrape(target, kT0 + 1000, values);
+  Send(id, writer_.Records(1, 3));
+
+  const storage::v1::Ack ack = wire_->WaitDurable(3);
+
+  EXPECT_EQ(ack.totals().stored(), 198u);
+  EXPECT_EQ(ack.totals().rejected().at(storage::v1::Reject::REFUSED), 2u);
+  EXPECT_EQ(endpoint_.accepted().size(), 198u);
+  const auto rejects = wire_->rejects();
+  ASSERT_EQ(rejects.size(), 2u);
+  EXPECT_EQ(rejects[0].number(), 2u);
+  EXPECT_THAT(rejects[0].positions(), ElementsAre(37));
+  EXPECT_THAT(rejects[0].detail(), HasSubstr("because"));
+}
+
+TEST_F(RemoteWriteTest, StopsHalvingAtTheBound) {
+  options_.bisect_requests = 4;
+  endpoint_.RefuseMetric("bad");
+  Start();
+  const auto id = Open(wire_);
+  std::vector<std::string> names(1, "bad");
+  while (names.size() < 64) names.push_back("m" + std::to_string(names.size()));
+  writer_.Scrape(writer_.Target("a:1", names), kT0, std::vector<double>(64, 1));
+  Send(id, writer_.Records(1, 2));
+
+  const storage::v1::Ack ack = wire_->WaitDurable(2);
+
+  EXPECT_EQ(ack.totals().rejected().at(storage::v1::Reject::REFUSED), 16u);
+  EXPECT_EQ(ack.totals().stored(), 48u);
+  EXPECT_EQ(endpoint_.requests(), 5u);
+}
+
+TEST_F(RemoteWriteTest, KeepsItsNumbersOverAPowerLoss) {
+  Start();
+  auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  for (int i = 0; i < 5; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
+  Send(id, writer_.Records(1, 4));
+  wire_->WaitDurable(4);
+  const std::string store_id = wire_->WaitWelcome().store_id();
+  Stop();
+  fs_.LosePower();
+
+  Start();
+  id = Open(wire_);
+
+  EXPECT_EQ(wire_->WaitWelcome().durable(), 4u);
+  EXPECT_EQ(wire_->WaitWelcome().store_id(), store_id);
+  EXPECT_EQ(wire_->WaitWelcome().totals().stored(), 3u);
+  Send(id, writer_.Rebuild(4));
+  Send(id, writer_.Records(5, 6));
+  EXPECT_EQ(wire_->WaitDurable(6).totals().stored(), 5u);
+  EXPECT_EQ(endpoint_.accepted().size(), 5u);
+}
+
+TEST_F(RemoteWriteTest, ADeadEndpointAdvancesNothingAndANewStreamDropsWhatWaits) {
+  options_.url = "http://127.0.0.1:1/write";  // nobody listens
+  Start();
+  auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  for (int i = 0; i < 3; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
+  Send(id, writer_.Records(1, 4));
+
+  std::shared_ptr<WaitingStream> newer;
+  id = Open(newer);
+
+  EXPECT_EQ(newer->WaitWelcome().durable(), 0u);
+  EXPECT_EQ(wire_->ack().durable(), 0u);
+}
+
+TEST_F(RemoteWriteTest, LanesAndGapsKeepTheirOrder) {
+  Start();
+  std::vector<std::shared_ptr<WaitingStream>> wires(4);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  for (int i = 0; i < 20; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
+  for (uint32_t lane = 0; lane < 4; ++lane) {
+    const auto id = Open(wires[lane], lane);
+    Send(id, writer_.Records(1, 10));
+    Send(id, TestWriter::Gap(11, 12, 2, storage::v1::Gap::DAMAGED));
+    Send(id, writer_.Records(13, 21));
+  }
+  for (const auto& wire : wires) {
+    const storage::v1::Ack ack = wire->WaitDurable(21);
+    EXPECT_EQ(ack.totals().stored(), 18u);
+    EXPECT_EQ(ack.totals().lost(), 2u);
+  }
+  EXPECT_EQ(endpoint_.accepted().size(), 72u);
+}
+
+TEST_F(RemoteWriteTest, WriteSendsAtOnceAndNamesTheRefused) {
+  endpoint_.RefuseMetric("bad");
+  Start();
+  storage::v1::WriteRequest request;
+  for (const char* name : {"a", "bad", "", "c"}) {
+    storage::v1::Sample& sample = *request.add_samples();
+    if (*name != '\0') (*sample.mutable_labels())["__name__"] = name;
+    sample.set_timestamp_ms(kT0);
+  }
+  absl::Status status;
+
+  const storage::v1::WriteResponse response = Write(request, &status);
+
+  EXPECT_OK(status);
+  EXPECT_EQ(response.stored(), 2u);
+  ASSERT_EQ(response.rejects_size(), 2);
+  EXPECT_EQ(response.rejects(0).index(), 2u);
+  EXPECT_EQ(response.rejects(1).index(), 1u);
+  endpoint_.Script({{503}});
+  Write(request, &status);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("503")));
+}
+
+// ---- The file of numbers
+
+TEST(LaneStateFileTest, ReadsBackWhatItWroteAndRefusesWhatIsDamaged) {
+  MemFileSystem fs;
+  {
+    LaneLedger ledger;
+    ASSERT_OK_AND_ASSIGN(auto file, LaneStateFile::Open("d/state", fs, ledger));
+    ledger.LoadWriter("w", 12);
+    LaneLedger::Entry& entry = ledger.Lane({"w", 11, 3});
+    entry.taken = {.durable = 7, .totals = {5, 1, 2, {{1, 4}, {9, 6}}}};
+    ledger.MarkDirty(entry);
+    ASSERT_OK(file->Save(ledger));
+    LaneLedger second;
+    EXPECT_THAT(LaneStateFile::Open("d/state", fs, second),
+                StatusIs(absl::StatusCode::kFailedPrecondition));
+  }
+  LaneLedger ledger;
+  { ASSERT_OK_AND_ASSIGN(auto file, LaneStateFile::Open("d/state", fs, ledger)); }
+  EXPECT_EQ(ledger.Incarnation("w"), 12u);
+  ASSERT_TRUE(ledger.Find({"w", 11, 3}).has_value());
+  EXPECT_EQ(ledger.Find({"w", 11, 3})->durable, 7u);
+  EXPECT_EQ(ledger.Find({"w", 11, 3})->totals, (LaneTotals{5, 1, 2, {{1, 4}, {9, 6}}}));
+
+  ASSERT_OK_AND_ASSIGN(const std::string text, fs.ReadFile("d/state"));
+  for (size_t at = 0; at < text.size(); ++at) {
+    std::string damaged = text;
+    damaged[at] ^= 1;
+    ASSERT_OK(WriteFileDurably(fs, "d/state", damaged));
+    LaneLedger other;
+    EXPECT_FALSE(LaneStateFile::Open("d/state", fs, other).ok()) << at;
+  }
+  ASSERT_OK(WriteFileDurably(fs, "d/state", "trawl-store-state 2\n"));
+  LaneLedger other;
+  EXPECT_THAT(LaneStateFile::Open("d/state", fs, other),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("newer")));
+}
+
+}  // namespace
+}  // namespace trawl
