@@ -309,11 +309,8 @@ void SinkSession::SetState(SinkState state) {
 void SinkSession::Pump() {
   if (stream_ == nullptr || write_pending_ || SendControl()) return;
   if (state_ != SinkState::kStreaming) return;
-  if (AtHole()) {
-    if (message_.rebuild()) ClearMessage();  // of a segment that is gone
-    if (body_.empty()) return SendGap();
-    // What stands before the hole goes first, if the window lets it.
-  }
+  // What stands before the hole goes first, as soon as the window lets it.
+  if (AtHole() && body_.empty()) return SendGap();
   if (window_used_ >= window_bytes_) return;
   if (FillMessage()) SendMessage();
 }

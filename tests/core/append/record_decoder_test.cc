@@ -146,6 +146,44 @@ TEST(RecordDecoderTest, KeysAreSharedByTheTargetsOfALane) {
   EXPECT_EQ(dictionary.first_key(), 2u);
 }
 
+TEST(RecordDecoderTest, BaseThatWasReplacedIsNotNamedAgain) {
+  KeyTable table;
+  std::vector<KeyId> keys;
+  for (const char* name : {"a", "b", "c"}) {
+    SeriesKey key;
+    key.labels = Labels{{"__name__", name}};
+    keys.push_back(table.Intern(key));
+  }
+  const auto target = std::make_shared<Labels>(Labels{{"i", "1"}});
+  const auto one = std::make_shared<Layout>(table, target, std::vector<KeyId>{keys[0], keys[1]}, 0,
+                                            LayoutPatch{});
+  const auto two = std::make_shared<Layout>(table, target, std::vector<KeyId>{keys[0]}, one->id(),
+                                            LayoutPatch{1, -1});
+  const auto three =
+      std::make_shared<Layout>(table, target, std::vector<KeyId>{keys[0], keys[1], keys[2]},
+                               one->id(), LayoutPatch{2, 0, 1});
+  for (const KeyId key : keys) table.Unref(key);
+  const std::vector<double> values = {1, 2, 3};
+  RecordEncoder encoder;
+  encoder.BeginSegment({}, "");
+  RecordEncoder::Encoded encoded;
+  RecordDecoder decoder(RecordDecoder::Options{});
+  RowVisitor visitor;
+  // Back to the first one as well: it must be defined anew.
+  for (const LayoutPtr& layout : std::vector<LayoutPtr>{one, two, three, one}) {
+    ScrapeBatch batch;
+    batch.layout = layout;
+    batch.values = std::span<const double>(values).first(layout->size());
+    ASSERT_THAT(encoder.Encode(batch, encoded), IsOk());
+    ASSERT_EQ(encoded.dictionary.size(), 1u);
+    for (const std::string& record : {encoded.dictionary[0], encoded.scrape}) {
+      ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), record, visitor), IsOk());
+    }
+    EXPECT_EQ(visitor.rows.back().size(), layout->size());
+  }
+  EXPECT_THAT(visitor.replaced, ElementsAre(std::pair<uint64_t, uint64_t>(1, 2)));
+}
+
 TEST(RecordDecoderTest, LargePageIsDefinedInSeveralRecords) {
   KeyTable table;
   std::vector<KeyId> keys;
