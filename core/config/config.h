@@ -122,7 +122,7 @@ struct ScrapeConfig {
 // One entry of `remote_write`. External labels are the global ones; they are added by the sink.
 struct RemoteWriteConfig {
   std::string url;   // http or https, with a host
-  std::string name;  // unique; the position in the list ("remote-0") when the file has none
+  std::string name;  // unique; made of a hash of the url ("remote-5f3a…") when the file has none
   absl::Duration remote_timeout = absl::Seconds(30);
   HttpClientConfig http;
   friend bool operator==(const RemoteWriteConfig&, const RemoteWriteConfig&) = default;

@@ -110,7 +110,7 @@ class ConfigLoader {
     for (const YamlNode::Ptr& item :
          ReadStructs(*node, "config.RemoteWriteConfig", "empty or null remote write config section",
                      findings_)) {
-      RemoteWriteConfig remote = ReadRemoteWrite(*item, config_.remote_writes.size(), context);
+      RemoteWriteConfig remote = ReadRemoteWrite(*item, context);
       const bool duplicate = std::any_of(
           config_.remote_writes.begin(), config_.remote_writes.end(),
           [&remote](const RemoteWriteConfig& other) { return other.name == remote.name; });

@@ -4,7 +4,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/config/config.h"
 #include "core/config/section.h"
@@ -80,14 +82,16 @@ void IgnoreUnused(StructReader& reader) {
 
 }  // namespace
 
-RemoteWriteConfig ReadRemoteWrite(const YamlNode& node, size_t index,
-                                  const SectionContext& context) {
+RemoteWriteConfig ReadRemoteWrite(const YamlNode& node, const SectionContext& context) {
   RemoteWriteConfig config;
   StructReader reader(node, "config.RemoteWriteConfig", context.findings);
   reader.Read("url", config.url);
   CheckUrl(config, reader);
   reader.Read("name", config.name);
-  if (config.name.empty()) config.name = absl::StrCat("remote-", index);
+  // A sink's cursor is kept under its name: one by position would change hands when the list does.
+  if (config.name.empty()) {
+    config.name = absl::StrFormat("remote-%08x", static_cast<uint32_t>(XxHash64(config.url)));
+  }
   reader.Read("remote_timeout", config.remote_timeout);
   if (config.remote_timeout == absl::ZeroDuration()) {
     config.remote_timeout = RemoteWriteConfig().remote_timeout;

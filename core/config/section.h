@@ -31,8 +31,7 @@ GlobalConfig ReadGlobal(const YamlNode* node, const SectionContext& context);
 ScrapeConfig ReadScrapeConfig(const YamlNode& node, const GlobalConfig& global,
                               const SectionContext& context);
 
-RemoteWriteConfig ReadRemoteWrite(const YamlNode& node, size_t index,
-                                  const SectionContext& context);
+RemoteWriteConfig ReadRemoteWrite(const YamlNode& node, const SectionContext& context);
 
 // The HTTP client's fields, which stand inline in a job or remote_write entry.
 HttpClientConfig ReadHttpClient(StructReader& reader, const SectionContext& context);

@@ -129,7 +129,7 @@ remote_write:
                                        absl::Minutes(5)}));
   ASSERT_THAT(config.remote_writes, SizeIs(1));
   EXPECT_EQ(config.remote_writes[0].url, "https://example.org/api/v1/write");
-  EXPECT_EQ(config.remote_writes[0].name, "remote-0");
+  EXPECT_THAT(config.remote_writes[0].name, ::testing::MatchesRegex("remote-[0-9a-f]+"));
   EXPECT_EQ(config.remote_writes[0].remote_timeout, absl::Seconds(30));
   EXPECT_EQ(config.remote_writes[0].http.authorization->credentials.value, "token");
 }
