@@ -1,5 +1,7 @@
 #include "core/scrape/scrape_loop.h"
 
+#include <prometheus/counter.h>
+
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -38,6 +40,10 @@ FailureReason ReasonOfInflate(const absl::Status& status) {
 // it cannot compress larger by a few bytes for each block.
 uint64_t MaxWireBytes(uint64_t body_size_limit) {
   return body_size_limit == 0 ? 0 : body_size_limit + body_size_limit / 1024 + 1024;
+}
+
+void CountLeftOut(int64_t samples, prometheus::Counter& counter) {
+  if (samples > 0) counter.Increment(static_cast<double>(samples));
 }
 
 }  // namespace
@@ -332,18 +338,18 @@ void ScrapeLoop::Count(const ScrapeResult& result) {
   if (result.sample_limit_exceeded) metrics.exceeded_sample_limit_total.Increment();
   if (result.label_limit_exceeded) metrics.exceeded_label_limits_total.Increment();
   if (result.cache_flush_forced) metrics.cache_flush_forced_total.Increment();
-  CountLeftOut(result.out_of_order, metrics.sample_out_of_order_total,
-               "Error on ingesting out-of-order samples");
-  CountLeftOut(result.duplicates, metrics.sample_duplicate_timestamp_total,
-               "Error on ingesting samples with different value but same timestamp");
-  CountLeftOut(result.out_of_bounds, metrics.sample_out_of_bounds_total,
-               "Error on ingesting samples that are too old or are too far into the future");
+  CountLeftOut(result.out_of_order, metrics.sample_out_of_order_total);
+  CountLeftOut(result.duplicates, metrics.sample_duplicate_timestamp_total);
+  CountLeftOut(result.out_of_bounds, metrics.sample_out_of_bounds_total);
+  WarnLeftOut("Error on ingesting out-of-order samples", result.out_of_order);
+  WarnLeftOut("Error on ingesting samples with different value but same timestamp",
+              result.duplicates);
+  WarnLeftOut("Error on ingesting samples that are too old or are too far into the future",
+              result.out_of_bounds);
 }
 
-void ScrapeLoop::CountLeftOut(int64_t samples, prometheus::Counter& counter,
-                              std::string_view message) {
+void ScrapeLoop::WarnLeftOut(std::string_view message, int64_t samples) const {
   if (samples == 0) return;
-  counter.Increment(static_cast<double>(samples));
   LogWarn(message,
           {{"scrape_pool", settings_->job}, {"target", target_->url}, {"num_dropped", samples}});
 }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <prometheus/counter.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -113,7 +111,7 @@ class ScrapeLoop {
   void AppendFailureInstead(Outcome& outcome, absl::Status why);
   void Publish(const Outcome& outcome);
   void Count(const ScrapeResult& result);
-  void CountLeftOut(int64_t samples, prometheus::Counter& counter, std::string_view message);
+  void WarnLeftOut(std::string_view message, int64_t samples) const;
   void Next();
   int64_t NowMs() const;
 

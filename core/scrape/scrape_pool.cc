@@ -240,8 +240,8 @@ void ScrapePool::UpdateStatus(const PoolTargets::Change& change) {
 
 std::vector<std::shared_ptr<const ActiveTarget>> ScrapePool::ActiveAfter(
     const PoolTargets::Change& change) {
-  static const ActiveTargets kNone;
-  const ActiveTargets& old = status_ == nullptr ? kNone : status_->active;
+  const ActiveTargets none;
+  const ActiveTargets& old = status_ == nullptr ? none : status_->active;
   std::vector<size_t> gone;
   ActiveTargets fresh;
   for (const auto& target : change.removed) gone.push_back(PositionOf(PlaceOf(*target), old));

@@ -51,8 +51,8 @@ struct ActiveTarget {
   std::string job;
   uint64_t hash = 0;  // Prometheus' target hash: its id in the RPCs
   std::string url;
-  Labels labels;             // public
-  Labels discovered_labels;  // before relabeling, with job, __scheme__, … (spec 3.1 step 4)
+  Labels labels;                // public
+  Labels discovered_labels;     // before relabeling, with job, __scheme__, … (spec 3.1 step 4)
   std::string scrape_interval;  // label values, as given
   std::string scrape_timeout;
   std::vector<std::string> sources;  // its owners, sorted; "static/…", "file/…" or a pusher's name

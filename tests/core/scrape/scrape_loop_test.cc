@@ -2,12 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <libdeflate.h>
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/model/value.h"
+#include "core/exposition/inflate.h"
 #include "tests/core/scrape/scrape_world.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -270,11 +273,25 @@ TEST_F(ScrapeLoopTest, CorruptGzipIsAFailure) {
   EXPECT_EQ(world_.Report("job").reason, FailureReason::kContentEncoding);
 }
 
-TEST_F(ScrapeLoopTest, ALargeBodyIsIngestedWhole) {
+std::string Gzip(std::string_view text) {
+  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);
+  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
+  out.resize(
+      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
+  libdeflate_free_compressor(compressor);
+  return out;
+}
+
+std::string LargePage() {
   std::string page;
-  for (int i = 0; page.size() < 3 * kSlicedBodyBytes; ++i) {
+  for (int i = 0; page.size() < kSlicedBodyBytes + 2 * kSliceBytes; ++i) {
     absl::StrAppend(&page, "some_metric_with_a_name{label=\"", i, "\"} ", i, "\n");
   }
+  return page;
+}
+
+TEST_F(ScrapeLoopTest, ALargeBodyIsIngestedWhole) {
+  const std::string page = LargePage();
   const auto lines = static_cast<double>(std::ranges::count(page, '\n'));
   world_.Serve("a", page);
   Start();
@@ -283,6 +300,32 @@ TEST_F(ScrapeLoopTest, ALargeBodyIsIngestedWhole) {
   EXPECT_EQ(world_.last().Get("scrape_samples_scraped"), lines);
   EXPECT_EQ(Next().Get("scrape_series_added"), 0);
   EXPECT_EQ(world_.last().StaleMarkers(), 0);
+}
+
+TEST_F(ScrapeLoopTest, ASmallGzipBodyThatTurnsOutLargeIsIngestedWhole) {
+  const std::string page = LargePage();
+  const std::string gzip = Gzip(page);
+  ASSERT_LT(gzip.size(), kSlicedBodyBytes);
+  world_.fetcher.Serve(ScrapeWorld::Url("a"),
+                       {.content_type = "text/plain", .content_encoding = "gzip", .body = gzip});
+  Start();
+
+  EXPECT_EQ(Next().Get("up"), 1);
+  EXPECT_EQ(world_.Report("job").body_bytes, page.size());
+  EXPECT_EQ(Next().Get("scrape_series_added"), 0);
+}
+
+TEST_F(ScrapeLoopTest, BodySizeLimitHoldsForLargeBodiesToo) {
+  ScrapeConfig job = ScrapeWorld::Job("job");
+  job.body_size_limit = kSlicedBodyBytes + kSliceBytes;
+  world_.fetcher.Serve(
+      ScrapeWorld::Url("a"),
+      {.content_type = "text/plain", .content_encoding = "gzip", .body = Gzip(LargePage())});
+  Start(job);
+
+  EXPECT_EQ(Next().Get("up"), 0);
+  EXPECT_EQ(world_.Report("job").reason, FailureReason::kBodySizeLimit);
+  EXPECT_EQ(world_.Report("job").last_error, "body size limit exceeded");
 }
 
 TEST_F(ScrapeLoopTest, ASmallClockStepBackKeepsTimestampsRising) {

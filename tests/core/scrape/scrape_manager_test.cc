@@ -459,6 +459,21 @@ TEST_F(ScrapeManagerTest, ImmediateScrapesAreSpread) {
   EXPECT_GE(world_.fetcher.requests().size(), 95u);
 }
 
+TEST_F(ScrapeManagerTest, APushOfVeryManyKeepsToTheOffsets) {
+  TrawlConfig immediate;
+  immediate.global.first_scrape = FirstScrape::kImmediate;
+  ASSERT_OK(world_.Apply({ScrapeWorld::Job("job", absl::Minutes(10))}, immediate));
+  world_.SetTargets("job", {});
+  std::vector<std::string> addresses;
+  for (size_t i = 0; i <= ScrapePool::kMaxImmediate; ++i) {
+    addresses.push_back(absl::StrCat("host-", i));
+  }
+  world_.SetTargets("job", addresses);
+  loop_.Advance(absl::Seconds(1));
+
+  EXPECT_LE(world_.fetcher.requests().size(), 20u);
+}
+
 TEST(ScrapeManagerShardsTest, ATargetsShardFollowsFromItsPublicLabels) {
   ScrapeWorld world(4);
   ASSERT_OK(world.Apply({ScrapeWorld::Job("job", kInterval)}));
