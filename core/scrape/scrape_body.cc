@@ -19,7 +19,7 @@ namespace trawl {
 namespace {
 
 // Spec 2.8, time limit.
-constexpr int64_t kMaxAheadMs = 10 * 60 * 1000;
+constexpr int64_t kMaxAheadMs = int64_t{10} * 60 * 1000;
 // How far from the expected entry a text is looked for before the table is built.
 constexpr uint32_t kLookAhead = 8;
 constexpr size_t kMaxRunLength = std::numeric_limits<uint32_t>::max();
