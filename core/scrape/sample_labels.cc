@@ -154,7 +154,8 @@ SeriesKey MakeSeriesKey(const std::vector<Label>& labels, const Labels& target_l
     }
   }
   key.complete = target != target_labels.end();
-  key.labels = Labels::FromSorted(key.complete ? labels : std::move(own));
+  if (key.complete) own = labels;
+  key.labels = Labels::FromSorted(std::move(own));
   return key;
 }
 
