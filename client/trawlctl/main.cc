@@ -35,7 +35,8 @@ class Program {
     app_.require_subcommand(1);
     app_.fallthrough();
     app_.add_option("--address", options_.connection.address, "trawld's gRPC address")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->take_last();
     app_.add_option("--timeout", options_.timeout_seconds, "seconds to wait for an answer")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);

@@ -150,7 +150,7 @@ scrape_configs:
             self.assertIn("--", result.stdout)
         version = subprocess.run([BIN / "trawld", "--version"], capture_output=True, text=True,
                                  timeout=10)
-        self.assertRegex(version.stdout, r"^trawld, version \S+ \(.*revision: \w+")
+        self.assertRegex(version.stdout, r"^trawld, version \S+ \(.*revision \w+")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class GrpcTest(EndToEndTest):
         self.assertEqual(issue["code"], "UNKNOWN_JOB")
         self.assertIn("node, other", issue["detail"])
         sources = self.server.grpcurl(f"{DISCOVERY}/ListSources", {"source": "test"})["sources"]
-        self.assertEqual(sources[0]["pendingJobs"], ["nodes"])
+        self.assertEqual(sources[0]["pending_jobs"], ["nodes"])
 
     def test_every_status_call_answers(self):
         self.push([{"job": "node", "targets": [self.exporter_.address]}])
