@@ -102,6 +102,7 @@ void EmbeddedStore::Shutdown(absl::Duration deadline) {
   if (parts_->last_stats.has_value()) return;
   EventLoop& loop = parts_->thread.loop();
   RunOn(loop, [&] { return parts_->sessions->Shutdown(), true; });
+  parts_->service->AwaitStreams(deadline);
   parts_->server->Shutdown(absl::ToChronoTime(loop.clock().Now() + deadline));
   parts_->server->Wait();
   parts_->last_stats = RunOn(loop, [&] { return parts_->backend->Stats(); });

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "core/base/concat.h"
 #include "core/base/hash.h"
 #include "core/base/status_macros.h"
 
@@ -63,19 +64,19 @@ absl::StatusOr<std::unique_ptr<LaneStateFile>> LaneStateFile::Open(const std::st
 }
 
 absl::Status LaneStateFile::Parse(std::string_view text, LaneLedger& ledger) {
+  const std::string first = absl::StrCat(absl::string_view(kMagic.data(), kMagic.size()), " 1");
+  const std::string_view line = text.substr(0, text.find('\n'));
+  if (line.substr(0, kMagic.size()) == kMagic && line != first) {
+    return absl::FailedPreconditionError(
+        Concat("state of another format: '", line, "', want '", first, "'"));
+  }
   const size_t crc = text.rfind(kCrcPrefix);
   const std::string_view covered = text.substr(0, crc == std::string_view::npos ? 0 : crc);
-  std::vector<std::string> lines =
-      absl::StrSplit(absl::string_view(covered.data(), covered.size()), '\n', absl::SkipEmpty());
-  const std::string magic(kMagic);
-  if (!lines.empty() && lines[0].rfind(magic, 0) == 0 && lines[0] != magic + " 1") {
-    return absl::FailedPreconditionError(
-        absl::StrCat("state of a newer format: '", lines[0], "', this program's is 1"));
-  }
-  if (lines.empty() || lines[0] != magic + " 1" ||
-      text.substr(covered.size()) != CrcLine(covered)) {
+  if (line != first || text.substr(covered.size()) != CrcLine(covered)) {
     return absl::DataLossError("damaged state of a store's lanes");
   }
+  const std::vector<std::string> lines =
+      absl::StrSplit(absl::string_view(covered.data(), covered.size()), '\n', absl::SkipEmpty());
   for (size_t i = 1; i < lines.size(); ++i) {
     RETURN_IF_ERROR(Annotate(ParseLine(lines[i], ledger), absl::StrCat("line ", i + 1)));
   }

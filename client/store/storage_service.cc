@@ -1,6 +1,8 @@
 #include "client/store/storage_service.h"
 
+#include <condition_variable>
 #include <deque>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,6 +10,28 @@
 #include "core/base/mutex.h"
 
 namespace trawl {
+
+class GrpcStorageService::OpenStreams {
+ public:
+  void Add() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++count_;
+  }
+  void Remove() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (--count_ == 0) none_.notify_all();
+  }
+  void AwaitNone(absl::Duration deadline) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    none_.wait_for(lock, absl::ToChronoNanoseconds(deadline), [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;  // not Mutex: its CondVar has no deadline
+  std::condition_variable none_;
+  int count_ = 0;
+};
+
 namespace {
 
 using storage::v1::AppendRequest;
@@ -27,6 +51,7 @@ class AppendReactor final : public grpc::ServerBidiReactor<AppendRequest, Append
   struct Options {
     StoreSessions::StreamId id;
     size_t max_unprocessed_bytes;
+    std::shared_ptr<GrpcStorageService::OpenStreams> open;
   };
 
   AppendReactor(const Options& options, EventLoop& loop, StoreSessions& sessions)
@@ -35,6 +60,7 @@ class AppendReactor final : public grpc::ServerBidiReactor<AppendRequest, Append
   static AppendReactor* Open(const Options& options, EventLoop& loop, StoreSessions& sessions) {
     auto reactor = std::make_shared<AppendReactor>(options, loop, sessions);
     reactor->self_ = reactor;
+    options.open->Add();
     loop.Post([&sessions, reactor] { sessions.OnOpened(reactor->options_.id, reactor); });
     MutexLock lock(reactor->mutex_);
     reactor->StartRead(&reactor->request_);
@@ -94,6 +120,7 @@ class AppendReactor final : public grpc::ServerBidiReactor<AppendRequest, Append
       MutexLock lock(mutex_);
       closing_ = true;
     }
+    options_.open->Remove();
     const std::shared_ptr<AppendReactor> last = std::move(self_);
   }
 
@@ -145,7 +172,13 @@ class AppendReactor final : public grpc::ServerBidiReactor<AppendRequest, Append
 }  // namespace
 
 GrpcStorageService::GrpcStorageService(const Options& options, const Deps& deps)
-    : options_(options), loop_(deps.loop), sessions_(deps.sessions) {}
+    : options_(options),
+      loop_(deps.loop),
+      sessions_(deps.sessions),
+      open_(std::make_shared<OpenStreams>()) {}
+GrpcStorageService::~GrpcStorageService() = default;
+
+void GrpcStorageService::AwaitStreams(absl::Duration deadline) { open_->AwaitNone(deadline); }
 
 grpc::ServerBidiReactor<AppendRequest, AppendResponse>* GrpcStorageService::Append(
     grpc::CallbackServerContext*) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/time/time.h"
 #include "client/store/store_sessions.h"
 #include "core/base/event_loop.h"
 #include "trawl/storage/v1/storage.grpc.pb.h"
@@ -22,12 +23,20 @@ class GrpcStorageService final : public storage::v1::StorageService::CallbackSer
   struct Options {
     size_t max_unprocessed_bytes = size_t{4} << 20;
   };
+  // How many Append calls there are. Thread-safe.
+  class OpenStreams;
   struct Deps {
     EventLoop& loop;          // the store thread's
     StoreSessions& sessions;  // touched on the loop only
   };
 
   GrpcStorageService(const Options& options, const Deps& deps);
+  ~GrpcStorageService() override;
+
+  // Waits until no Append is open any more, at most `deadline`. For a server's end, after the
+  // sessions': over the in-process transport grpc::Server::Shutdown cuts every call off at once,
+  // with what was not read yet.
+  void AwaitStreams(absl::Duration deadline);
 
   grpc::ServerBidiReactor<storage::v1::AppendRequest, storage::v1::AppendResponse>* Append(
       grpc::CallbackServerContext* context) override;
@@ -43,6 +52,7 @@ class GrpcStorageService final : public storage::v1::StorageService::CallbackSer
   EventLoop& loop_;
   StoreSessions& sessions_;
   std::atomic<uint64_t> next_stream_{1};
+  const std::shared_ptr<OpenStreams> open_;
 };
 
 }  // namespace trawl

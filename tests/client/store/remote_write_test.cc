@@ -484,7 +484,7 @@ TEST(LaneStateFileTest, ReadsBackWhatItWroteAndRefusesWhatIsDamaged) {
   ASSERT_OK(WriteFileDurably(fs, "d/state", "trawl-store-state 2\n"));
   LaneLedger other;
   EXPECT_THAT(LaneStateFile::Open("d/state", fs, other),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("newer")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another format")));
 }
 
 }  // namespace
