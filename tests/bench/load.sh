@@ -6,7 +6,7 @@
 #   --storage sqlite|discard   where trawl-store puts trawld's samples
 #   --stop-store N   after the warm-up stop trawl-store (SIGSTOP) for N seconds, then let it go on
 # Prints CPU a sample, bytes a sample sent on, resident memory, and how many targets are up.
-# Needs a release build; vmagent and Prometheus come from deploy/fetch-peers.sh.
+# Builds the release kind if needed; vmagent and Prometheus come from deploy/fetch-peers.sh.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 subject=${1:?trawld, vmagent or prometheus}
@@ -25,13 +25,14 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 bin=${TRAWL_BIN:-$top/build/release/bin}
+"$top/deploy/build.sh" release trawld trawl-store exporter_farm >/dev/null
 work=$top/build/bench/$subject
 rm -rf "$work"
 mkdir -p "$work/bodies"
-tar --zstd -xf "$top/tests/data/exposition-captures.tar.zst" -C "$work/bodies" --wildcards '*/node_exporter/*'
+tar --zstd -xf "$top/tests/data/exposition-captures.tar.zst" -C "$work/bodies"
 
 pids=()
-stop() { for pid in "${pids[@]}"; do kill -CONT "$pid" 2>/dev/null; kill "$pid" 2>/dev/null; done; wait 2>/dev/null || true; }
+stop() { for pid in "${pids[@]}"; do kill -CONT "$pid" 2>/dev/null || true; kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; }
 trap stop EXIT
 
 "$bin/exporter_farm" --bodies "$work/bodies/node_exporter" --targets "$targets" --file-sd "$work/targets.json" >"$work/farm.log" &
