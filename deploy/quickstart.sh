@@ -80,9 +80,6 @@ TEXT
 [ -n "$seconds" ] && say "" && say "Stops by itself after ${seconds}s." || say "Stop with Ctrl-C."
 trap 'exit_now=yes' INT TERM
 exit_now= samples=0 elapsed=0
-all_up() { # every active target up, as the status API tells
-  build/release/bin/trawlctl targets --json | jq -e 'length > 0 and all(.health == "UP")' >/dev/null 2>&1
-}
 count() { curl -fsS -m 2 http://127.0.0.1:8730/metrics 2>/dev/null | awk '/^trawl_append_samples_total/ {n += $NF} END {printf "%d", n}'; }
 up() { curl -fsS -m 2 http://127.0.0.1:8730/api/v1/targets 2>/dev/null | grep -o '"health":"[a-z]*"' | sort | uniq -c | awk '{gsub(/.*:"|"/, "", $2); printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2}'; }
 while [ -z "$exit_now" ] && kill -0 "$trawld" 2>/dev/null; do
@@ -98,12 +95,16 @@ while [ -z "$exit_now" ] && kill -0 "$trawld" 2>/dev/null; do
   samples=$now
 done
 
-health=$(build/release/bin/trawlctl targets --json 2>/dev/null || echo '[]')
-down=$(printf '%s' "$health" | grep -c '"health": *"HEALTH_\?DOWN"\|"health": *"DOWN"\|"health": *"UNKNOWN"' || true)
+health=$(build/release/bin/trawlctl targets --json 2>&1 || true)
+all=$(printf '%s\n' "$health" | grep -c '"scrapeUrl":' || true)
+good=$(printf '%s\n' "$health" | grep -c '"health":"UP"' || true)
 stop
 say ""
-[ "$down" = 0 ] || { printf '%s\n' "$health" >&2; say "not every target is up" >&2; }
+if [ "$all" = 0 ] || [ "$good" != "$all" ]; then
+  printf '%s\n' "$health" >&2
+  say "not every target is up: $good of $all; see build/quickstart/trawld.log" >&2
+fi
 line=$(build/release/bin/trawlctl samples --summary --sqlite.path "$db")
 say "$line"
 stored=$(printf '%s' "$line" | awk '{print $2}')
-[ "$down" = 0 ] && [ "${stored:-0}" -gt 0 ]
+[ "$all" != 0 ] && [ "$good" = "$all" ] && [ "${stored:-0}" -gt 0 ]
