@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -64,22 +63,20 @@ Metrics::Options MetricsOptions() {
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup env) {
   std::unique_ptr<App> app(new App(flags, std::move(env)));
-  LogInfo("Starting trawl", {{"version", GetBuildInfo().version},
-                             {"revision", GetBuildInfo().revision},
-                             {"build", GetBuildInfo().kind}});
   absl::StatusOr<LoadedConfig> loaded =
       LoadConfigFiles(app->files_, flags.config_file, flags.trawl_config, app->env_);
   RETURN_IF_ERROR(loaded.status());
 
-  std::optional<ListenSockets> rpc_sockets;
-  {
-    ASSIGN_OR_RETURN(ListenSockets sockets, ListenSockets::Open(flags.grpc_listen));
-    rpc_sockets.emplace(std::move(sockets));
-  }
+  ASSIGN_OR_RETURN(ListenSockets rpc_sockets, ListenSockets::Open(flags.grpc_listen));
+  // The library binds for itself, later; a port that is taken is told before anything starts.
+  RETURN_IF_ERROR(ListenSockets::Open(flags.web_listen).status());
   RETURN_IF_ERROR(app->OpenResources());
+  LogInfo("Starting trawl", {{"version", GetBuildInfo().version},
+                             {"revision", GetBuildInfo().revision},
+                             {"build", GetBuildInfo().kind}});
   app->StartShards();
   app->StartDiscovery();
-  RETURN_IF_ERROR(app->StartServers(*std::move(rpc_sockets)));
+  RETURN_IF_ERROR(app->StartServers(std::move(rpc_sockets)));
   app->CollectMetrics();
   app->WatchSignals();
 
@@ -303,7 +300,18 @@ absl::StatusOr<status::v1::ReloadConfigResponse> App::Reload() {
   return response;
 }
 
+// A file with a certificate or a key that is missing must refuse the configuration as a whole, not
+// one pool of it.
+absl::Status App::CheckClients(const Config& config) {
+  for (const ScrapeConfig& job : config.scrape_configs) {
+    const absl::Status status = clients_.MakeClient(job.http).status();
+    if (!status.ok()) return Annotate(status, absl::StrCat("job ", job.job_name));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status App::Apply(const LoadedConfig& next) {
+  RETURN_IF_ERROR(CheckClients(*next.config));
   const SinkFlags sink_flags{.storage_address = flags_.storage_address,
                              .embedded_path = flags_.embedded_path,
                              .default_embedded_path = absl::StrCat(data_.path, "/samples.db")};

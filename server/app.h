@@ -64,6 +64,7 @@ class App {
   void OnSignal();
   void RunReloads();
   absl::StatusOr<status::v1::ReloadConfigResponse> Reload();
+  absl::Status CheckClients(const Config& config);
   absl::Status Apply(const LoadedConfig& next);
   void SetPushJobs(const Config& config);
   void CountJobsWithoutSource();

@@ -21,6 +21,12 @@ void CheckJobs(const TrawlConfig& trawl_config, const std::string& file, const C
   }
 }
 
+// A file that can't be read has a status and no problems. It is the configuration that is wrong.
+absl::Status CantRead(const absl::Status& status) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("can't read the configuration: ", status.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const std::string& config_file,
@@ -29,15 +35,14 @@ absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const std::strin
   LoadOptions options;
   options.env = std::move(env);
   absl::StatusOr<LoadResult> first = LoadConfigFile(files, config_file, options, &problems);
-  // A file that can't be read has a status and no problems.
-  if (!first.ok() && problems.empty()) return first.status();
+  if (!first.ok() && problems.empty()) return CantRead(first.status());
 
   LoadedConfig out;
   TrawlConfig trawl_config;
   if (!trawl_config_file.empty()) {
     std::vector<ConfigProblem> more;
     absl::StatusOr<TrawlConfig> second = LoadTrawlConfigFile(files, trawl_config_file, &more);
-    if (!second.ok() && more.empty()) return second.status();
+    if (!second.ok() && more.empty()) return CantRead(second.status());
     if (second.ok()) trawl_config = *std::move(second);
     if (first.ok()) CheckJobs(trawl_config, trawl_config_file, first->config, more);
     problems.insert(problems.end(), more.begin(), more.end());

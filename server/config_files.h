@@ -21,7 +21,7 @@ struct LoadedConfig {
 };
 
 // Reads and checks them, the second one ("": none) against the first. kInvalidArgument with every
-// problem of both, one a line; others of the file system.
+// problem of both, one a line, also if a file can't be read.
 absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const std::string& config_file,
                                              const std::string& trawl_config_file, EnvLookup env);
 

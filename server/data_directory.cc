@@ -60,7 +60,13 @@ absl::StatusOr<DataDirectory> OpenDataDirectory(FileSystem& files, const std::st
   DataDirectory out;
   out.path = path;
   RETURN_IF_ERROR(Annotate(files.CreateDirectory(path), "data directory"));
-  ASSIGN_OR_RETURN(out.lock, files.Lock(absl::StrCat(path, "/lock")));
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(absl::StrCat(path, "/lock"));
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("data directory ", path, " is in use: ", lock.status().message()));
+  }
+  RETURN_IF_ERROR(lock.status());
+  out.lock = *std::move(lock);
   ASSIGN_OR_RETURN(out.writer_id, ReadOrMakeWriterId(files, absl::StrCat(path, "/writer-id")));
   ASSIGN_OR_RETURN(out.epoch, NextEpoch(files, absl::StrCat(path, "/epoch"), now));
   return out;

@@ -194,8 +194,8 @@ std::string HelpText() {
   }
   out +=
       "\nOther\n  --help\n          This text.\n  --version\n          Which program this is.\n"
-      "\nIn parentheses: what holds without the flag. TIME is as in Prometheus (1h30m), SIZE "
-      "has a unit (64MiB).\n";
+      "\nIn parentheses: what holds without the flag. TIME is as in Prometheus: 1h30m.\n"
+      "SIZE has a unit: 64MiB.\n";
   return out;
 }
 

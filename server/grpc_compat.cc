@@ -4,6 +4,7 @@
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <chrono>
 #include <utility>
 
 namespace trawl {
@@ -32,6 +33,12 @@ void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes) {
   // Never GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED: CVE-2024-11407.
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
   builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+}
+
+void ShutdownServer(grpc::Server& server, absl::Duration grace) {
+  // gRPC wants a point of the wall clock.
+  server.Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(grace));
+  server.Wait();
 }
 
 void SetServing(grpc::Server& server, bool serving) {

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "absl/time/time.h"
+
 // What of gRPC is experimental, differs between versions, or has a default that must not stand:
 // in one place. Written for 1.51.
 
@@ -28,6 +30,10 @@ class ConnectionAcceptor {
 // Message sizes above the largest record, keepalive as proto/README.md says, no compression of
 // gRPC's own, and the standard health service, which is a callback one.
 void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes);
+
+// Ends the server: calls under way may go on for as long as `grace`, then they are cancelled.
+// Waits for them.
+void ShutdownServer(grpc::Server& server, absl::Duration grace);
 
 // For each of the server's services and for "".
 void SetServing(grpc::Server& server, bool serving);

@@ -236,11 +236,9 @@ HttpServer::HttpServer(const Options& options, Deps deps)
 
 absl::Status HttpServer::Listen() {
   const std::string host = options_.address.host.empty() ? "0.0.0.0" : options_.address.host;
-  {
-    // The library does not say why it can't bind: ask first.
-    absl::StatusOr<ListenSockets> probe = ListenSockets::Open(options_.address);
-    if (!probe.ok()) return probe.status();
-  }
+  // The library does not say why it can't bind: ask first.
+  const absl::Status probe = ListenSockets::Open(options_.address).status();
+  if (!probe.ok()) return probe;
   httplib::Server& server = library_->server;
   const int port = options_.address.port;
   const int bound = port == 0                         ? server.bind_to_any_port(host)

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/text.h"
@@ -23,6 +24,13 @@ using AddressList = std::unique_ptr<addrinfo, AddressDeleter>;
 
 absl::Status ListenError(const ListenAddress& address, std::string_view why) {
   return absl::FailedPreconditionError(absl::StrCat("listen tcp ", address.ToString(), ": ", why));
+}
+
+// As Go words it: in lower case.
+std::string BindError(int error) {
+  std::string text = std::strerror(error);
+  text[0] = absl::ascii_tolower(static_cast<unsigned char>(text[0]));
+  return absl::StrCat("bind: ", text);
 }
 
 absl::StatusOr<AddressList> Lookup(const ListenAddress& address) {
@@ -115,12 +123,12 @@ absl::StatusOr<ListenSockets> ListenSockets::Open(const ListenAddress& address) 
       error = errno;
       // A machine without IPv6 still serves the other addresses.
       if (error == EAFNOSUPPORT || error == EADDRNOTAVAIL) continue;
-      return ListenError(address, std::strerror(error));
+      return ListenError(address, BindError(error));
     }
     sockets.fds_.push_back(fd);
     sockets.port_ = PortOf(fd);
   }
-  if (sockets.fds_.empty()) return ListenError(address, std::strerror(error));
+  if (sockets.fds_.empty()) return ListenError(address, BindError(error));
   return sockets;
 }
 

@@ -25,7 +25,7 @@ absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text);
 // Sockets that listen at an address; a name may stand for several. Closed with the object.
 class ListenSockets {
  public:
-  // `listen tcp 127.0.0.1:8729: address already in use`; kFailedPrecondition.
+  // `listen tcp 127.0.0.1:8729: bind: address already in use`; kFailedPrecondition.
   static absl::StatusOr<ListenSockets> Open(const ListenAddress& address);
   ListenSockets(ListenSockets&& other) noexcept : fds_(std::move(other.fds_)), port_(other.port_) {
     other.fds_.clear();

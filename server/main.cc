@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
   trawl::ConfigureLogging(parsed.flags->log_level, parsed.flags->log_format);
   absl::StatusOr<std::unique_ptr<trawl::App>> app = trawl::App::Start(*parsed.flags, Environment);
   if (!app.ok()) {
-    const bool config = absl::IsInvalidArgument(app.status()) || absl::IsNotFound(app.status());
+    const bool config = absl::IsInvalidArgument(app.status());
     std::fprintf(stderr, "%s%s\n",
                  config ? "" : "trawld: ", std::string(app.status().message()).c_str());
     return config ? 2 : 1;

@@ -3,7 +3,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
-#include <chrono>
 #include <utility>
 
 namespace trawl {
@@ -30,8 +29,7 @@ void RpcServer::SetServing(bool serving) { trawl::SetServing(*server_, serving);
 void RpcServer::Shutdown(absl::Duration grace) {
   if (accept_loop_ != nullptr) accept_loop_->Stop();
   if (server_ == nullptr) return;
-  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(grace));
-  server_->Wait();
+  ShutdownServer(*server_, grace);
   server_.reset();
 }
 

@@ -6,12 +6,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/epoll_loop.h"
 #include "core/base/mutex.h"
+#include "core/base/published.h"
 #include "core/telemetry/metrics.h"
 #include "server/await.h"
 #include "tests/server/service_fixture.h"
@@ -277,17 +279,19 @@ TEST_F(SyncTest, AGapIsRejectedAndAResyncFollows) {
   EXPECT_TRUE(client->Read().has_resync());
 }
 
-TEST_F(SyncTest, ManyMessagesWithoutReadingAreAllAnsweredInOrder) {
+TEST_F(SyncTest, ManyMessagesAreAllAnsweredInOrderHoweverSlowlyTheyAreRead) {
   auto client = Open();
   client->Read();
-  constexpr uint64_t kMessages = 500;
-  pb::SyncRequest heartbeat;
-  heartbeat.mutable_heartbeat();
-
-  for (uint64_t i = 0; i < kMessages; ++i) client->Send(heartbeat);
-  client->stream->WritesDone();
+  constexpr uint64_t kMessages = 500;  // far more than the server reads ahead of its answers
+  std::thread writer([&client] {
+    pb::SyncRequest heartbeat;
+    heartbeat.mutable_heartbeat();
+    for (uint64_t i = 0; i < kMessages; ++i) client->Send(heartbeat);
+    client->stream->WritesDone();
+  });
 
   for (uint64_t i = 0; i < kMessages; ++i) EXPECT_EQ(client->Read().ack().id(), i + 2);
+  writer.join();
   EXPECT_TRUE(client->stream->Finish().ok());
 }
 

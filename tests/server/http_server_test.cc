@@ -125,8 +125,8 @@ TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
       options,
       {.clock = clock_, .metrics = metrics_, .pools = {}, .ready = {}, .reload = {}, .quit = {}});
 
-  EXPECT_THAT(second,
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Address already in use")));
+  EXPECT_THAT(second, StatusIs(absl::StatusCode::kFailedPrecondition,
+                               HasSubstr("bind: address already in use")));
 }
 
 }  // namespace

@@ -1,0 +1,64 @@
+#include "server/append_collector.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "core/telemetry/metrics.h"
+#include "trawl/storage/v1/storage.pb.h"
+
+namespace trawl {
+namespace {
+
+std::vector<std::shared_ptr<const LaneStatus>> OneLane(uint64_t stored, uint64_t lost) {
+  auto lane = std::make_shared<LaneStatus>();
+  lane->next_number = 11;
+  lane->log_bytes = 500;
+  SinkStatus sink;
+  sink.name = "store";
+  sink.state = SinkState::kStreaming;
+  sink.durable = 7;
+  sink.streams_opened = 3;
+  sink.totals.stored = stored;
+  sink.gap_samples[storage::v1::Gap::SPOOL_CAP] = lost;
+  lane->sinks.push_back(sink);
+  return {lane};
+}
+
+TEST(AppendCollectorTest, CountersGrowByWhatWasAdded) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+
+  collector.Collect(OneLane(100, 0));
+  collector.Collect(OneLane(150, 9));
+  collector.Collect(OneLane(150, 9));
+
+  EXPECT_EQ(metrics.append().sink_samples_acked_total.Value({"store"}), 150);
+  EXPECT_EQ(metrics.append().sink_lost_samples_total.Value({"store", "spool_cap"}), 9);
+  EXPECT_EQ(metrics.append().sink_reconnects_total.Value({"store"}), 2);
+  EXPECT_EQ(metrics.append().records_total.Value({"0"}), 10);
+}
+
+TEST(AppendCollectorTest, ACounterThatWentBackIsAnotherSinks) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+
+  collector.Collect(OneLane(100, 0));
+  collector.Collect(OneLane(30, 0));
+
+  EXPECT_EQ(metrics.append().sink_samples_acked_total.Value({"store"}), 130);
+}
+
+TEST(AppendCollectorTest, GaugesAreAsTheyAre) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+
+  collector.Collect(OneLane(1, 0));
+
+  EXPECT_EQ(metrics.append().queue_bytes.Value({"0"}), 500);
+  EXPECT_EQ(metrics.append().sink_connected.Value({"store", "0"}), 1);
+  EXPECT_EQ(metrics.append().sink_durable_number.Value({"store", "0"}), 7);
+}
+
+}  // namespace
+}  // namespace trawl
