@@ -182,11 +182,10 @@ void GrpcStorageService::AwaitStreams(absl::Duration deadline) { open_->AwaitNon
 
 grpc::ServerBidiReactor<AppendRequest, AppendResponse>* GrpcStorageService::Append(
     grpc::CallbackServerContext*) {
-  return AppendReactor::Open(
-      {.id = next_stream_.fetch_add(1),
-       .max_unprocessed_bytes = options_.max_unprocessed_bytes,
-       .open = open_},
-      loop_, sessions_);
+  return AppendReactor::Open({.id = next_stream_.fetch_add(1),
+                              .max_unprocessed_bytes = options_.max_unprocessed_bytes,
+                              .open = open_},
+                             loop_, sessions_);
 }
 
 grpc::ServerUnaryReactor* GrpcStorageService::Write(grpc::CallbackServerContext* context,
