@@ -57,6 +57,12 @@ std::vector<std::string> TargetRow(const Target& target, absl::Time now) {
           dropped ? target.drop().detail() : target.last_error()};
 }
 
+uint64_t LostSamples(const status::v1::SinkLane& lane) {
+  uint64_t samples = 0;
+  for (const auto& lost : lane.lost()) samples += lost.samples();
+  return samples;
+}
+
 }  // namespace
 
 absl::Status RunTargets(Connection& connection, const TargetsOptions& options) {
@@ -104,7 +110,19 @@ absl::Status RunSinks(Connection& connection, bool json) {
   RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::ListSinks,
                                   status::v1::ListSinksRequest(), response));
   if (json) return PrintJson(response.sinks());
-  for (const auto& sink : response.sinks()) Print(sink.DebugString() + "\n");
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& sink : response.sinks()) {
+    for (const auto& lane : sink.lanes()) {
+      rows.push_back({sink.name(), status::v1::Sink::Kind_Name(sink.kind()), sink.address(),
+                      absl::StrCat(lane.lane()), lane.connected() ? "yes" : "no",
+                      absl::StrCat(lane.durable()), absl::StrCat(lane.next_number()),
+                      absl::StrCat(lane.stored()), absl::StrCat(LostSamples(lane)),
+                      lane.last_error()});
+    }
+  }
+  Print(FormatTable({"SINK", "KIND", "ADDRESS", "LANE", "CONNECTED", "DURABLE", "NEXT", "STORED",
+                     "LOST", "LAST ERROR"},
+                    rows));
   return absl::OkStatus();
 }
 
