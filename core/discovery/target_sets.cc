@@ -1,43 +1,14 @@
 #include "core/discovery/target_sets.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "core/base/hash.h"
 #include "core/base/text.h"
 
 namespace trawl {
-namespace {
-
-const char* GroupsField(Change::Scope scope) {
-  return scope == Change::Scope::kGroups ? "upsert" : "groups";
-}
-
-// How many addresses two versions of a group share; lists may hold one twice.
-uint64_t CommonTargets(const TargetGroup& a, const TargetGroup& b) {
-  absl::flat_hash_map<std::string_view, int> left;
-  for (const std::string& target : a.targets) ++left[target];
-  uint64_t common = 0;
-  for (const std::string& target : b.targets) {
-    auto it = left.find(target);
-    if (it == left.end() || it->second == 0) continue;
-    --it->second;
-    ++common;
-  }
-  return common;
-}
-
-void Append(std::string& out, const std::string& text) {
-  absl::StrAppend(&out, text.size(), ":", text);
-}
-
-}  // namespace
 
 // --- apply
 
@@ -62,10 +33,14 @@ ApplyResult TargetSets::Apply(const Change& change, const Now& now) {
   if (!CheckHolder(change, before, result) || !CheckVersion(change, before, result)) {
     return result;
   }
-  Plan plan;
-  if (!CheckContent(change, plan, result)) return result;
-  PlanRemovals(change, before, plan);
-  CountPlan(before, plan);
+  ChangePlan plan = PlanChange(change, before.groups, before.targets, options_.group);
+  result.issue_count = plan.issues.size();
+  result.issues = std::move(plan.issues);
+  if (!plan.refused.empty() && !change.allow_partial) {
+    result.status = ApplyStatus::kRejected;
+    FinishIssues(result);
+    return result;
+  }
   if (!CheckLimits(change, plan, result)) return result;
   result.counts = plan.counts;
   result.status = plan.refused.empty() ? ApplyStatus::kApplied : ApplyStatus::kAppliedPartly;
@@ -156,7 +131,7 @@ bool TargetSets::CheckVersion(const Change& change, const Source& source,
   }
   if (change.base_version && *change.base_version != source.version) {
     if (change.version && *change.version == source.version &&
-        change.history_id == source.history_id && Digest(change) == source.last_digest) {
+        change.history_id == source.history_id && ContentDigest(change) == source.last_digest) {
       result.status = ApplyStatus::kNoop;
       return false;
     }
@@ -186,7 +161,7 @@ bool TargetSets::CheckVersion(const Change& change, const Source& source,
                                     *change.version, source.version));
     return false;
   }
-  if (Digest(change) == source.last_digest) {
+  if (ContentDigest(change) == source.last_digest) {
     result.status = ApplyStatus::kNoop;
     return false;
   }
@@ -198,105 +173,8 @@ bool TargetSets::CheckVersion(const Change& change, const Source& source,
   return false;
 }
 
-bool TargetSets::CheckContent(const Change& change, Plan& plan, ApplyResult& result) const {
-  std::set<GroupName> seen;
-  for (size_t i = 0; i < change.groups.size(); ++i) {
-    const JobGroup& group = change.groups[i];
-    const std::string path = absl::StrCat(GroupsField(change.scope), "[", i, "]");
-    std::vector<Issue> issues = CheckGroup(group, path, options_.group);
-    const GroupName name{group.job, group.group.key};
-    if (!seen.insert(name).second) {
-      Issue issue;
-      issue.code = IssueCode::kDuplicateGroup;
-      issue.group = name;
-      issue.field = path;
-      issue.detail = absl::StrCat("group ", GoQuote(name.key), " of job ", GoQuote(name.job),
-                                  " stands in the request twice");
-      issues.push_back(std::move(issue));
-    }
-    auto error = std::find_if(issues.begin(), issues.end(), [](const Issue& x) { return x.error; });
-    if (error != issues.end()) {
-      plan.refused.push_back(*error);
-    } else {
-      plan.upsert.push_back(&group);
-    }
-    result.issue_count += issues.size();
-    for (Issue& issue : issues) {
-      if (result.issues.size() < options_.max_issues) result.issues.push_back(std::move(issue));
-    }
-  }
-  for (size_t i = 0; i < change.jobs.size(); ++i) {
-    if (!change.jobs[i].empty()) continue;
-    Issue issue;
-    issue.code = IssueCode::kMissingField;
-    issue.field = absl::StrCat("jobs[", i, "]");
-    issue.detail = "a job's name is empty";
-    plan.refused.push_back(issue);
-    ++result.issue_count;
-    result.issues.push_back(std::move(issue));
-  }
-  if (plan.refused.empty() || change.allow_partial) return true;
-  result.status = ApplyStatus::kRejected;
-  FinishIssues(result);
-  return false;
-}
-
-void TargetSets::PlanRemovals(const Change& change, const Source& source, Plan& plan) const {
-  if (change.scope == Change::Scope::kGroups) {
-    for (const GroupName& name : change.remove) {
-      if (source.groups.contains(name)) plan.remove.push_back(name);
-    }
-    return;
-  }
-  // A refused group is named in the request: it keeps its last good content.
-  std::set<GroupName> named;
-  std::set<std::string> jobs(change.jobs.begin(), change.jobs.end());
-  for (const JobGroup& group : change.groups) {
-    named.insert({group.job, group.group.key});
-    jobs.insert(group.job);
-  }
-  for (const auto& [name, unused] : source.groups) {
-    const bool covered = change.scope == Change::Scope::kSource || jobs.contains(name.job);
-    if (covered && !named.contains(name)) plan.remove.push_back(name);
-  }
-}
-
-void TargetSets::CountPlan(const Source& source, Plan& plan) const {
-  plan.counts = Counts(source);
-  SourceCounts& counts = plan.counts;
-  counts.unchanged = counts.targets;
-  for (const JobGroup* group : plan.upsert) {
-    auto old = source.groups.find({group->job, group->group.key});
-    const uint64_t now = group->group.targets.size();
-    uint64_t was = 0;
-    uint64_t common = 0;
-    if (old == source.groups.end()) {
-      ++counts.groups;
-    } else {
-      was = old->second->targets.size();
-      const bool same_labels = old->second->labels == group->group.labels;
-      common = same_labels ? CommonTargets(*old->second, group->group) : 0;
-      if (*old->second == group->group) continue;
-    }
-    counts.added += now - common;
-    counts.removed += was - common;
-    counts.unchanged -= was - common;
-    counts.targets += now - was;
-    plan.jobs.insert(group->job);
-    plan.any = true;
-  }
-  for (const GroupName& name : plan.remove) {
-    const uint64_t was = source.groups.at(name)->targets.size();
-    --counts.groups;
-    counts.removed += was;
-    counts.unchanged -= was;
-    counts.targets -= was;
-    plan.jobs.insert(name.job);
-    plan.any = true;
-  }
-}
-
-bool TargetSets::CheckLimits(const Change& change, const Plan& plan, ApplyResult& result) const {
+bool TargetSets::CheckLimits(const Change& change, const ChangePlan& plan,
+                             ApplyResult& result) const {
   std::string detail;
   if (plan.counts.groups > options_.max_groups_per_source) {
     detail = absl::StrFormat("%d groups, at most %d are allowed in a source", plan.counts.groups,
@@ -312,7 +190,7 @@ bool TargetSets::CheckLimits(const Change& change, const Plan& plan, ApplyResult
   return false;
 }
 
-void TargetSets::Commit(const Change& change, const Plan& plan, Source& source) {
+void TargetSets::Commit(const Change& change, const ChangePlan& plan, Source& source) {
   for (const GroupName& name : plan.remove) {
     source.groups.erase(name);
     source.refused.erase(name);
@@ -330,7 +208,7 @@ void TargetSets::Commit(const Change& change, const Plan& plan, Source& source) 
   source.targets = plan.counts.targets;
   source.history_id = change.history_id;
   source.version = change.version ? *change.version : source.version + 1;
-  source.last_digest = Digest(change);
+  source.last_digest = ContentDigest(change);
   if (change.stream_id == 0) source.instance.clear();
 }
 
@@ -357,27 +235,6 @@ void TargetSets::FinishIssues(ApplyResult& result) const {
                    [](const Issue& a, const Issue& b) { return a.error && !b.error; });
   if (result.issues.size() > options_.max_issues) result.issues.resize(options_.max_issues);
   result.issue_count = std::max<uint64_t>(result.issue_count, result.issues.size());
-}
-
-uint64_t TargetSets::Digest(const Change& change) {
-  std::string text = absl::StrCat(static_cast<int>(change.scope), ";");
-  for (const std::string& job : change.jobs) Append(text, job);
-  for (const JobGroup& group : change.groups) {
-    Append(text, group.job);
-    Append(text, group.group.key);
-    absl::StrAppend(&text, group.group.targets.size(), "t");
-    for (const std::string& target : group.group.targets) Append(text, target);
-    for (const Label& label : group.group.labels) {
-      Append(text, label.name);
-      Append(text, label.value);
-    }
-  }
-  text += "-";
-  for (const GroupName& name : change.remove) {
-    Append(text, name.job);
-    Append(text, name.key);
-  }
-  return XxHash64(text);
 }
 
 // --- streams

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/discovery/change.h"
+#include "core/discovery/change_plan.h"
 #include "core/discovery/desired_targets.h"
 #include "core/discovery/group_check.h"
 
@@ -148,7 +149,6 @@ class TargetSets {
                                 const std::optional<GroupPosition>& after, size_t limit) const;
 
  private:
-  using GroupMap = std::map<GroupName, std::shared_ptr<const TargetGroup>>;
   struct Source {
     SourceView::Kind kind = SourceView::Kind::kPushed;
     GroupMap groups;
@@ -165,31 +165,17 @@ class TargetSets {
     LeasePolicy lease;
     std::map<GroupName, Issue> refused;
   };
-  // What a change comes to, before anything is touched.
-  struct Plan {
-    std::vector<const JobGroup*> upsert;
-    std::vector<GroupName> remove;
-    std::vector<Issue> refused;
-    SourceCounts counts;
-    std::set<std::string> jobs;
-    bool any = false;
-  };
-
   ApplyResult Reject(ApplyResult result, IssueCode code, std::string detail) const;
   bool CheckHolder(const Change& change, const Source& source, ApplyResult& result) const;
   // True when the change is to go on; otherwise `result` is final (no-op or rejected).
   bool CheckVersion(const Change& change, const Source& source, ApplyResult& result) const;
   bool MendsRefused(const Change& change, const Source& source) const;
-  bool CheckContent(const Change& change, Plan& plan, ApplyResult& result) const;
-  void PlanRemovals(const Change& change, const Source& source, Plan& plan) const;
-  void CountPlan(const Source& source, Plan& plan) const;
-  bool CheckLimits(const Change& change, const Plan& plan, ApplyResult& result) const;
-  void Commit(const Change& change, const Plan& plan, Source& source);
+  bool CheckLimits(const Change& change, const ChangePlan& plan, ApplyResult& result) const;
+  void Commit(const Change& change, const ChangePlan& plan, Source& source);
   void WarnUnknownJobs(const Change& change, ApplyResult& result) const;
   void FinishIssues(ApplyResult& result) const;
   SourceCounts Counts(const Source& source) const;
   bool Known(const std::string& job) const;
-  static uint64_t Digest(const Change& change);
 
   const Options options_;
   std::map<std::string, Source> sources_;

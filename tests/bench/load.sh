@@ -5,7 +5,9 @@
 #   --for 60         seconds to measure, after --warm-up 20
 #   --storage sqlite|discard   where trawl-store puts trawld's samples
 #   --stop-store N   after the warm-up stop trawl-store (SIGSTOP) for N seconds, then let it go on
-# Prints CPU a sample, bytes a sample sent on, resident memory, and how many targets are up.
+# Prints CPU a sample, bytes a sample sent on, resident memory, and how many targets are up; for trawld
+# into SQLite also what the file holds in the end: as many scrapes as the exporters answered (but for
+# those that the end cut off), none twice, and no gap between two scrapes of a target.
 # Builds the release kind if needed; vmagent and Prometheus come from deploy/fetch-peers.sh.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -97,5 +99,13 @@ awk -v s="$subject" -v c0="$cpu0" -v c1="$cpu1" -v n0="$samples0" -v n1="$sample
   printf "%s: %.0f samples/s, CPU %.3f us a sample (%.1f %% of a core), %.2f bytes a sample sent, RSS %d MiB, health: %s\n", s, n / m, (c1 - c0) * 1e6 / n, (c1 - c0) * 100 / m, (b1 - b0) / n, rss, up }'
 if [ "$subject" = trawld ]; then
   awk -v c0="$store0" -v c1="$(cpu "$store")" -v n0="$samples0" -v n1="$samples1" -v rss="$(rss "$store")" 'BEGIN {printf "trawl-store: CPU %.3f us a sample, RSS %d MiB\n", (c1 - c0) * 1e6 / (n1 - n0), rss}'
+fi
+if [ "$subject" = trawld ] && [ "$storage" = sqlite ]; then
+  kill "$pid" && wait "$pid" || true
+  kill "$store" && wait "$store" || true
+  kill "${pids[0]}" && wait "${pids[0]}" || true
+  echo "exporters answered $(scrapes) scrapes; stored, distinct, largest gap between two of a target in ms:"
+  sqlite3 "$work/samples.db" "select count(*), count(distinct target || ' ' || time_ms), max(gap) from (
+    select target, time_ms, time_ms - lag(time_ms) over (partition by target order by time_ms) as gap from scrapes)"
 fi
 echo "farm: $(tail -1 "$work/farm.log")"

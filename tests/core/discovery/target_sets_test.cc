@@ -148,6 +148,26 @@ TEST_F(TargetSetsTest, DuplicateGroupIsAnError) {
   EXPECT_EQ(result.issues[0].code, IssueCode::kDuplicateGroup);
 }
 
+TEST_F(TargetSetsTest, GroupThatIsPutAndRemovedInOneUpdateIsAnError) {
+  Apply(Push("a", {Group("node", "0", {"n1"})}));
+
+  ApplyResult result = Apply(Update("a", {Group("node", "0", {"n2"})}, {{"node", "0"}}));
+
+  EXPECT_EQ(result.status, ApplyStatus::kRejected);
+  EXPECT_EQ(DescribeIssue(result.issues[0]),
+            R"(remove[0]: group "0" of job "node" stands in the request twice)");
+}
+
+TEST_F(TargetSetsTest, GroupThatIsRemovedTwiceInOneUpdateCountsOnce) {
+  Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "1", {"n2"})}));
+
+  ApplyResult result = Apply(Update("a", {}, {{"node", "0"}, {"node", "0"}}));
+
+  EXPECT_EQ(result.counts.groups, 1u);
+  EXPECT_EQ(result.counts.removed, 1u);
+  EXPECT_EQ(result.counts.unchanged, 1u);
+}
+
 TEST_F(TargetSetsTest, UnknownJobIsHeldAsPendingWithAWarningThatListsTheKnown) {
   ApplyResult result = Apply(Push("a", {Group("ndoe", "0", {"n1"})}));
 
