@@ -266,6 +266,51 @@ TEST_F(DiscoveryTest, LeaseWithRemovalRunsOutWhenNothingIsHeard) {
   EXPECT_THAT(Targets(), IsEmpty());
 }
 
+// A pool that a reload brings finds the groups there: nobody has to push them again.
+TEST_F(DiscoveryTest, GroupsOfAnUnknownJobAreHandedOnAllTheSame) {
+  Change push;
+  push.source = "a";
+  push.scope = Change::Scope::kJobs;
+  push.groups = {{"later", {"0", {"n1"}, {}}}};
+
+  discovery_->ApplyAsync(push, [](const ApplyResult&) {});
+  loop_.RunUntilIdle();
+
+  ASSERT_NE(desired_, nullptr);
+  EXPECT_EQ(desired_->job, "later");
+  EXPECT_THAT(Targets(), ElementsAre("n1"));
+}
+
+TEST_F(DiscoveryTest, ADryRunTellsNoLoop) {
+  Change push;
+  push.source = "a";
+  push.scope = Change::Scope::kJobs;
+  push.groups = {{"node", {"0", {"n1"}, {}}}};
+  push.dry_run = true;
+  std::optional<ApplyResult> answer;
+
+  discovery_->ApplyAsync(push, [&](ApplyResult result) { answer = std::move(result); });
+  loop_.RunUntilIdle();
+
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, ApplyStatus::kApplied);
+  EXPECT_EQ(desired_, nullptr);
+}
+
+TEST_F(DiscoveryTest, WhatADisplacedStreamStillSaysIsDropped) {
+  RecordingPeer second;
+  SayHello(1, peer_, "r1", 7);
+  SaySnapshot(1, 5, {"n1"});
+  SayHello(2, second, "r2", 8);
+  const size_t sent = peer_.sent.size();
+
+  Say(1, {5, SyncDelta{5, 6, {{"node", {"1", {"n2"}, {}}}}, {}}});
+
+  EXPECT_TRUE(peer_.All<SyncGoaway>()[0].fenced);
+  EXPECT_THAT(peer_.sent, SizeIs(sent)) << "the goaway was the last message";
+  EXPECT_THAT(Targets(), ElementsAre("n1"));
+}
+
 TEST_F(DiscoveryTest, FirstMessageMustBeAHello) {
   discovery_->OpenStreamAsync(1, peer_);
   Say(1, {1, SyncHeartbeat{}});

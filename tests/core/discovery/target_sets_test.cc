@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace trawl {
 namespace {
 
@@ -192,6 +194,55 @@ TEST_F(TargetSetsTest, DryRunCountsAndChangesNothing) {
   EXPECT_EQ(result.counts.added, 1u);
   EXPECT_THAT(result.changed_jobs, IsEmpty());
   EXPECT_THAT(sets_.Sources(), IsEmpty());
+}
+
+TEST_F(TargetSetsTest, DryRunTouchesNeitherTargetsNorVersionLeaseOrToken) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+  Change change = Versioned(Push("a", {Group("node", "0", {"n2"})}), "h", 8);
+  change.dry_run = true;
+  change.lease = LeasePolicy{absl::Seconds(30), true};
+  change.fencing_token = 9;
+
+  ApplyResult result = sets_.Apply(change, {absl::FromUnixSeconds(9), absl::Seconds(9)});
+
+  EXPECT_EQ(result.status, ApplyStatus::kApplied);
+  EXPECT_EQ(result.applied_version, 7u);
+  EXPECT_EQ(result.counts.added, 1u);
+  EXPECT_EQ(result.counts.removed, 1u);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+  EXPECT_EQ(sets_.AppliedVersion("a"), 7u);
+  EXPECT_EQ(sets_.Lease("a"), LeasePolicy{});
+  EXPECT_EQ(sets_.LastHeard("a"), absl::ZeroDuration());
+  EXPECT_FALSE(sets_.Sources()[0].fencing_token);
+}
+
+TEST_F(TargetSetsTest, DryRunIsRefusedAsTheCallWouldBe) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+  Change bad = Versioned(Push("a", {Group("node", "0", {"a/b"})}), "h", 8);
+  Change old = Versioned(Push("a", {Group("node", "0", {"n2"})}), "h", 6);
+  bad.dry_run = old.dry_run = true;
+
+  EXPECT_EQ(Apply(bad).issues[0].code, IssueCode::kBadAddress);
+  EXPECT_EQ(Apply(old).issues[0].code, IssueCode::kStaleVersion);
+}
+
+TEST_F(TargetSetsTest, IssuesAreCappedAndCountedInTruth) {
+  std::vector<JobGroup> groups;
+  for (int i = 0; i < 150; ++i) groups.push_back(Group("node", absl::StrCat(i), {"a/b", ""}));
+
+  ApplyResult result = Apply(Push("a", groups));
+
+  EXPECT_THAT(result.issues, SizeIs(100));
+  EXPECT_EQ(result.issue_count, 300u);
+  EXPECT_EQ(result.issues[99].group, (GroupName{"node", "49"}));
+  EXPECT_EQ(result.issues[99].target_index, 1);
+}
+
+TEST_F(TargetSetsTest, AnAddressIsRefusedForASlashOrNothingAlone) {
+  ApplyResult result = Apply(Push("a", {Group("node", "0", {"a:91x0", "::1", "a b", "a"})}));
+
+  EXPECT_EQ(result.status, ApplyStatus::kApplied);
+  EXPECT_THAT(result.issues, IsEmpty());
 }
 
 TEST_F(TargetSetsTest, RepeatedVersionWithEqualContentIsANoop) {
