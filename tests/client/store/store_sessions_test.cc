@@ -525,6 +525,38 @@ TEST_F(StoreSessionsTest, AMarkerThatIsNotNewerThanTheTargetsLastScrapeIsDropped
   EXPECT_EQ(Query("SELECT count(*) FROM samples WHERE stale"), 2);
 }
 
+TEST_F(StoreSessionsTest, AMarkerOfAnEarlierRunIsDroppedInSilence) {
+  auto id = Open(wire_, TestWriter::Hello(10, 10));
+  const LayoutPtr target = writer_.Target("a:1", {"m1", "m2"});
+  writer_.Scrape(target, kT0 + 1000, {1, 2});
+  Send(id, writer_.Records(1, 2));
+  PassCommit();
+  Restart();
+
+  TestWriter late;  // another run's, with a marker that is older than what is there
+  const std::vector<uint64_t> all = {3};
+  const std::vector<double> nothing = {0, 0};
+  ScrapeBatch gone;
+  gone.layout = late.Target("a:1", {"m1", "m2"});
+  gone.flags = ScrapeBatch::kTargetGone;
+  gone.values = nothing;
+  gone.absent = all;
+  gone.stale = all;
+  gone.timestamp_ms = kT0;
+  late.Append(gone);
+  id = Open(wire_, TestWriter::Hello(11, 11));
+  Send(id, late.Records(1, late.last_number()));
+  PassCommit();
+
+  const storage::v1::Ack ack = wire_->last_ack();
+  EXPECT_EQ(ack.durable(), late.last_number());
+  EXPECT_EQ(ack.rejects_size(), 0);
+  EXPECT_TRUE(ack.totals().rejected().empty());
+  EXPECT_EQ(ack.totals().stored(), 0u);
+  EXPECT_EQ(Query("SELECT count(*) FROM samples WHERE stale"), 0);
+  EXPECT_EQ(Query("SELECT count(*) FROM samples"), 2);
+}
+
 TEST_F(StoreSessionsTest, WriteKeepsPlainSamplesAndNamesTheRefused) {
   storage::v1::WriteRequest request;
   for (const char* name : {"p1", "", "p2"}) {
@@ -654,6 +686,31 @@ TEST_F(StoreSessionsTest, WhenItCannotCommitEveryStreamEndsAndResumes) {
   EXPECT_THAT(wire_->status, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(other->status, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(Query("SELECT count(*) FROM samples"), 1);
+}
+
+TEST_F(StoreSessionsTest, AWriteThatIsNotCommittedIsAnError) {
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  writer_.Scrape(target, kT0, {1});
+  writer_.Scrape(target, kT0 + 1000, {2});
+  Send(id, writer_.Records(1, 2));
+  PassCommit();
+  {
+    ASSERT_OK_AND_ASSIGN(auto intruder,
+                         SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
+    ASSERT_OK(intruder->Execute("UPDATE lanes SET durable = 77"));
+  }
+  storage::v1::WriteRequest request;
+  (*request.add_samples()->mutable_labels())["__name__"] = "p";
+  std::optional<absl::Status> status;
+
+  sessions_->Write(request, [&](const auto& got) { status = got.status(); });
+  Send(id, writer_.Records(3, 3));  // fails the commit that both are in
+  PassCommit();
+
+  ASSERT_TRUE(status.has_value());
+  EXPECT_THAT(*status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(Query("SELECT count(*) FROM samples WHERE metric = 'p'"), 0);
 }
 
 TEST(DiscardBackendTest, CountsAndForgets) {
