@@ -1,6 +1,7 @@
 #include "core/model/labels.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -86,6 +87,19 @@ LabelsBuilder& LabelsBuilder::Delete(std::string_view name) {
   const auto found = LowerBound(labels_, name);
   if (found != labels_.end() && found->name == name) labels_.erase(found);
   return *this;
+}
+
+void LabelsBuilder::Reset(std::vector<Label> labels) {
+  labels_ = std::move(labels);
+  DeleteIf([](const Label& label) { return label.value.empty(); });
+  const auto by_name = [](const Label& a, const Label& b) { return a.name < b.name; };
+  const auto not_above = [](const Label& a, const Label& b) { return a.name >= b.name; };
+  if (std::adjacent_find(labels_.begin(), labels_.end(), not_above) == labels_.end()) return;
+  std::stable_sort(labels_.begin(), labels_.end(), by_name);
+  // From behind, the last of equal names is the first.
+  const auto first = std::unique(labels_.rbegin(), labels_.rend(),
+                                 [](const Label& a, const Label& b) { return a.name == b.name; });
+  labels_.erase(labels_.begin(), first.base());
 }
 
 std::string_view LabelsBuilder::Get(std::string_view name) const { return Find(labels_, name); }

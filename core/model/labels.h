@@ -66,9 +66,17 @@ class LabelsBuilder {
   explicit LabelsBuilder(Labels&& base) : labels_(std::move(base.labels_)) {}
 
   void Reset(const Labels& base) { labels_ = base.vector(); }
+  // To labels in any order; empty values are left out; of equal names the last one counts. Many
+  // labels are better set so than one by one, which takes time by the square of their number.
+  void Reset(std::vector<Label> labels);
   // An empty value deletes the label.
   LabelsBuilder& Set(std::string_view name, std::string_view value);
   LabelsBuilder& Delete(std::string_view name);
+  // Deletes all labels for which `predicate` is true.
+  template <typename Predicate>
+  void DeleteIf(Predicate predicate) {
+    std::erase_if(labels_, predicate);
+  }
   // "" when there is none.
   std::string_view Get(std::string_view name) const;
   const std::vector<Label>& labels() const { return labels_; }

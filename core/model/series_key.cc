@@ -51,7 +51,9 @@ void KeyTable::Unref(KeyId id) {
 uint32_t KeyTable::InternFamily(const MetricFamily& family) {
   const auto found = family_index_.find(family);
   if (found != family_index_.end()) return found->second;
-  if (families_.size() >= kMaxFamilies) return 0;
+  const size_t bytes = family.name.size() + family.unit.size() + family.help.size();
+  if (families_.size() >= kMaxFamilies || bytes > kMaxFamilyBytes - family_bytes_) return 0;
+  family_bytes_ += bytes;
   const auto id = static_cast<uint32_t>(families_.size());
   families_.push_back(std::make_unique<MetricFamily>(family));
   family_index_.emplace(family, id);

@@ -41,14 +41,15 @@ class KeyTable {
   // Valid until the key dies; Intern does not move it.
   const SeriesKey& Get(KeyId id) const { return entries_[id].key; }
   uint64_t Serial(KeyId id) const { return entries_[id].serial; }
-  // Families are never freed within a run; bounded by max_families, beyond which the empty
-  // family (0) is given.
+  // Families are never freed within a run; beyond kMaxFamilies of them, or kMaxFamilyBytes
+  // of text in all, the empty family (0) is given instead of a new one.
   uint32_t InternFamily(const MetricFamily& family);
   const MetricFamily& Family(uint32_t id) const { return *families_[id]; }
 
   size_t live_keys() const { return index_.size(); }
 
   static constexpr size_t kMaxFamilies = 1 << 20;
+  static constexpr size_t kMaxFamilyBytes = size_t{64} << 20;
 
  private:
   struct Entry {
@@ -75,6 +76,7 @@ class KeyTable {
   uint64_t next_serial_ = 1;
   absl::flat_hash_set<KeyId, IdHash, IdEq> index_;
   std::vector<std::unique_ptr<MetricFamily>> families_;
+  size_t family_bytes_ = 0;
   absl::flat_hash_map<MetricFamily, uint32_t> family_index_;
 };
 

@@ -115,20 +115,17 @@ class RelabelRules::Rule {
   }
 
   void MapNames(LabelsBuilder& labels) const {
-    const std::vector<Label> snapshot = labels.labels();
+    std::vector<Label> mapped = labels.labels();
     std::vector<std::string_view> captures;
-    for (const Label& label : snapshot) {
+    for (const Label& label : labels.labels()) {
       if (!regex_.Match(label.name, replacement_.max_group(), captures)) continue;
-      labels.Set(replacement_.Expand(captures), label.value);
+      mapped.push_back({replacement_.Expand(captures), label.value});
     }
+    if (mapped.size() > labels.labels().size()) labels.Reset(std::move(mapped));
   }
 
   void DeleteNames(LabelsBuilder& labels, bool matching) const {
-    std::vector<std::string> names;
-    for (const Label& label : labels.labels()) {
-      if (regex_.Matches(label.name) == matching) names.push_back(label.name);
-    }
-    for (const std::string& name : names) labels.Delete(name);
+    labels.DeleteIf([&](const Label& label) { return regex_.Matches(label.name) == matching; });
   }
 
   const RelabelConfig config_;

@@ -103,10 +103,7 @@ std::string_view Base(std::string_view name, std::initializer_list<std::string_v
 
 bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
                         const std::vector<Label>& exposed, LabelsBuilder* labels) {
-  labels->Reset(Labels());
-  for (const Label& label : exposed) {
-    if (!label.value.empty()) labels->Set(label.name, label.value);
-  }
+  labels->Reset(exposed);
   if (options.honor_labels) {
     HonorExposed(target_labels, exposed, labels);
   } else {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/hash/hash.h"
 #include "core/base/hash.h"
@@ -67,6 +68,19 @@ TEST(LabelsBuilderTest, SetsReplacesAndDeletes) {
 
   builder.Reset(Labels{{"z", "1"}});
   EXPECT_EQ(std::move(builder).Build(), Labels({{"z", "1"}}));
+}
+
+TEST(LabelsBuilderTest, ResetTakesLabelsAsSetOneByOneWould) {
+  LabelsBuilder builder(Labels{{"gone", "1"}});
+
+  builder.Reset(std::vector<Label>{
+      {"b", "1"}, {"a", "2"}, {"b", "3"}, {"c", ""}, {"a", ""}, {"b", ""}, {"z", "4"}});
+  EXPECT_EQ(builder.Build(), Labels({{"a", "2"}, {"b", "3"}, {"z", "4"}}));
+
+  builder.Reset(std::vector<Label>{{"a", "1"}, {"a", "2"}, {"b", "3"}});
+  EXPECT_EQ(builder.Build(), Labels({{"a", "2"}, {"b", "3"}}));
+  builder.Reset(std::vector<Label>{});
+  EXPECT_TRUE(builder.empty());
 }
 
 TEST(LabelsBuilderTest, ANameMayBeAViewOfItsOwnValue) {

@@ -81,5 +81,18 @@ TEST(KeyTableTest, FamiliesAreKeptOnce) {
   EXPECT_EQ(table.InternFamily(MetricFamily()), 0u);
 }
 
+TEST(KeyTableTest, TheTextOfFamiliesIsBounded) {
+  KeyTable table;
+  MetricFamily large = {"large", MetricType::kGauge, "",
+                        std::string(KeyTable::kMaxFamilyBytes - 5, 'h')};
+  MetricFamily small = {"small", MetricType::kGauge, "", ""};
+
+  const uint32_t id = table.InternFamily(large);
+
+  EXPECT_NE(id, 0u);
+  EXPECT_EQ(table.InternFamily(small), 0u);
+  EXPECT_EQ(table.InternFamily(large), id);
+}
+
 }  // namespace
 }  // namespace trawl
