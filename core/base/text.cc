@@ -193,6 +193,26 @@ bool IsValidUtf8(std::string_view text) {
   return true;
 }
 
+std::string PresentableText(std::string_view text, size_t max_bytes) {
+  if (text.size() > max_bytes) {
+    constexpr std::string_view kLeftOut = "...";
+    const size_t tail = max_bytes / 4;
+    const size_t head = max_bytes - tail - kLeftOut.size();
+    const std::string_view begin = text.substr(0, head);
+    const std::string_view end = text.substr(text.size() - tail);
+    return absl::StrCat(PresentableText(begin, begin.size()), kLeftOut,
+                        PresentableText(end, end.size()));
+  }
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Rune rune = DecodeRune(text);
+    out.append(rune.length == 0 ? std::string_view("\ufffd") : text.substr(0, rune.length));
+    text.remove_prefix(std::max<size_t>(1, rune.length));
+  }
+  return out;
+}
+
 bool IsPrintableText(std::string_view text) {
   while (!text.empty()) {
     const Rune rune = DecodeRune(text);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -9,6 +10,10 @@
 namespace trawl {
 
 bool IsValidUtf8(std::string_view text);
+
+// `text` for people, whatever a peer put into it: of more than `max_bytes` (64 or more) the
+// middle is left out, with "..." in its place; then bytes that are not UTF-8 become U+FFFD.
+std::string PresentableText(std::string_view text, size_t max_bytes);
 
 // UTF-8 that shows on a screen as it is: no control or format characters, no spaces but U+0020.
 bool IsPrintableText(std::string_view text);

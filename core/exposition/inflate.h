@@ -15,6 +15,10 @@ namespace trawl {
 // exactly the limit is over it, as in Prometheus. `limit` 0: none.
 absl::Status CheckBodySize(uint64_t size, uint64_t limit);
 
+// No body is read beyond this, limited or not: it is more than the series of one record take, and
+// a target that never stops sending, or sends a bomb of gzip, must not take all memory.
+inline constexpr uint64_t kMaxBodyBytes = uint64_t{512} << 20;
+
 // Bodies that were or may be larger than this are inflated in slices.
 inline constexpr size_t kSlicedBodyBytes = size_t{1} << 20;
 inline constexpr size_t kSliceBytes = size_t{256} << 10;

@@ -69,9 +69,19 @@ bool ParseTypeName(std::string_view text, MetricType* type) {
   return true;
 }
 
+// Of what an error message quotes; a target's line may have megabytes.
+constexpr size_t kMaxQuotedBytes = 4096;
+
+// As GoQuote; of a long text the middle is left out.
+std::string QuotePart(std::string_view text) {
+  if (text.size() <= kMaxQuotedBytes) return GoQuote(text);
+  const std::string_view tail = text.substr(text.size() - kMaxQuotedBytes / 4);
+  return GoQuote(absl::StrCat(text.substr(0, kMaxQuotedBytes / 2), "...", tail));
+}
+
 std::string FloatErrorText(FloatError error, std::string_view text) {
   if (error == FloatError::kUnsupported) return "unsupported character in float";
-  return absl::StrCat("strconv.ParseFloat: parsing ", GoQuote(text), ": ",
+  return absl::StrCat("strconv.ParseFloat: parsing ", QuotePart(text), ": ",
                       error == FloatError::kRange ? "value out of range" : "invalid syntax");
 }
 
@@ -333,10 +343,10 @@ TextParser::Entry TextParser::ParseMetadata(Token kind) {
 TextParser::Entry TextParser::CheckMetadata(Token kind) {
   const std::string_view text = Slice(text_begin_, text_end_);
   if (kind == Token::kType && !ParseTypeName(text, &type_)) {
-    return Fail(absl::StrCat("invalid metric type ", GoQuote(text)));
+    return Fail(absl::StrCat("invalid metric type ", QuotePart(text)));
   }
   if (kind == Token::kHelp && !IsValidUtf8(text)) {
-    return Fail(absl::StrCat("help text ", GoQuote(text), " is not a valid utf8 string"));
+    return Fail(absl::StrCat("help text ", QuotePart(text), " is not a valid utf8 string"));
   }
   if (const Token token = NextToken(); token != Token::kLineBreak) {
     return FailAt("linebreak expected after metadata", token);
@@ -440,7 +450,7 @@ bool TextParser::ParseTimestamp() {
   const std::string_view digits = Slice(token_, i_);
   int64_t value = 0;
   if (std::from_chars(digits.data(), digits.data() + digits.size(), value).ec != std::errc()) {
-    Fail(absl::StrCat("strconv.ParseInt: parsing ", GoQuote(digits),
+    Fail(absl::StrCat("strconv.ParseInt: parsing ", QuotePart(digits),
                       ": value out of range while parsing: ", Quoted(start_, i_)));
     return false;
   }
@@ -472,9 +482,9 @@ std::string TextParser::Help() const {
 // ---- Errors.
 
 std::string TextParser::Quoted(size_t begin, size_t end) const {
-  std::string text(Slice(begin, std::min(end, body_.size())));
-  if (end > body_.size()) text += '\n';
-  return GoQuote(text);
+  const std::string_view slice = Slice(begin, std::min(end, body_.size()));
+  if (end <= body_.size()) return QuotePart(slice);
+  return QuotePart(absl::StrCat(slice, "\n"));
 }
 
 TextParser::Entry TextParser::Fail(std::string message) {

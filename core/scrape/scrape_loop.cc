@@ -23,6 +23,8 @@ namespace trawl {
 namespace {
 
 constexpr std::string_view kBodySizeLimit = "body size limit exceeded";
+// Of an error that a target shows, which may quote what the target sent.
+constexpr size_t kMaxErrorBytes = 8192;
 
 FailureReason ReasonOfStatusCode(int code) {
   if (code >= 300 && code < 400) return FailureReason::kHttpStatus3xx;
@@ -36,10 +38,16 @@ FailureReason ReasonOfInflate(const absl::Status& status) {
                                                                : FailureReason::kContentEncoding;
 }
 
+// The limit that is kept, of what is configured; 0 is none.
+uint64_t BodyLimit(uint64_t body_size_limit) {
+  return body_size_limit == 0 ? kMaxBodyBytes : std::min(body_size_limit, kMaxBodyBytes);
+}
+
 // More compressed bytes than this cannot be the body of a text under the limit: gzip makes what
 // it cannot compress larger by a few bytes for each block.
 uint64_t MaxWireBytes(uint64_t body_size_limit) {
-  return body_size_limit == 0 ? 0 : body_size_limit + body_size_limit / 1024 + 1024;
+  const uint64_t limit = BodyLimit(body_size_limit);
+  return limit + limit / 1024 + 1024;
 }
 
 void CountLeftOut(int64_t samples, prometheus::Counter& counter) {
@@ -177,7 +185,7 @@ void ScrapeLoop::OnFetchError(const FetchError& error) {
 
 void ScrapeLoop::OnBody(const FetchResponse& response) {
   const bool gzip = response.content_encoding == "gzip";
-  const uint64_t limit = settings_->body_size_limit;
+  const uint64_t limit = BodyLimit(settings_->body_size_limit);
   const bool was_large = gzip && last_body_bytes_ >= kSlicedBodyBytes;
   if (was_large || response.body.size() >= kSlicedBodyBytes) return BeginLarge(response);
   if (!gzip) {
@@ -186,7 +194,7 @@ void ScrapeLoop::OnBody(const FetchResponse& response) {
     return Ingest(response.body, response.content_type);
   }
   // In one step as far as the bound; what turns out to be larger is for the slices.
-  const bool bounded = limit == 0 || limit > kSlicedBodyBytes;
+  const bool bounded = limit > kSlicedBodyBytes;
   ScrapeScratch& scratch = context_.shard.scratch;
   const absl::Status inflated = scratch.gunzip().Inflate(
       response.body, last_body_bytes_, bounded ? kSlicedBodyBytes : limit, scratch.body());
@@ -221,7 +229,7 @@ void ScrapeLoop::Ingest(std::string_view text, std::string_view content_type) {
 void ScrapeLoop::BeginLarge(const FetchResponse& response) {
   large_body_ = std::make_unique<LargeBody>(
       LargeBody::Input{std::string(response.body), response.content_type,
-                       response.content_encoding == "gzip", settings_->body_size_limit});
+                       response.content_encoding == "gzip", BodyLimit(settings_->body_size_limit)});
   InflateSlice();
 }
 
@@ -257,6 +265,10 @@ void ScrapeLoop::Fail(absl::Status status, FailureReason reason, size_t body_byt
   result.status = std::move(status);
   result.reason = reason;
   const bool too_large = reason == FailureReason::kBodySizeLimit;
+  if (too_large && settings_->body_size_limit == 0) {
+    result.status = absl::ResourceExhaustedError(
+        absl::StrCat(kBodySizeLimit, ": never more than ", kMaxBodyBytes >> 20, " MiB are read"));
+  }
   Finish({scratch, std::move(result), too_large ? -1 : static_cast<int64_t>(body_bytes)});
 }
 
@@ -315,7 +327,7 @@ void ScrapeLoop::Publish(const Outcome& outcome) {
   if (up) last_body_bytes_ = static_cast<uint64_t>(outcome.body_bytes);
   ScrapeReport report;
   report.health = up ? TargetHealth::kUp : TargetHealth::kDown;
-  report.last_error = std::string(result.status.message());
+  report.last_error = PresentableText(result.status.message(), kMaxErrorBytes);
   report.reason = result.reason;
   report.last_scrape = absl::FromUnixMillis(timestamp_ms_);
   report.last_duration = context_.shard.loop.clock().Steady() - started_;

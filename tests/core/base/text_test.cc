@@ -90,6 +90,17 @@ TEST(TextTest, ByteSizesAreCountedIn1024) {
   }
 }
 
+TEST(TextTest, PresentableTextIsUtf8AndShort) {
+  EXPECT_EQ(PresentableText("größe\x01", 64), "größe\x01");
+  EXPECT_EQ(PresentableText("a\xff\xc3", 64), "a\ufffd\ufffd");
+
+  const std::string cut = PresentableText(std::string(1000, 'a') + std::string(1000, 'b'), 64);
+  EXPECT_EQ(cut, std::string(45, 'a') + "..." + std::string(16, 'b'));
+  std::string umlauts;
+  for (int i = 0; i < 100; ++i) umlauts += "ü";
+  EXPECT_TRUE(IsValidUtf8(PresentableText(umlauts, 65)));
+}
+
 TEST(TextTest, WrongByteSizesGivePrometheusErrors) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "units: invalid "},

@@ -73,6 +73,18 @@ TEST(TextParserTest, TheTypeInForceMayBeSet) {
   EXPECT_EQ(labels[1], (Label{"le", "1.0"}));
 }
 
+TEST(TextParserTest, OfAVeryLongLineAnErrorQuotesTheEnds) {
+  const std::string body = "a{b=\"" + std::string(1 << 20, '\0') + "\"} ?\n";
+  TextParser parser(body);
+
+  ASSERT_EQ(parser.Next(), TextParser::Entry::kError);
+
+  EXPECT_THAT(parser.error(), ::testing::StartsWith(R"(strconv.ParseFloat: parsing "?": invalid )"
+                                                    R"(syntax while parsing: "a{b=\"\x00)"));
+  EXPECT_THAT(parser.error(), ::testing::EndsWith(R"(\x00\"} ?")"));
+  EXPECT_LT(parser.error().size(), 20'000u);
+}
+
 TEST(TextParserTest, AVeryLongLabelIsRead) {
   const std::string value(1 << 20, 'x');
   const std::string body = "a{b=\"" + value + "\"} 1\n";

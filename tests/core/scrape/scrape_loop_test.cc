@@ -142,6 +142,30 @@ TEST_F(ScrapeLoopTest, AnyStatusBut200IsAFailure) {
   EXPECT_EQ(world_.Report("job").reason, FailureReason::kHttpStatus4xx);
 }
 
+TEST_F(ScrapeLoopTest, AnErrorThatIsShownIsShortAndUtf8WhateverTheTargetSent) {
+  world_.fetcher.Serve(ScrapeWorld::Url("a"), {.status_code = 503, .status_line = "503 \xff\x01"});
+  Start();
+  Next();
+  EXPECT_EQ(world_.Report("job").last_error, "server returned HTTP status 503 \ufffd\x01");
+
+  world_.Serve("a", absl::StrCat("m{a=\"", std::string(3'000'000, '\0'), "\"} ?\n"));
+  Next();
+  const std::string error = world_.Report("job").last_error;
+  EXPECT_LE(error.size(), 8192u);
+  EXPECT_THAT(error, HasSubstr("strconv.ParseFloat: parsing \"?\": invalid syntax"));
+  EXPECT_THAT(error, HasSubstr("line 1, column 3000009"));
+}
+
+TEST_F(ScrapeLoopTest, WithoutALimitABodyIsBoundedAllTheSame) {
+  world_.fetcher.Fail(ScrapeWorld::Url("a"), FailureReason::kBodySizeLimit, "too large");
+  Start();
+  Next();
+
+  const uint64_t wire = world_.fetcher.requests().back().max_wire_bytes;
+  EXPECT_GE(wire, kMaxBodyBytes);
+  EXPECT_LE(wire, kMaxBodyBytes + kMaxBodyBytes / 512);
+}
+
 TEST_F(ScrapeLoopTest, ABodyNeedsAContentType) {
   world_.fetcher.Serve(ScrapeWorld::Url("a"), {.body = "x 1\n"});
   Start();
