@@ -5,7 +5,6 @@
 #include <grpcpp/server_builder.h>
 
 #include <future>
-#include <optional>
 #include <utility>
 
 #include "client/store/storage_service.h"
@@ -41,8 +40,8 @@ struct EmbeddedStore::Parts {
   std::unique_ptr<GrpcStorageService> service;
   std::unique_ptr<grpc::Server> server;
 
-  Mutex mutex;                                                   // Shutdown and Stats
-  std::optional<StoreStats> last_stats TRAWL_GUARDED_BY(mutex);  // set by Shutdown
+  Mutex mutex;  // EndStreams, Shutdown and Stats
+  bool shut_down TRAWL_GUARDED_BY(mutex) = false;
 };
 
 absl::Status EmbeddedStore::Parts::Open(const Options& options, StoreBackendFactory& factory) {
@@ -93,19 +92,19 @@ grpc::Service& EmbeddedStore::service() { return *parts_->service; }
 
 void EmbeddedStore::EndStreams() {
   MutexLock lock(parts_->mutex);
-  if (parts_->last_stats.has_value()) return;
+  if (parts_->shut_down) return;
   RunOn(parts_->thread.loop(), [&] { return parts_->sessions->Shutdown(), true; });
 }
 
 void EmbeddedStore::Shutdown(absl::Duration deadline) {
   MutexLock lock(parts_->mutex);
-  if (parts_->last_stats.has_value()) return;
+  if (parts_->shut_down) return;
+  parts_->shut_down = true;
   EventLoop& loop = parts_->thread.loop();
   RunOn(loop, [&] { return parts_->sessions->Shutdown(), true; });
   parts_->service->AwaitStreams(deadline);
   parts_->server->Shutdown(absl::ToChronoTime(loop.clock().Now() + deadline));
   parts_->server->Wait();
-  parts_->last_stats = RunOn(loop, [&] { return parts_->backend->Stats(); });
   // First the thread: what is posted still refers to the sessions.
   parts_->thread.Shutdown();
   parts_->sessions.reset();
@@ -114,7 +113,7 @@ void EmbeddedStore::Shutdown(absl::Duration deadline) {
 
 StoreStats EmbeddedStore::Stats() {
   MutexLock lock(parts_->mutex);
-  if (parts_->last_stats.has_value()) return *parts_->last_stats;
+  if (parts_->shut_down) return {};
   return RunOn(parts_->thread.loop(), [&] { return parts_->backend->Stats(); });
 }
 

@@ -61,8 +61,8 @@ class EmbeddedStore {
   // answers, ends the streams; the service refuses from then on. Idempotent.
   void EndStreams();
 
-  // What is stored, as of now; also after Shutdown (then as of its end). Waits for the store's
-  // thread. Not from a gRPC callback.
+  // What is stored, as of now; nothing after Shutdown. Waits for the store's thread, which may have
+  // to count through a large file. Not from a gRPC callback.
   StoreStats Stats();
 
  private:
