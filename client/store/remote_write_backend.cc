@@ -2,6 +2,7 @@
 
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
@@ -259,8 +260,10 @@ RemoteWriteQueue::Item RemoteWriteBackend::PlainItem(const storage::v1::WriteReq
   RemoteWriteQueue::Item item;
   for (int i = 0; i < request.samples_size(); ++i) {
     const storage::v1::Sample& sample = request.samples(i);
+    std::vector<Label> given;
+    for (const auto& [name, value] : sample.labels()) given.push_back({name, value});
     LabelsBuilder builder;
-    for (const auto& [name, value] : sample.labels()) builder.Set(name, value);
+    builder.Reset(std::move(given));
     const bool named = !builder.Get(kMetricName).empty();
     if (!named || sample.has_histogram()) {
       storage::v1::PlainReject& reject = *write.response.add_rejects();

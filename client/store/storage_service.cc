@@ -37,6 +37,9 @@ namespace {
 using storage::v1::AppendRequest;
 using storage::v1::AppendResponse;
 
+// A writer that asks (by Ping, say) and reads no answers is not heard beyond so many.
+constexpr size_t kMaxUnsent = 64;
+
 grpc::Status ToGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
 }
@@ -107,6 +110,7 @@ class AppendReactor final : public grpc::ServerBidiReactor<AppendRequest, Append
     writing_ = false;
     if (!ok) queue_.clear();
     WriteNext();
+    ReadNext();
   }
 
   void OnCancel() override {
@@ -133,6 +137,7 @@ class AppendReactor final : public grpc::ServerBidiReactor<AppendRequest, Append
 
   void ReadNext() TRAWL_REQUIRES(mutex_) {
     if (reading_ || closing_ || unprocessed_bytes_ > options_.max_unprocessed_bytes) return;
+    if (queue_.size() > kMaxUnsent) return;
     reading_ = true;
     StartRead(&request_);
   }

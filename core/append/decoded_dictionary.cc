@@ -64,6 +64,7 @@ absl::Status DecodedDictionary::Apply(std::string_view payload, ColumnDecoder& c
   RETURN_IF_ERROR(AddStrings());
   RETURN_IF_ERROR(AddFamilies());
   RETURN_IF_ERROR(AddKeys());
+  record_layout_bytes_ = 0;
   for (const storage::v1::LayoutDef& def : record_.layouts()) {
     RETURN_IF_ERROR(AddLayout(def, columns, visitor));
   }
@@ -174,6 +175,9 @@ absl::Status DecodedDictionary::AddLayout(const storage::v1::LayoutDef& def, Col
   RETURN_IF_ERROR(FillPatched(def, *base->second, *layout));
   RETURN_IF_ERROR(Charge(LayoutBytes(*layout)));
   bytes_ -= LayoutBytes(*base->second);
+  // A patch of some bytes may make a layout of megabytes anew, again and again.
+  record_layout_bytes_ += LayoutBytes(*layout);
+  if (record_layout_bytes_ > max_bytes_) return Invalid("larger layouts than a record may define");
   columns.MoveState(def.base(), id, LayoutPatch(def.patch().begin(), def.patch().end()));
   const std::unique_ptr<DecodedLayout> gone = std::move(base->second);
   layouts_.erase(base);

@@ -66,6 +66,7 @@ class DecodedDictionary {
   uint64_t next_layout_ = 1;
   absl::flat_hash_map<uint64_t, std::unique_ptr<DecodedLayout>> layouts_;
   size_t bytes_ = 0;
+  size_t record_layout_bytes_ = 0;  // of the record that is applied: patched layouts
   storage::v1::Dictionary record_;  // scratch
 };
 

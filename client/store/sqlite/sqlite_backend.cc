@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -268,8 +269,10 @@ absl::Status SqliteBackend::WriteSample(const storage::v1::Sample& sample, uint3
     added.set_detail(detail);
     return absl::OkStatus();
   };
+  std::vector<Label> given;
+  for (const auto& [name, value] : sample.labels()) given.push_back({name, value});
   LabelsBuilder builder;
-  for (const auto& [name, value] : sample.labels()) builder.Set(name, value);
+  builder.Reset(std::move(given));
   const Labels labels = std::move(builder).Build();
   if (labels.Get(kMetricName).empty()) {
     return reject(storage::v1::Reject::INVALID_LABELS, "no __name__");

@@ -137,7 +137,24 @@ TEST_F(EmbeddedStoreTest, ShutdownCommitsAndSaysGoaway) {
   EXPECT_TRUE(stream.Read().has_goaway());
   EXPECT_TRUE(stream.Finish().ok());
   shutdown.join();
-  EXPECT_EQ(store_->Stats().samples, 1u);
+}
+
+TEST_F(EmbeddedStoreTest, AWriterThatDoesNotReadIsHeldBackAndHeardLater) {
+  constexpr int kPings = 2000;
+  ClientStream stream(store_->InProcessChannel());
+  ASSERT_TRUE(stream.Write(TestWriter::Hello()));
+  ASSERT_TRUE(stream.Read().has_welcome());
+
+  std::thread asking([&stream] {
+    storage::v1::AppendRequest request;
+    for (int i = 1; i <= kPings; ++i) {
+      request.mutable_ping()->set_nonce(static_cast<uint64_t>(i));
+      EXPECT_TRUE(stream.Write(request));
+    }
+  });
+
+  for (uint64_t i = 1; i <= kPings; ++i) EXPECT_EQ(stream.Read().pong().nonce(), i);
+  asking.join();
 }
 
 TEST_F(EmbeddedStoreTest, DestroyingItEndsOpenStreams) {

@@ -342,6 +342,34 @@ TEST(RecordDecoderTest, DictionaryIsBounded) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more definitions")));
 }
 
+TEST(RecordDecoderTest, ARecordCannotMakeALargeLayoutAnewForEver) {
+  constexpr int kKeys = 100'000;
+  storage::v1::Dictionary dictionary;
+  dictionary.mutable_header()->set_format(1);
+  dictionary.set_first_string(1);
+  dictionary.set_first_family(1);
+  dictionary.set_first_key(1);
+  dictionary.set_first_layout(1);
+  for (const char* s : {"__name__", "up"}) dictionary.add_strings(s);
+  storage::v1::KeyDef& key = *dictionary.add_keys();
+  for (const uint32_t id : {1, 2}) key.add_labels(id);
+  dictionary.add_layouts()->mutable_keys()->Resize(kKeys, 1);
+  for (uint64_t base = 1; base <= 1000; ++base) {
+    storage::v1::LayoutDef& next = *dictionary.add_layouts();
+    next.set_base(base);
+    next.add_patch(kKeys);
+  }
+  std::string record;
+  AppendRecord(RecordKind::kDictionary, dictionary.SerializeAsString(), record);
+  RecordDecoder::Options options;
+  options.max_dictionary_bytes = 64 << 20;
+  RecordDecoder decoder(options);
+  RowVisitor visitor;
+
+  EXPECT_THAT(decoder.DecodeRecord(1, record, visitor),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("larger layouts")));
+}
+
 // ---- Definitions that contradict themselves
 
 storage::v1::Dictionary GoodDictionary() {
