@@ -5,12 +5,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 
 namespace trawl {
 namespace {
 
 // A store may not put off the next stream for longer.
 constexpr absl::Duration kMaxRetryAfter = absl::Minutes(10);
+// Of a store's words, which are kept, logged and listed.
+constexpr size_t kMaxStoreText = 1024;
 
 // Errors that waiting hardly mends (storage.proto, Append).
 bool NeedsPerson(absl::StatusCode code) {
@@ -18,6 +21,12 @@ bool NeedsPerson(absl::StatusCode code) {
          code == absl::StatusCode::kPermissionDenied ||
          code == absl::StatusCode::kInvalidArgument ||
          code == absl::StatusCode::kFailedPrecondition;
+}
+
+// Codes newer than this program are one: a store must not fill the maps with them.
+storage::v1::Reject::Code KnownCode(int code) {
+  return storage::v1::Reject::Code_IsValid(code) ? static_cast<storage::v1::Reject::Code>(code)
+                                                 : storage::v1::Reject::CODE_UNSPECIFIED;
 }
 
 }  // namespace
@@ -140,10 +149,13 @@ void SinkSession::NoteFailure(const absl::Status& why) {
   }
   // A store that is down is told once, not at each attempt.
   const bool news = was_streaming || counters_.last_error.code() != why.code();
-  counters_.last_error = why;
+  counters_.last_error = absl::Status(why.code(), PresentableText(why.message(), kMaxStoreText));
   counters_.last_error_time = loop_.clock().Now();
   Log(news ? LogLevel::kWarn : LogLevel::kDebug, "Append stream ended",
-      {{"sink", name_}, {"lane", identity_.lane}, {"durable", durable_}, {"err", why}});
+      {{"sink", name_},
+       {"lane", identity_.lane},
+       {"durable", durable_},
+       {"err", counters_.last_error}});
 }
 
 void SinkSession::ProtocolError(std::string_view what) {
@@ -199,12 +211,13 @@ void SinkSession::OnWelcome(const storage::v1::Welcome& welcome) {
                                 {"durable", durable},
                                 {"durable_before", durable_}});
   }
-  if (!counters_.store_id.empty() && counters_.store_id != welcome.store_id()) {
+  const std::string store_id = PresentableText(welcome.store_id(), kMaxStoreText);
+  if (!counters_.store_id.empty() && counters_.store_id != store_id) {
     LogWarn("Sink leads to another store than before: delivery is at least once across the two",
-            {{"sink", name_}, {"lane", identity_.lane}, {"store_id", welcome.store_id()}});
+            {{"sink", name_}, {"lane", identity_.lane}, {"store_id", store_id}});
   }
-  counters_.store_id = welcome.store_id();
-  counters_.store_version = welcome.version();
+  counters_.store_id = store_id;
+  counters_.store_version = PresentableText(welcome.version(), kMaxStoreText);
   NoteTotals(welcome.totals());
   durable_ = durable;
   highest_durable_ = std::max(highest_durable_, durable_);
@@ -257,19 +270,22 @@ void SinkSession::NoteTotals(const storage::v1::Totals& totals) {
   counters_.totals.stored = totals.stored();
   counters_.totals.duplicate = totals.duplicate();
   counters_.totals.lost = totals.lost();
-  for (const auto& [code, samples] : totals.rejected()) counters_.totals.rejected[code] = samples;
+  counters_.totals.rejected.clear();
+  for (const auto& [code, samples] : totals.rejected()) {
+    counters_.totals.rejected[KnownCode(code)] += samples;
+  }
 }
 
 void SinkSession::NoteRejects(const storage::v1::Ack& ack) {
   for (const storage::v1::Reject& reject : ack.rejects()) {
-    uint64_t& samples = counters_.reject_samples[reject.code()];
+    uint64_t& samples = counters_.reject_samples[KnownCode(reject.code())];
     Log(samples == 0 ? LogLevel::kWarn : LogLevel::kDebug, "Store refused samples",
         {{"sink", name_},
          {"lane", identity_.lane},
          {"record", reject.number()},
-         {"code", storage::v1::Reject::Code_Name(reject.code())},
+         {"code", storage::v1::Reject::Code_Name(KnownCode(reject.code()))},
          {"samples", reject.samples()},
-         {"err", reject.detail()}});
+         {"err", PresentableText(reject.detail(), kMaxStoreText)}});
     samples += reject.samples();
   }
 }

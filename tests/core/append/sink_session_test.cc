@@ -610,5 +610,33 @@ TEST(SinkSessionTest, RejectsAndTotalsAreTold) {
   EXPECT_THAT(rig.sink().reject_samples, ElementsAre(Pair(storage::v1::Reject::OUT_OF_ORDER, 4)));
 }
 
+TEST(SinkSessionTest, WhatAStoreSaysDoesNotFillTheMemory) {
+  Rig rig;
+  rig.Connect();
+  rig.Scrape();
+  rig.Settle();
+  storage::v1::AppendResponse ack = Ack(1);
+  for (int code = 1000; code < 1100; ++code) {
+    storage::v1::Reject& reject = *ack.mutable_ack()->add_rejects();
+    reject.set_code(static_cast<storage::v1::Reject::Code>(code));
+    reject.set_samples(1);
+    (*ack.mutable_ack()->mutable_totals()->mutable_rejected())[code] = 2;
+  }
+  rig.factory.Answer(ack);
+  rig.loop.RunUntilIdle();
+
+  EXPECT_THAT(rig.sink().reject_samples,
+              ElementsAre(Pair(storage::v1::Reject::CODE_UNSPECIFIED, 100)));
+  EXPECT_THAT(rig.sink().totals.rejected,
+              ElementsAre(Pair(storage::v1::Reject::CODE_UNSPECIFIED, 200)));
+
+  storage::v1::AppendResponse goaway;
+  goaway.mutable_goaway()->set_reason(std::string(1'000'000, 'x'));
+  rig.factory.Answer(goaway);
+  rig.loop.RunUntilIdle();
+
+  EXPECT_LE(rig.sink().last_error.message().size(), 1024u);
+}
+
 }  // namespace
 }  // namespace trawl
