@@ -4,7 +4,7 @@
 #   dev      unoptimised, with the tests
 #   asan     AddressSanitizer and UndefinedBehaviorSanitizer, with the tests
 #   tsan     ThreadSanitizer, core/ only: the distribution's libgrpc is not instrumented
-#   tidy     clang-tidy over every source, no precompiled headers
+#   tidy     clang-tidy and clang's warnings (-Wthread-safety) over every source; makes no programs
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 kind=${1:-release}
@@ -15,7 +15,7 @@ case "$kind" in
   dev)     options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1") ;;
   asan)    options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1" -DTRAWL_SANITIZE=address,undefined) ;;
   tsan)    options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1" -DTRAWL_SANITIZE=thread -DTRAWL_WITH_GRPC=OFF) ;;
-  tidy)    options+=(-DCMAKE_BUILD_TYPE=Debug -DTRAWL_CLANG_TIDY=ON -DCMAKE_CXX_COMPILER=clang++-14) ;;
+  tidy)    options+=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=" -DTRAWL_CLANG_TIDY=ON -DCMAKE_CXX_COMPILER=clang++-14) ;;
   *) echo "build.sh: unknown kind '$kind': want release, dev, asan, tsan or tidy" >&2; exit 2 ;;
 esac
 out=$top/build/$kind
@@ -25,7 +25,10 @@ export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file
 # beside each other only take each other's cores.
 exec 9>"$top/build/.lock"
 flock 9
-if [ ! -f "$out/build.ninja" ] || [ -n "${TRAWL_RECONFIGURE:-}" ]; then
+# Folders take part once they have a CMakeLists.txt, which ninja cannot see: compare their list.
+inputs=$(printf '%s\n' "${options[@]}"; find "$top" -path "$top/build" -prune -o -path "$top/.git" -prune -o -name CMakeLists.txt -print | sort)
+if [ ! -f "$out/build.ninja" ] || [ "$inputs" != "$(cat "$out/configured-from" 2>/dev/null)" ]; then
   cmake -S "$top" -B "$out" -G Ninja "${options[@]}" >"$out/configure.log" 2>&1 || { cat "$out/configure.log" >&2; exit 1; }
+  printf '%s\n' "$inputs" >"$out/configured-from"
 fi
 exec ninja -C "$out" "$@"
