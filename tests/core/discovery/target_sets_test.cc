@@ -68,6 +68,23 @@ class TargetSetsTest : public ::testing::Test {
     return sets_.Hello(hello, {absl::UnixEpoch(), absl::ZeroDuration()});
   }
 
+  // Of the stream that holds "k8s", which is opened if need be.
+  Change Snapshot(uint64_t version, std::vector<JobGroup> groups) {
+    Change change = OfStream(Push("k8s", std::move(groups)), version);
+    change.scope = Change::Scope::kSource;
+    return change;
+  }
+  Change Delta(uint64_t base, uint64_t version, std::vector<JobGroup> upsert) {
+    Change change = OfStream(Update("k8s", std::move(upsert)), version);
+    change.base_version = base;
+    return change;
+  }
+  Change OfStream(Change change, uint64_t version) {
+    if (sets_.Holder("k8s") == 0) Hello(1, "r1");
+    change.stream_id = sets_.Holder("k8s");
+    return Versioned(std::move(change), "h", version);
+  }
+
   TargetSets sets_{TargetSets::Options{}};
 };
 
@@ -342,6 +359,65 @@ TEST_F(TargetSetsTest, RepeatedDeltaIsANoop) {
   EXPECT_EQ(Apply(delta).status, ApplyStatus::kApplied);
 
   EXPECT_EQ(Apply(delta).status, ApplyStatus::kNoop);
+}
+
+TEST_F(TargetSetsTest, DeltaThatRepeatsAVersionWithOtherContentIsAGap) {
+  ASSERT_EQ(Apply(Snapshot(5, {Group("node", "0", {"n1"})})).status, ApplyStatus::kApplied);
+
+  ApplyResult result = Apply(Delta(4, 5, {Group("node", "0", {"n2"})}));
+
+  EXPECT_EQ(result.issues[0].code, IssueCode::kVersionGap);
+  EXPECT_TRUE(result.resync);
+  EXPECT_EQ(Apply(Delta(5, 4, {Group("node", "0", {"n2"})})).issues[0].code,
+            IssueCode::kStaleVersion);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+}
+
+TEST_F(TargetSetsTest, SnapshotAtTheAppliedVersionIsApplied) {
+  Apply(Snapshot(5, {Group("node", "0", {"n1"})}));
+
+  EXPECT_EQ(Apply(Snapshot(5, {Group("node", "0", {"n1"})})).status, ApplyStatus::kNoop);
+  EXPECT_EQ(Apply(Snapshot(5, {Group("node", "0", {"n2"})})).status, ApplyStatus::kApplied);
+  EXPECT_EQ(Apply(Snapshot(4, {})).issues[0].code, IssueCode::kStaleVersion);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n2"));
+}
+
+TEST_F(TargetSetsTest, DeltaOfTheAppliedVersionMendsRefusedGroupsOnly) {
+  Change snapshot = Snapshot(5, {Group("node", "0", {"n1"}), Group("node", "1", {"a/b"})});
+  snapshot.allow_partial = true;
+  ASSERT_EQ(Apply(snapshot).status, ApplyStatus::kAppliedPartly);
+
+  EXPECT_EQ(Apply(Delta(5, 5, {Group("node", "0", {"n2"})})).issues[0].code,
+            IssueCode::kVersionConflict);
+  EXPECT_EQ(Apply(Delta(5, 5, {Group("node", "1", {"ab"})})).status, ApplyStatus::kApplied);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1", "ab"));
+  EXPECT_THAT(sets_.Sources()[0].refused, IsEmpty());
+}
+
+TEST_F(TargetSetsTest, AnotherHistoryNeedsASnapshot) {
+  EXPECT_EQ(Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7)).status,
+            ApplyStatus::kApplied)
+      << "nothing was there";
+
+  Change push = Versioned(Push("a", {Group("node", "0", {"n2"})}), "other", 8);
+  EXPECT_EQ(Apply(push).issues[0].code, IssueCode::kVersionGap);
+  push.scope = Change::Scope::kSource;
+  push.version = 1;
+  EXPECT_EQ(Apply(push).status, ApplyStatus::kApplied);
+  EXPECT_EQ(sets_.HistoryId("a"), "other");
+  EXPECT_EQ(sets_.AppliedVersion("a"), 1u);
+}
+
+TEST_F(TargetSetsTest, DryRunOfAReleaseChangesNothing) {
+  Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7));
+
+  auto result = sets_.Release(
+      "a", {.fencing_token = {}, .remove_targets = true, .force = false, .dry_run = true});
+
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->counts.removed, 1u);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+  EXPECT_EQ(sets_.HistoryId("a"), "h");
 }
 
 TEST_F(TargetSetsTest, HigherFencingTokenWinsAndTheLoserCannotWrite) {
