@@ -1,8 +1,12 @@
 #include "server/discovery_conversions.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 #include "tests/matchers/status_matchers.h"
 
@@ -42,6 +46,15 @@ TEST(DiscoveryConversionsTest, AGroupSurvivesTheWayThereAndBack) {
 
   EXPECT_TRUE(
       google::protobuf::util::MessageDifferencer::Equals(ToProto(core.job, core.group), group));
+}
+
+// What else a target needs (files, credentials, proxies, headers) is the configuration's to say.
+TEST(DiscoveryConversionsTest, AGroupHasRoomForAddressesAndLabelsOnly) {
+  std::vector<std::string> fields;
+  const google::protobuf::Descriptor& group = *pb::TargetGroup::descriptor();
+  for (int i = 0; i < group.field_count(); ++i) fields.push_back(group.field(i)->name());
+
+  EXPECT_THAT(fields, ElementsAre("job", "key", "targets", "labels"));
 }
 
 TEST(DiscoveryConversionsTest, EmptyLabelValuesAreAsIfAbsent) {
