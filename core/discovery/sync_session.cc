@@ -54,8 +54,7 @@ void SyncSession::OnHello(StreamHello hello) {
   }
   hello_ = std::move(hello);
   welcomed_ = true;
-  if (result.displaced != 0)
-    discovery_.Displace(result.displaced, hello_.fencing_token.has_value());
+  if (result.displaced != 0) discovery_.Displace(result.displaced, result.outranked);
   discovery_.ArmLease(hello_.source);
   peer_.Send({SyncWelcome{std::move(result)}});
 }
@@ -82,6 +81,7 @@ void SyncSession::OnBegin(uint64_t id, const SyncBegin& begin) {
   }
   staged_.emplace();
   staged_->begin = begin;
+  staged_->applied_at_begin = discovery_.sets().AppliedVersion(hello_.source);
   AckStaged(id);
 }
 
@@ -116,6 +116,11 @@ void SyncSession::AckStaged(uint64_t id) {
 
 void SyncSession::OnEnd(uint64_t id) {
   if (!staged_) return RejectMessage(id, IssueCode::kNoSnapshot, "no snapshot was begun");
+  if (discovery_.sets().AppliedVersion(hello_.source) != staged_->applied_at_begin) {
+    DropStaged();
+    return RejectMessage(id, IssueCode::kNoSnapshot,
+                         "the applied version moved since the snapshot was begun");
+  }
   if (staged_->groups.size() != staged_->begin.groups) {
     const std::string detail = absl::StrFormat("the snapshot's begin stated %d groups, %d came",
                                                staged_->begin.groups, staged_->groups.size());

@@ -102,6 +102,7 @@ class SyncSession {
     SyncBegin begin;
     std::vector<JobGroup> groups;
     uint64_t bytes = 0;
+    uint64_t applied_at_begin = 0;  // version
     TimerId stall_timer = 0;
   };
   struct PendingAck {

@@ -275,6 +275,7 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
     return result;
   }
   result.displaced = source.stream_id;
+  result.outranked = higher;
   source.stream_id = hello.stream_id;
   source.instance = hello.instance;
   source.peer = hello.peer;

@@ -38,6 +38,7 @@ struct HelloResult {
   absl::Status status;
   bool fenced = false;     // a higher token was seen
   uint64_t displaced = 0;  // the stream that lost the source to this one; 0: none
+  bool outranked = false;  // ... because this one's token is higher
   SyncNeed need = SyncNeed::kSnapshot;
   uint64_t applied_version = 0;
   std::string history_id;

@@ -158,6 +158,18 @@ TEST_F(DiscoveryTest, SnapshotWithAWrongCountIsRejected) {
   EXPECT_THAT(Targets(), IsEmpty());
 }
 
+TEST_F(DiscoveryTest, SnapshotIsRejectedWhenADeltaMovedTheVersionMeanwhile) {
+  SayHello(1, peer_);
+  SaySnapshot(1, 5, {"n1"});
+  Say(1, {5, SyncBegin{6, 1, 100}});
+  Say(1, {6, SyncDelta{5, 6, {{"node", {"1", {"n2"}, {}}}}, {}}});
+  Say(1, {7, SyncPart{{{"node", {"0", {"n3"}, {}}}}, 50}});
+  Say(1, {8, SyncEnd{}});
+
+  EXPECT_EQ(peer_.All<SyncAck>().back().result.issues[0].code, IssueCode::kNoSnapshot);
+  EXPECT_THAT(Targets(), ElementsAre("n1", "n2"));
+}
+
 TEST_F(DiscoveryTest, StagedSnapshotThatStallsIsDropped) {
   SayHello(1, peer_);
   Say(1, {2, SyncBegin{5, 1, 100}});
@@ -227,7 +239,8 @@ TEST_F(DiscoveryTest, NewerStreamOfTheSameInstanceWinsAndTheOlderGetsGoaway) {
   SayHello(1, peer_);
   SayHello(2, second);
 
-  EXPECT_THAT(peer_.All<SyncGoaway>(), SizeIs(1));
+  ASSERT_THAT(peer_.All<SyncGoaway>(), SizeIs(1));
+  EXPECT_FALSE(peer_.All<SyncGoaway>()[0].fenced) << "its token is not too low";
   EXPECT_EQ(peer_.status.code(), absl::StatusCode::kAborted);
   EXPECT_THAT(second.All<SyncWelcome>(), SizeIs(1));
 }
