@@ -16,12 +16,14 @@ class DiscoveryMetrics {
  public:
   explicit DiscoveryMetrics(prometheus::Registry& registry);
 
-  LabelledCounter updates_total;                // source, kind, status
-  prometheus::Gauge& sources;                   // sources known now
-  LabelledGauge groups;                         // source
-  LabelledGauge targets;                        // source
-  prometheus::Counter& file_read_errors_total;  // prometheus_sd_file_read_errors_total
-  prometheus::Gauge& pending_groups;            // groups of jobs that no config names
+  LabelledCounter updates_total;                    // source, kind, status
+  prometheus::Gauge& sources;                       // sources known now
+  LabelledGauge groups;                             // source
+  LabelledGauge targets;                            // source
+  prometheus::Counter& file_read_errors_total;      // prometheus_sd_file_read_errors_total
+  prometheus::Gauge& pending_groups;                // groups of jobs that no config names
+  prometheus::Counter& state_damaged_files_total;   // set aside at start-up
+  prometheus::Counter& state_write_failures_total;  // changes refused: they could not be kept
   LabelledGauge job_without_source;  // job; 1: its targets' source has not come, or has gone
 
   // Ends the series of a source that is gone, or of a job that is gone.

@@ -183,6 +183,12 @@ DiscoveryMetrics::DiscoveryMetrics(Registry& r)
       pending_groups(PlainGauge(r, "trawl_discovery_pending_groups",
                                 "Current number of target groups of jobs that the configuration "
                                 "does not name.")),
+      state_damaged_files_total(PlainCounter(
+          r, "trawl_discovery_state_damaged_files_total",
+          "Total number of damaged files of discovery state, set aside at start-up.")),
+      state_write_failures_total(PlainCounter(
+          r, "trawl_discovery_state_write_failures_total",
+          "Total number of changes that were not taken because they could not be written to disk.")),
       job_without_source(Gauges(r, "trawl_job_without_source",
                                 "1 when no source gives this job target groups.", {"job"})) {}
 

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/discovery/state_record.h"
+
+namespace trawl {
+
+// Where the changes of pushed sources are kept: asked before a change touches anything, so that
+// what was answered is never lost. One thread; may block on the disk.
+class StateJournal {
+ public:
+  virtual ~StateJournal() = default;
+  // After OK, `before` changed by `delta` is what a restart finds. After an error a restart finds
+  // either that or what it would have found, and never a part; `before` is the whole truth of the
+  // next call. `before` is only looked at during the call.
+  virtual absl::Status Record(const std::string& source, const SourceState& before,
+                              const StateDelta& delta) = 0;
+  // After OK a restart finds no such source. One that was never recorded is OK.
+  virtual absl::Status Forget(const std::string& source) = 0;
+};
+
+}  // namespace trawl

@@ -1,0 +1,95 @@
+#include "core/discovery/state_log.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+
+namespace trawl {
+namespace {
+
+std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+}  // namespace
+
+StateLog::StateLog(const Options& options, FileSystem& files, std::string path)
+    : options_(options), files_(files), path_(std::move(path)) {}
+
+absl::StatusOr<StateLogContents> StateLog::Recover() {
+  ASSIGN_OR_RETURN(const std::string bytes, files_.ReadFile(path_));
+  absl::StatusOr<StateLogContents> contents = DecodeLog(bytes);
+  if (!contents.ok()) return Annotate(contents.status(), path_);
+  // A disk that can't be written does not keep what it holds from being used.
+  rewrite_ = !SyncRecovered(bytes, *contents).ok();
+  file_bytes_ = contents->good_bytes;
+  compact_at_ = 2 * contents->snapshot_bytes + options_.slack_bytes;
+  return contents;
+}
+
+// What was appended but not synced before the process died counts from now on, so it must be on
+// disk before anybody is told.
+absl::Status StateLog::SyncRecovered(std::string_view bytes, const StateLogContents& contents) {
+  if (contents.good_bytes < bytes.size()) return Replace(bytes.substr(0, contents.good_bytes));
+  ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files_.OpenForAppend(path_, false));
+  return file->Sync();
+}
+
+absl::Status StateLog::Record(const std::string& source, const SourceState& before,
+                              const StateDelta& delta) {
+  const std::string record = EncodeDelta(delta);
+  if (!rewrite_ && file_bytes_ + record.size() <= compact_at_) return Append(record);
+  SourceState after = before;
+  ApplyDelta(delta, after);
+  const std::string content = EncodeLogStart(source, after);
+  const absl::Status status = Replace(content);
+  if (status.ok()) {
+    file_bytes_ = content.size();
+    compact_at_ = 2 * content.size() + options_.slack_bytes;
+    return status;
+  }
+  if (rewrite_) return status;
+  // A short disk may have room for the change alone; try again when the log has doubled.
+  compact_at_ = 2 * (file_bytes_ + record.size());
+  return Append(record);
+}
+
+absl::Status StateLog::Append(const std::string& record) {
+  // Until it is known to be there, nothing may come behind it.
+  rewrite_ = true;
+  ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files_.OpenForAppend(path_, false));
+  RETURN_IF_ERROR(file->Append(record));
+  RETURN_IF_ERROR(file->Sync());
+  file_bytes_ += record.size();
+  rewrite_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status StateLog::Replace(std::string_view content) {
+  const std::string temporary = path_ + ".tmp";
+  const absl::Status written = WriteTemporary(temporary, content);
+  if (!written.ok()) {
+    files_.Remove(temporary).IgnoreError();
+    return written;
+  }
+  rewrite_ = true;
+  RETURN_IF_ERROR(files_.Rename(temporary, path_));
+  RETURN_IF_ERROR(files_.SyncDirectory(Directory(path_)));
+  rewrite_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status StateLog::WriteTemporary(const std::string& path, std::string_view content) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files_.OpenForAppend(path, true));
+  RETURN_IF_ERROR(file->Append(content));
+  return file->Sync();
+}
+
+absl::Status StateLog::Remove() {
+  rewrite_ = true;
+  const absl::Status removed = files_.Remove(path_);
+  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  return files_.SyncDirectory(Directory(path_));
+}
+
+}  // namespace trawl
