@@ -33,18 +33,6 @@ class ValueCrc {
   uint32_t crc_ = 0;
 };
 
-uint32_t ColumnCrc(std::span<const double> values, BitWords absent) {
-  ValueCrc crc(values.data());
-  size_t run = 0;  // start of the run of floats
-  for (size_t p = 0; p < values.size(); ++p) {
-    if (!IsStaleMarker(values[p]) && !BitIsSet(absent, p)) continue;
-    crc.AddRun(run, p);
-    run = p + 1;
-  }
-  crc.AddRun(run, values.size());
-  return crc.crc();
-}
-
 // Calls f(position) for each bit below `positions`.
 template <typename F>
 void ForEachBit(BitWords words, size_t positions, F&& f) {
@@ -54,12 +42,6 @@ void ForEachBit(BitWords words, size_t positions, F&& f) {
       if (position < positions) f(position);
     }
   }
-}
-
-bool AllAbsent(size_t positions, BitWords absent) {
-  size_t count = 0;
-  ForEachBit(absent, positions, [&count](size_t) { ++count; });
-  return count == positions;
 }
 
 void SetAllBits(size_t positions, std::vector<uint64_t>& words) {
@@ -81,6 +63,24 @@ absl::Status CheckAbsentAreZero(std::span<const double> values, BitWords absent)
 
 }  // namespace
 
+uint32_t ValueCrc32c(std::span<const double> values, BitWords absent) {
+  ValueCrc crc(values.data());
+  size_t run = 0;  // start of the run of floats
+  for (size_t p = 0; p < values.size(); ++p) {
+    if (!IsStaleMarker(values[p]) && !BitIsSet(absent, p)) continue;
+    crc.AddRun(run, p);
+    run = p + 1;
+  }
+  crc.AddRun(run, values.size());
+  return crc.crc();
+}
+
+bool AllAbsent(size_t positions, BitWords absent) {
+  size_t count = 0;
+  ForEachBit(absent, positions, [&count](size_t) { ++count; });
+  return count == positions;
+}
+
 void RawColumnEncoder::Encode(uint64_t, std::span<const double> values, BitWords absent,
                               storage::v1::Scrape& scrape) {
   scrape.clear_raw();
@@ -92,7 +92,7 @@ void RawColumnEncoder::Encode(uint64_t, std::span<const double> values, BitWords
   ForEachBit(absent, values.size(),
              [&raw](size_t p) { std::memset(raw.data() + p * sizeof(double), 0, sizeof(double)); });
   if (!absent.empty()) BitWordsToBytes(absent, *scrape.mutable_absent());
-  scrape.set_value_crc32c(ColumnCrc(values, absent));
+  scrape.set_value_crc32c(ValueCrc32c(values, absent));
 }
 
 absl::Status RawColumnDecoder::Decode(uint64_t, size_t positions, const storage::v1::Scrape& scrape,
@@ -116,7 +116,7 @@ absl::Status RawColumnDecoder::Decode(uint64_t, size_t positions, const storage:
   out.values.resize(positions);
   std::memcpy(out.values.data(), scrape.raw().data(), scrape.raw().size());
   if (absl::Status zero = CheckAbsentAreZero(out.values, out.absent); !zero.ok()) return zero;
-  if (scrape.value_crc32c() != ColumnCrc(out.values, out.absent)) {
+  if (scrape.value_crc32c() != ValueCrc32c(out.values, out.absent)) {
     return absl::DataLossError("wrong checksum of values");
   }
   return absl::OkStatus();

@@ -46,6 +46,11 @@ class ColumnDecoder {
                               DecodedColumns& out) = 0;
 };
 
+// Scrape.value_crc32c: of all positions that are neither absent nor a stale marker.
+uint32_t ValueCrc32c(std::span<const double> values, BitWords absent);
+// True also if there are no positions.
+bool AllAbsent(size_t positions, BitWords absent);
+
 // Raw columns: a little-endian double a position. No state.
 class RawColumnEncoder final : public ColumnEncoder {
  public:
