@@ -325,7 +325,7 @@ absl::Status App::Apply(const LoadedConfig& next) {
   Awaited<absl::Status> applied;
   manager_->ApplyConfig(next.config, next.trawl_config,
                         [applied](absl::Status status) { applied.Set(std::move(status)); });
-  const absl::Status status = applied.Wait();
+  absl::Status status = applied.Wait();
   running_ = next;
   std::vector<std::string> jobs;
   for (const ScrapeConfig& job : next.config->scrape_configs) jobs.push_back(job.job_name);

@@ -110,7 +110,7 @@ grpc::ServerUnaryReactor* DiscoveryService::Release(grpc::CallbackServerContext*
   options.force = request->force();
   options.dry_run = request->dry_run();
   deps_.discovery.ReleaseAsync(
-      request->source(), std::move(options),
+      request->source(), options,
       [this, reactor, response, source = request->source()](absl::StatusOr<ApplyResult> result) {
         if (!result.ok()) return reactor->Finish(ToGrpcStatus(result.status()));
         *response->mutable_counts() = ToProto(result->counts);

@@ -237,7 +237,7 @@ HttpServer::HttpServer(const Options& options, Deps deps)
 absl::Status HttpServer::Listen() {
   const std::string host = options_.address.host.empty() ? "0.0.0.0" : options_.address.host;
   // The library does not say why it can't bind: ask first.
-  const absl::Status probe = ListenSockets::Open(options_.address).status();
+  absl::Status probe = ListenSockets::Open(options_.address).status();
   if (!probe.ok()) return probe;
   httplib::Server& server = library_->server;
   const int port = options_.address.port;

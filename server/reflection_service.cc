@@ -168,8 +168,8 @@ class Service final : public Api::Service::CallbackService {
 };
 
 std::vector<std::string> WithReflection(std::vector<std::string> services) {
-  services.push_back(V1::Service::service_full_name());
-  services.push_back(V1Alpha::Service::service_full_name());
+  services.emplace_back(V1::Service::service_full_name());
+  services.emplace_back(V1Alpha::Service::service_full_name());
   std::sort(services.begin(), services.end());
   return services;
 }

@@ -138,7 +138,7 @@ absl::Status Sinks::Reopen(Sink& sink, const SinkSpec& spec) {
   const SinkSpec before = std::exchange(sink.spec, spec);
   if (sink.store != nullptr) sink.store->Shutdown(kReopenDeadline);
   const std::unique_ptr<EmbeddedStore> closed = std::move(sink.store);
-  const absl::Status status = OpenStore(sink);
+  absl::Status status = OpenStore(sink);
   if (!status.ok()) {
     sink.spec = before;
     const absl::Status back = OpenStore(sink);

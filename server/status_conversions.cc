@@ -340,6 +340,7 @@ std::vector<pb::JobPlan> DiffJobs(const Config& before, const Config& after) {
     plans[job.job_name].set_change(pb::JobPlan::REMOVED);
   }
   std::vector<pb::JobPlan> out;
+  out.reserve(plans.size());
   for (auto& [name, plan] : plans) out.push_back(std::move(plan));
   return out;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -99,7 +100,7 @@ std::string Success(std::string_view data) {
   return absl::StrCat("{\"status\":\"success\",\"data\":", data, "}");
 }
 
-void AddElement(std::string element, std::string& list) {
+void AddElement(std::string_view element, std::string& list) {
   absl::StrAppend(&list, list.empty() ? "" : ",", element);
 }
 

@@ -4,7 +4,7 @@
 
 namespace trawl {
 
-HttpSenders::HttpSenders(const Options& options, std::shared_ptr<const HttpClient> client,
+HttpSenders::HttpSenders(const Options& options, const std::shared_ptr<const HttpClient>& client,
                          EventLoop& loop)
     : options_(options), loop_(loop) {
   for (size_t i = 0; i < options_.threads; ++i) {

@@ -29,7 +29,8 @@ class HttpSenders {
   };
   using Done = std::function<void(absl::StatusOr<BlockingHttpResponse>)>;
 
-  HttpSenders(const Options& options, std::shared_ptr<const HttpClient> client, EventLoop& loop);
+  HttpSenders(const Options& options, const std::shared_ptr<const HttpClient>& client,
+              EventLoop& loop);
   ~HttpSenders();
 
   void Send(std::string body, Done done);

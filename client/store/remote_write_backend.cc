@@ -192,7 +192,7 @@ absl::StatusOr<std::unique_ptr<StoreBackend>> RemoteWriteBackend::Open(
 absl::Status RemoteWriteBackend::Fence(const std::string& writer, uint64_t incarnation) {
   const uint64_t before = ledger_.Incarnation(writer);
   ledger_.LoadWriter(writer, incarnation);
-  const absl::Status saved = Save();
+  absl::Status saved = Save();
   if (!saved.ok()) ledger_.LoadWriter(writer, before);
   return saved;
 }
@@ -200,7 +200,7 @@ absl::Status RemoteWriteBackend::Fence(const std::string& writer, uint64_t incar
 // The endpoint has accepted what is in the ledger; if the file can't be written there is no ack
 // for now, and the window bounds what comes.
 absl::Status RemoteWriteBackend::Save() {
-  const absl::Status saved = state_file_->Save(ledger_);
+  absl::Status saved = state_file_->Save(ledger_);
   if (!saved.ok()) {
     if (!std::exchange(complained_, true)) {
       LogError("remote write: cannot keep the lanes' numbers, nothing is acked", {{"err", saved}});

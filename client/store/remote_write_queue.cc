@@ -132,7 +132,7 @@ void RemoteWriteQueue::SendFront() {
     snappy::Compress(body.data(), body.size(), &body_);
   }
   sending_ = true;
-  senders_.Send(body_, [this, alive = alive_](absl::StatusOr<BlockingHttpResponse> answer) {
+  senders_.Send(body_, [this, alive = alive_](const absl::StatusOr<BlockingHttpResponse>& answer) {
     if (*alive) OnAnswer(answer);
   });
 }

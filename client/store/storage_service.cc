@@ -199,8 +199,9 @@ grpc::ServerUnaryReactor* GrpcStorageService::Write(grpc::CallbackServerContext*
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   loop_.Post([&sessions = sessions_, request, response, reactor] {
     sessions.Write(*request, [response, reactor](absl::StatusOr<storage::v1::WriteResponse> got) {
+      const grpc::Status status = ToGrpc(got.status());
       if (got.ok()) *response = *std::move(got);
-      reactor->Finish(ToGrpc(got.status()));
+      reactor->Finish(status);
     });
   });
   return reactor;
@@ -212,8 +213,9 @@ grpc::ServerUnaryReactor* GrpcStorageService::GetWriterState(
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   loop_.Post([&sessions = sessions_, request, response, reactor] {
     auto got = sessions.WriterState(request->writer_id());
+    const grpc::Status status = ToGrpc(got.status());
     if (got.ok()) *response = *std::move(got);
-    reactor->Finish(ToGrpc(got.status()));
+    reactor->Finish(status);
   });
   return reactor;
 }

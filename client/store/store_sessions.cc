@@ -186,7 +186,7 @@ void StoreSessions::SendWelcome(Stream& stream) {
 }
 
 absl::Status StoreSessions::OnRecords(Stream& stream, const storage::v1::Records& records) {
-  const absl::Status status = stream.session->OnRecords(records);
+  absl::Status status = stream.session->OnRecords(records);
   if (stream.session->backend_failed()) {
     // The back end rolls back and tells OnFailed, which ends the streams.
     CommitSoon();

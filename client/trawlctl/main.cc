@@ -63,7 +63,7 @@ class Program {
 
  private:
   CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& help,
-                std::function<absl::Status(Connection&)> run) {
+                const std::function<absl::Status(Connection&)>& run) {
     CLI::App* command = parent->add_subcommand(name, help);
     command->callback([this, run] {
       command_ = [this, run] {

@@ -23,6 +23,7 @@ absl::StatusOr<std::string> FormatJson(const std::vector<const google::protobuf:
 template <typename Repeated>
 absl::StatusOr<std::string> FormatJsonOf(const Repeated& repeated) {
   std::vector<const google::protobuf::Message*> items;
+  items.reserve(static_cast<size_t>(repeated.size()));
   for (const auto& item : repeated) items.push_back(&item);
   return FormatJson(items);
 }

@@ -22,6 +22,7 @@ std::string SeriesName(const Labels& labels) {
 
 void PrintTable(const std::vector<StoredSample>& samples) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(samples.size());
   for (const StoredSample& sample : samples) {
     rows.push_back({FormatGoTime(absl::FromUnixMillis(sample.timestamp_ms)),
                     sample.stale ? "stale" : FormatGoFloat(sample.value),

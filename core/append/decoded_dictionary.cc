@@ -19,7 +19,7 @@ using google::protobuf::io::CodedInputStream;
 constexpr size_t kDefinitionBytes = 128;
 
 size_t LayoutBytes(const DecodedLayout& layout) {
-  return kDefinitionBytes + layout.keys.size() * sizeof(layout.keys[0]) +
+  return kDefinitionBytes + layout.keys.size() * sizeof(decltype(layout.keys)::value_type) +
          layout.target_labels.size() * sizeof(DecodedLabel);
 }
 

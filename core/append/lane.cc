@@ -51,7 +51,7 @@ absl::Status Lane::EncodeAndCommit(const ScrapeBatch& batch) {
     encoder_.BeginKeyframe();
   }
   RETURN_IF_ERROR(encoder_.Encode(batch, encoded_));
-  const absl::Status committed = Commit();
+  absl::Status committed = Commit();
   // What the sinks will decode no longer is what the encoder thinks that they know.
   if (!committed.ok()) roll_ = true;
   return committed;

@@ -242,7 +242,7 @@ void EpollLoop::RunTurnEnd() {
   }
 }
 
-LoopThread::LoopThread(const Clock& clock, std::string name)
+LoopThread::LoopThread(const Clock& clock, const std::string& name)
     : loop_(clock), thread_([this] { loop_.Run(); }) {
   constexpr size_t kMaxThreadName = 15;
   pthread_setname_np(thread_.native_handle(), name.substr(0, kMaxThreadName).c_str());

@@ -91,7 +91,7 @@ class EpollLoop final : public EventLoop, public FdWatcher {
 class LoopThread {
  public:
   // `name` is the thread's name as operators see it (at most 15 characters).
-  LoopThread(const Clock& clock, std::string name);
+  LoopThread(const Clock& clock, const std::string& name);
   ~LoopThread();
 
   EpollLoop& loop() { return loop_; }

@@ -102,8 +102,7 @@ void Discovery::ReconcileJobs(const std::vector<std::string>& jobs,
 
 void Discovery::ReleaseAsync(std::string source, TargetSets::ReleaseOptions options,
                              ReleaseCallback done) {
-  deps_.loop.Post([this, source = std::move(source), options = std::move(options),
-                   done = std::move(done)]() mutable {
+  deps_.loop.Post([this, source = std::move(source), options, done = std::move(done)]() mutable {
     const uint64_t holder = sets_.Holder(source);
     absl::StatusOr<ApplyResult> result = sets_.Release(source, options);
     if (!result.ok()) return done(std::move(result));

@@ -24,7 +24,7 @@ class Checker {
   }
 
  private:
-  void Add(IssueCode code, std::string field, std::string detail, int target = -1) {
+  void Add(IssueCode code, std::string_view field, std::string detail, int target = -1) {
     Issue issue;
     issue.code = code;
     issue.group = {group_.job, group_.group.key};

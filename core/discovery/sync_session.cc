@@ -79,8 +79,7 @@ void SyncSession::OnBegin(uint64_t id, const SyncBegin& begin) {
     ack.retry_after = absl::Seconds(1);
     return QueueAck(std::move(ack));
   }
-  staged_.emplace();
-  staged_->begin = begin;
+  staged_.emplace(begin);
   staged_->applied_at_begin = discovery_.sets().AppliedVersion(hello_.source);
   AckStaged(id);
 }

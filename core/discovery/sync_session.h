@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -99,6 +100,7 @@ class SyncSession {
 
  private:
   struct Staged {
+    explicit Staged(SyncBegin b) : begin(std::move(b)) {}
     SyncBegin begin;
     std::vector<JobGroup> groups;
     uint64_t bytes = 0;

@@ -83,7 +83,7 @@ class BlockingHttpClient::Connection {
     CurlRequest prepared;
     prepared.url = &url;
     prepared.headers = request.headers;
-    prepared.headers.push_back("Expect:");  // no pause for a 100 Continue
+    prepared.headers.emplace_back("Expect:");  // no pause for a 100 Continue
     prepared.timeout = timeout;
     prepared.max_body_bytes = options_.max_response_bytes;
     prepared.truncate_body = true;
@@ -130,7 +130,7 @@ class BlockingHttpClient::Connection {
       code = Finished();
       if (!code) curl_multi_poll(multi_, nullptr, 0, kPollMilliseconds, nullptr);
     }
-    const absl::Status status = StatusOf(url, code);
+    absl::Status status = StatusOf(url, code);
     curl_multi_remove_handle(multi_, easy_->handle());
     return status;
   }

@@ -12,10 +12,11 @@
 namespace trawl {
 namespace {
 
+bool NameIsBefore(const Label& label, std::string_view name) { return label.name < name; }
+
 template <typename Vector>
 auto LowerBound(Vector& labels, std::string_view name) {
-  return std::lower_bound(labels.begin(), labels.end(), name,
-                          [](const Label& label, std::string_view n) { return label.name < n; });
+  return std::lower_bound(labels.begin(), labels.end(), name, NameIsBefore);
 }
 
 std::string_view Find(const std::vector<Label>& labels, std::string_view name) {

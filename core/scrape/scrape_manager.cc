@@ -98,7 +98,7 @@ void ScrapeManager::Reconcile() {
   absl::Status config_status;
   if (!stopped_) {
     if (staged.config != nullptr) config_status = TakeConfig(staged);
-    for (auto& [name, job] : staged.targets) TakeTargets(std::move(job));
+    for (auto& [name, job] : staged.targets) TakeTargets(job);
     Publish();
   }
   for (Done& done : staged.targets_done) done();
@@ -167,7 +167,7 @@ absl::Status ScrapeManager::CreatePool(const ScrapeConfig& config) {
   return absl::OkStatus();
 }
 
-void ScrapeManager::TakeTargets(std::shared_ptr<const DesiredTargets> job) {
+void ScrapeManager::TakeTargets(const std::shared_ptr<const DesiredTargets>& job) {
   const std::string name = job->job;
   const ScrapeConfig* config = config_ == nullptr ? nullptr : config_->FindJob(name);
   if (config == nullptr && job->groups.empty()) {

@@ -81,7 +81,7 @@ class ScrapeManager {
   void Wake();
   void Reconcile();
   absl::Status TakeConfig(Staged& staged);
-  void TakeTargets(std::shared_ptr<const DesiredTargets> job);
+  void TakeTargets(const std::shared_ptr<const DesiredTargets>& job);
   void RemovePools();
   absl::Status UpdatePools();
   absl::Status CreatePool(const ScrapeConfig& config);

@@ -51,7 +51,7 @@ ActiveTargets Merge(const ActiveTargets& old, const std::vector<size_t>& gone,
   const auto copy_until = [&](size_t end) {
     while (at < end) {
       const size_t stop = next_gone == gone.end() ? end : std::min(end, *next_gone);
-      all.insert(all.end(), old.begin() + at, old.begin() + stop);
+      all.insert(all.end(), old.data() + at, old.data() + stop);
       at = stop;
       if (next_gone != gone.end() && *next_gone == at) {
         ++at;

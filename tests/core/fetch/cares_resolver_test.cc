@@ -25,7 +25,6 @@ using ::testing::UnorderedElementsAre;
 using Answer = absl::StatusOr<std::vector<std::string>>;
 
 constexpr uint16_t kTypeA = 1;
-constexpr uint16_t kTypeAaaa = 28;
 
 struct Question {
   std::string name;
@@ -37,12 +36,12 @@ Question ParseQuestion(const std::string& packet) {
   Question question;
   size_t at = 12;
   while (at < packet.size() && packet[at] != 0) {
-    const auto length = static_cast<size_t>(packet[at]);
+    const auto length = static_cast<unsigned char>(packet[at]);
     if (!question.name.empty()) question.name += ".";
     question.name += packet.substr(at + 1, length);
     at += 1 + length;
   }
-  question.type = static_cast<uint16_t>(packet[at + 2]);
+  question.type = static_cast<unsigned char>(packet[at + 2]);
   question.bytes = packet.substr(12, at + 5 - 12);
   return question;
 }
@@ -57,7 +56,7 @@ class NameServer {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof(address);
-    bind(fd_, reinterpret_cast<sockaddr*>(&address), length);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), length), 0);
     getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length);
     port_ = ntohs(address.sin_port);
     loop_.Watch(fd_, FdWatcher::kReadable, [this](uint32_t) { OnPacket(); });

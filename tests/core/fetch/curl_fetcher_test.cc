@@ -277,13 +277,13 @@ TEST(CurlFetcherTest, ATimeoutWhileConnectingHasItsReason) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof(address);
-  bind(listener, reinterpret_cast<sockaddr*>(&address), length);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
   listen(listener, 0);
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
   std::vector<int> fillers;
   for (int i = 0; i < 4; ++i) {
     fillers.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    connect(fillers.back(), reinterpret_cast<sockaddr*>(&address), length);
+    (void)connect(fillers.back(), reinterpret_cast<sockaddr*>(&address), length);
   }
   CurlFixture curl;
   FetchRequest request =

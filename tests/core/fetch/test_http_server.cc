@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -126,7 +127,7 @@ TestHttpServer::TestHttpServer(Handler handler, const Tls* tls)
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) std::abort();
   listen(listener_, 1024);
   socklen_t length = sizeof(address);
   getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);

@@ -138,7 +138,7 @@ TEST(SeriesCacheTest, RandomEditsOfARealPageAreReadAlikeFromTheCacheAndAfresh) {
       lines = absl::StrSplit(ReadCapture("prometheus", scrape % 4), '\n');
       // Their labels depend on a TYPE line that was in force when they were new.
       std::erase_if(lines, [](const std::string& line) {
-        return line.find("quantile=") != line.npos || line.find("le=") != line.npos;
+        return line.find("quantile=") != std::string::npos || line.find("le=") != std::string::npos;
       });
       lines.resize(120);
     }
