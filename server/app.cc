@@ -75,7 +75,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
                              {"revision", GetBuildInfo().revision},
                              {"build", GetBuildInfo().kind}});
   app->StartShards();
-  app->StartDiscovery();
+  RETURN_IF_ERROR(app->StartDiscovery());
   RETURN_IF_ERROR(app->StartServers(std::move(rpc_sockets)));
   app->CollectMetrics();
   app->WatchSignals();
@@ -137,7 +137,7 @@ void App::StartShards() {
   metrics_.append().queue_limit_bytes.Set(static_cast<double>(flags_.max_queue_bytes));
 }
 
-void App::StartDiscovery() {
+absl::Status App::StartDiscovery() {
   std::vector<Shard*> shards;
   for (const auto& shard : shards_) shards.push_back(&shard->shard());
   manager_thread_ = std::make_unique<LoopThread>(clock_, "manager");
@@ -147,6 +147,11 @@ void App::StartDiscovery() {
   manager_ = std::make_unique<ScrapeManager>(
       options, ScrapeManager::Deps{manager_thread_->loop(), shards, clients_, metrics_.scrape()});
 
+  state_store_ = std::make_unique<StateStore>(
+      StateStore::Options{.directory = absl::StrCat(data_.path, "/discovery")},
+      StateStore::Deps{files_, metrics_.discovery()});
+  ASSIGN_OR_RETURN(std::vector<RestoredSource> restored, state_store_->Recover());
+  LogInfo("Discovery state restored", {{"sources", restored.size()}});
   state_thread_ = std::make_unique<LoopThread>(clock_, "state");
   EpollLoop& loop = state_thread_->loop();
   const auto reconcile = [this](std::shared_ptr<const DesiredTargets> targets,
@@ -155,10 +160,13 @@ void App::StartDiscovery() {
   };
   RunOn(loop, [&] {
     discovery_ = std::make_unique<Discovery>(
-        flags_.discovery, Discovery::Deps{loop, reconcile, metrics_.discovery()});
+        flags_.discovery,
+        Discovery::Deps{loop, reconcile, metrics_.discovery(), state_store_.get()});
+    discovery_->Restore(std::move(restored));
     config_sources_ = std::make_unique<ConfigSources>(
         ConfigSources::Deps{loop, loop, files_, *discovery_, metrics_.discovery()});
   });
+  return absl::OkStatus();
 }
 
 absl::Status App::StartServers(ListenSockets rpc_sockets) {

@@ -14,6 +14,7 @@
 #include "core/base/published.h"
 #include "core/discovery/config_sources.h"
 #include "core/discovery/discovery.h"
+#include "core/discovery/state_store.h"
 #include "core/fetch/curl_http_client.h"
 #include "core/fetch/descriptor_budget.h"
 #include "core/model/labels.h"
@@ -55,7 +56,7 @@ class App {
   // Start, step by step.
   absl::Status OpenResources();
   void StartShards();
-  void StartDiscovery();
+  absl::Status StartDiscovery();
   absl::Status StartServers(ListenSockets rpc_sockets);
   void CollectMetrics();
   void WatchSignals();
@@ -102,6 +103,7 @@ class App {
   std::unique_ptr<LoopThread> manager_thread_;
   std::unique_ptr<ScrapeManager> manager_;
   std::unique_ptr<LoopThread> state_thread_;
+  std::unique_ptr<StateStore> state_store_;
   std::unique_ptr<Discovery> discovery_;
   std::unique_ptr<ConfigSources> config_sources_;
   std::unique_ptr<AppendCollector> append_collector_;

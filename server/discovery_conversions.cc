@@ -101,6 +101,7 @@ pb::Ack::Status ToProto(ApplyStatus status) {
 
 pb::Source::State StateOf(const SourceView& view, const SourceClock& clock) {
   if (view.connected || view.kind != SourceView::Kind::kPushed) return pb::Source::LIVE;
+  if (view.restored) return pb::Source::RESTORED;
   const bool silent = clock.steady - view.last_heard_steady > clock.silent_after;
   return silent ? pb::Source::ORPHANED : pb::Source::LIVE;
 }
@@ -277,7 +278,7 @@ pb::Source ToProto(const SourceView& view, const SourceClock& clock) {
   out.set_applied_version(view.applied_version);
   out.set_history_id(view.history_id);
   if (view.last_heard != absl::InfinitePast()) SetTime(view.last_heard, out.mutable_last_heard());
-  if (view.lease.remove_on_expiry) {
+  if (view.lease.remove_on_expiry && view.last_heard != absl::InfinitePast()) {
     SetTime(view.last_heard + view.lease.ttl.value_or(clock.default_lease),
             out.mutable_lease_expires());
   }

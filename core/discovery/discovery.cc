@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,7 +40,20 @@ const char* StatusName(ApplyStatus status) {
 }  // namespace
 
 Discovery::Discovery(const Options& options, Deps deps)
-    : options_(options), deps_(std::move(deps)), sets_(options.sets) {}
+    : options_(options), deps_(std::move(deps)), sets_(options.sets, deps_.journal) {}
+
+void Discovery::Restore(std::vector<RestoredSource> sources) {
+  std::set<std::string> jobs;
+  for (RestoredSource& restored : sources) {
+    const std::string name = restored.source;
+    for (const auto& [group, unused] : restored.state.groups) jobs.insert(group.job);
+    sets_.Restore(std::move(restored), Now());
+    ArmLease(name);
+    CountGroups(name);
+  }
+  deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
+  ReconcileJobs({jobs.begin(), jobs.end()}, {});
+}
 
 Discovery::~Discovery() {
   for (auto& [source, timer] : lease_timers_) deps_.loop.Cancel(timer);
@@ -232,6 +246,12 @@ void Discovery::SetConfigured(const std::string& source, SourceView::Kind kind,
 }
 
 void Discovery::CountSource(const std::string& source) {
+  CountGroups(source);
+  deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
+  deps_.metrics.pending_groups.Set(static_cast<double>(sets_.PendingGroups()));
+}
+
+void Discovery::CountGroups(const std::string& source) {
   const std::optional<SourceCounts> counts = sets_.CountsOf(source);
   if (counts) {
     deps_.metrics.groups.Set({source}, static_cast<double>(counts->groups));
@@ -239,8 +259,6 @@ void Discovery::CountSource(const std::string& source) {
   } else {
     deps_.metrics.RemoveSource(source);
   }
-  deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
-  deps_.metrics.pending_groups.Set(static_cast<double>(sets_.PendingGroups()));
 }
 
 }  // namespace trawl

@@ -36,6 +36,7 @@ class Discovery {
     absl::Duration heartbeat_interval = absl::Seconds(10);
     absl::Duration default_lease = absl::Seconds(60);  // for leases that give no length
     absl::Duration silent_after = absl::Hours(1);      // then a source is ORPHANED
+    absl::Duration persist_retry = absl::Seconds(5);   // a pusher's, when the disk is full
   };
   // Takes a job's new targets; runs `done`, on any thread, when its loops were told.
   using Reconcile = absl::AnyInvocable<void(std::shared_ptr<const DesiredTargets> targets,
@@ -44,10 +45,15 @@ class Discovery {
     EventLoop& loop;
     Reconcile reconcile;
     DiscoveryMetrics& metrics;
+    // Keeps what is pushed, written on the loop before it is applied; null: nothing is kept.
+    StateJournal* journal = nullptr;
   };
 
   Discovery(const Options& options, Deps deps);
   ~Discovery();
+
+  // What the journal kept, on the loop, before anything else.
+  void Restore(std::vector<RestoredSource> sources);
 
   using ApplyCallback = absl::AnyInvocable<void(ApplyResult)>;
   void ApplyAsync(Change change, ApplyCallback done);
@@ -88,6 +94,7 @@ class Discovery {
   void ReconcileJobs(const std::vector<std::string>& jobs, absl::AnyInvocable<void()> done);
   void OnLeaseTimer(const std::string& source);
   void CountSource(const std::string& source);
+  void CountGroups(const std::string& source);
 
   // Constant after construction.
   const Options options_;

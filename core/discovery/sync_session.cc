@@ -155,6 +155,9 @@ void SyncSession::Apply(uint64_t id, Change change) {
   pending_acks_[sequence].ack.id = id;
   discovery_.Apply(std::move(change), stream_id_, [this, sequence](ApplyResult result) {
     PendingAck& pending = pending_acks_[sequence];
+    if (!result.issues.empty() && result.issues.front().code == IssueCode::kNotPersisted) {
+      pending.ack.retry_after = discovery_.options().persist_retry;
+    }
     pending.ack.result = std::move(result);
     pending.ready = true;
     FlushAcks();

@@ -50,19 +50,25 @@ ApplyResult TargetSets::Apply(const Change& change, const Now& now) {
     FinishIssues(result);
     return result;
   }
-  Source& source = sources_[change.source];
   const bool renewal = change.scope == Change::Scope::kGroups && change.groups.empty() &&
                        change.remove.empty() && !change.version;
-  if (change.lease) source.lease = *change.lease;
-  if (change.fencing_token) source.fencing_token = change.fencing_token;
+  const StateDelta delta = renewal ? Renewal(change, before) : DeltaOf(change, plan, before);
+  const absl::Status recorded = Record(change.source, before, delta);
+  if (!recorded.ok()) {
+    ApplyResult refused;
+    refused.applied_version = before.version;
+    refused.counts = Counts(before);
+    return Reject(std::move(refused), IssueCode::kNotPersisted, std::string(recorded.message()));
+  }
+  Source& source = sources_[change.source];
   if (!change.peer.empty()) source.peer = change.peer;
-  source.last_heard = now.wall;
-  source.last_heard_steady = now.steady;
+  Heard(change.source, now);
   if (renewal) {
+    ApplyDelta(delta, source);
     result.status = ApplyStatus::kNoop;
     return result;
   }
-  Commit(change, plan, source);
+  Commit(change, plan, delta);
   result.applied_version = source.version;
   result.changed_jobs.assign(plan.jobs.begin(), plan.jobs.end());
   WarnUnknownJobs(change, result);
@@ -190,25 +196,56 @@ bool TargetSets::CheckLimits(const Change& change, const ChangePlan& plan,
   return false;
 }
 
-void TargetSets::Commit(const Change& change, const ChangePlan& plan, Source& source) {
-  for (const GroupName& name : plan.remove) {
-    source.groups.erase(name);
-    source.refused.erase(name);
-  }
+StateDelta TargetSets::Renewal(const Change& change, const Source& before) {
+  StateDelta delta;
+  delta.head = before;
+  if (change.lease) delta.head.lease = *change.lease;
+  if (change.fencing_token) delta.head.fencing_token = change.fencing_token;
+  return delta;
+}
+
+StateDelta TargetSets::DeltaOf(const Change& change, const ChangePlan& plan, const Source& before) {
+  StateDelta delta = Renewal(change, before);
+  delta.head.history_id = change.history_id;
+  delta.head.version = change.version ? *change.version : before.version + 1;
+  delta.head.last_digest = ContentDigest(change);
+  delta.remove.assign(plan.remove.begin(), plan.remove.end());
   for (const JobGroup* group : plan.upsert) {
-    const GroupName name{group->job, group->group.key};
-    source.refused.erase(name);
-    auto& slot = source.groups[name];
-    if (slot == nullptr || *slot != group->group) {
-      slot = std::make_shared<const TargetGroup>(group->group);
-    }
-    job_sources_[group->job].insert(change.source);
+    GroupName name{group->job, group->group.key};
+    auto old = before.groups.find(name);
+    const bool same = old != before.groups.end() && *old->second == group->group;
+    if (same && !before.refused.contains(name)) continue;
+    delta.upsert.emplace_back(
+        std::move(name), same ? old->second : std::make_shared<const TargetGroup>(group->group));
   }
-  for (const Issue& issue : plan.refused) source.refused[issue.group] = issue;
+  delta.refused = plan.refused;
+  return delta;
+}
+
+absl::Status TargetSets::Record(const std::string& name, const Source& before,
+                                const StateDelta& delta) {
+  const bool groups =
+      delta.remove_all || !delta.remove.empty() || !delta.upsert.empty() || !delta.refused.empty();
+  const bool changes = groups || delta.head != static_cast<const SourceHead&>(before);
+  if (journal_ == nullptr || !changes) return absl::OkStatus();
+  return journal_->Record(name, before, delta);
+}
+
+absl::Status TargetSets::Forget(const std::string& name) {
+  return journal_ == nullptr ? absl::OkStatus() : journal_->Forget(name);
+}
+
+void TargetSets::Commit(const Change& change, const ChangePlan& plan, const StateDelta& delta) {
+  Source& source = sources_[change.source];
+  ApplyDelta(delta, source);
+  for (const auto& [name, unused] : delta.upsert) job_sources_[name.job].insert(change.source);
+  for (const GroupName& name : delta.remove) {
+    auto left = source.groups.lower_bound({name.job, ""});
+    if (left == source.groups.end() || left->first.job != name.job) {
+      job_sources_[name.job].erase(change.source);
+    }
+  }
   source.targets = plan.counts.targets;
-  source.history_id = change.history_id;
-  source.version = change.version ? *change.version : source.version + 1;
-  source.last_digest = ContentDigest(change);
   if (change.stream_id == 0) source.instance.clear();
 }
 
@@ -258,31 +295,40 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
         absl::StrCat("source ", GoQuote(hello.source), " belongs to the configuration file"));
     return result;
   }
-  Source& source = sources_[hello.source];
-  if (source.fencing_token &&
-      (!hello.fencing_token || *hello.fencing_token < *source.fencing_token)) {
+  static const Source kNone;
+  const Source& before = it == sources_.end() ? kNone : it->second;
+  if (before.fencing_token &&
+      (!hello.fencing_token || *hello.fencing_token < *before.fencing_token)) {
     result.fenced = true;
     result.status =
-        absl::AbortedError(absl::StrCat("the source is fenced with token ", *source.fencing_token));
+        absl::AbortedError(absl::StrCat("the source is fenced with token ", *before.fencing_token));
     return result;
   }
   const bool higher = hello.fencing_token &&
-                      (!source.fencing_token || *hello.fencing_token > *source.fencing_token);
-  if (source.stream_id != 0 && !higher && source.instance != hello.instance) {
+                      (!before.fencing_token || *hello.fencing_token > *before.fencing_token);
+  if (before.stream_id != 0 && !higher && before.instance != hello.instance) {
     result.status =
-        absl::AbortedError(absl::StrCat("a stream of instance ", GoQuote(source.instance), " (",
-                                        source.peer, ") holds the source"));
+        absl::AbortedError(absl::StrCat("a stream of instance ", GoQuote(before.instance), " (",
+                                        before.peer, ") holds the source"));
     return result;
   }
+  StateDelta delta;
+  delta.head = before;
+  if (hello.fencing_token) delta.head.fencing_token = hello.fencing_token;
+  if (hello.lease) delta.head.lease = *hello.lease;
+  const absl::Status recorded = Record(hello.source, before, delta);
+  if (!recorded.ok()) {
+    result.status = absl::UnavailableError(recorded.message());
+    return result;
+  }
+  Source& source = sources_[hello.source];
+  ApplyDelta(delta, source);
   result.displaced = source.stream_id;
   result.outranked = higher;
   source.stream_id = hello.stream_id;
   source.instance = hello.instance;
   source.peer = hello.peer;
-  if (hello.fencing_token) source.fencing_token = hello.fencing_token;
-  if (hello.lease) source.lease = *hello.lease;
-  source.last_heard = now.wall;
-  source.last_heard_steady = now.steady;
+  Heard(hello.source, now);
 
   result.applied_version = source.version;
   result.history_id = source.history_id;
@@ -309,6 +355,18 @@ void TargetSets::Heard(const std::string& source, const Now& now) {
   if (it == sources_.end()) return;
   it->second.last_heard = now.wall;
   it->second.last_heard_steady = now.steady;
+  it->second.restored = false;
+}
+
+void TargetSets::Restore(RestoredSource restored, const Now& now) {
+  Source& source = sources_[restored.source];
+  static_cast<SourceState&>(source) = std::move(restored.state);
+  for (const auto& [name, group] : source.groups) {
+    source.targets += group->targets.size();
+    job_sources_[name.job].insert(restored.source);
+  }
+  source.last_heard_steady = now.steady;
+  source.restored = true;
 }
 
 uint64_t TargetSets::Holder(const std::string& source) const {
@@ -380,19 +438,25 @@ absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,
   result.counts.removed = options.remove_targets ? source.targets : 0;
   result.status = ApplyStatus::kApplied;
   if (options.dry_run) return result;
-  source.history_id.clear();
-  source.lease = {};
-  if (options.force) {
-    source.fencing_token.reset();
-    source.stream_id = 0;
-  }
+  StateDelta delta;
+  delta.head = source;
+  delta.head.history_id.clear();
+  delta.head.lease = {};
+  if (options.force) delta.head.fencing_token.reset();
+  delta.remove_all = options.remove_targets;
+  if (options.remove_targets) ++delta.head.version;
+  // Nothing is left to remember but a fence that must outlive it.
+  const bool forget = options.remove_targets && !delta.head.fencing_token;
+  absl::Status recorded = forget ? Forget(name) : Record(name, source, delta);
+  if (!recorded.ok()) return absl::UnavailableError(recorded.message());
+  if (options.force) source.stream_id = 0;
   if (options.remove_targets) {
-    ApplyResult removed = Expire(name);
-    result.changed_jobs = std::move(removed.changed_jobs);
+    result.changed_jobs = Empty(name, delta);
     result.counts.groups = result.counts.targets = 0;
-    // Nothing is left to remember but a fence that must outlive it.
-    if (!sources_.at(name).fencing_token) sources_.erase(name);
+  } else {
+    ApplyDelta(delta, source);
   }
+  if (forget) sources_.erase(name);
   return result;
 }
 
@@ -400,20 +464,27 @@ ApplyResult TargetSets::Expire(const std::string& name) {
   ApplyResult result;
   auto it = sources_.find(name);
   if (it == sources_.end()) return result;
-  Source& source = it->second;
+  StateDelta delta;
+  delta.head = it->second;
+  delta.head.history_id.clear();
+  ++delta.head.version;
+  delta.remove_all = true;
+  Record(name, it->second, delta).IgnoreError();  // it was counted
+  result.status = ApplyStatus::kApplied;
+  result.counts.removed = it->second.targets;
+  result.applied_version = delta.head.version;
+  result.changed_jobs = Empty(name, delta);
+  return result;
+}
+
+std::vector<std::string> TargetSets::Empty(const std::string& name, const StateDelta& delta) {
+  Source& source = sources_.at(name);
   std::set<std::string> jobs;
   for (const auto& [group, unused] : source.groups) jobs.insert(group.job);
   for (const std::string& job : jobs) job_sources_[job].erase(name);
-  result.counts.removed = source.targets;
-  result.status = ApplyStatus::kApplied;
-  source.groups.clear();
-  source.refused.clear();
+  ApplyDelta(delta, source);
   source.targets = 0;
-  source.history_id.clear();
-  ++source.version;
-  result.applied_version = source.version;
-  result.changed_jobs.assign(jobs.begin(), jobs.end());
-  return result;
+  return {jobs.begin(), jobs.end()};
 }
 
 // --- the configuration's own sources
@@ -482,6 +553,7 @@ std::vector<SourceView> TargetSets::Sources() const {
     view.instance = source.instance;
     view.peer = source.peer;
     view.connected = source.stream_id != 0;
+    view.restored = source.restored;
     view.applied_version = source.version;
     view.history_id = source.history_id;
     view.fencing_token = source.fencing_token;

@@ -15,6 +15,8 @@
 #include "core/discovery/change_plan.h"
 #include "core/discovery/desired_targets.h"
 #include "core/discovery/group_check.h"
+#include "core/discovery/state_journal.h"
+#include "core/discovery/state_record.h"
 
 namespace trawl {
 
@@ -34,7 +36,7 @@ enum class SyncNeed { kNothing = 1, kDelta = 2, kSnapshot = 3 };
 
 struct HelloResult {
   // OK, or why the stream must end: kAborted (another holds the source), kInvalidArgument,
-  // kResourceExhausted.
+  // kResourceExhausted, kUnavailable (the token or the lease can't be kept).
   absl::Status status;
   bool fenced = false;     // a higher token was seen
   uint64_t displaced = 0;  // the stream that lost the source to this one; 0: none
@@ -54,6 +56,7 @@ struct SourceView {
   std::string instance;
   std::string peer;
   bool connected = false;
+  bool restored = false;  // from disk, and not heard of since
   uint64_t applied_version = 0;
   std::string history_id;
   std::optional<uint64_t> fencing_token;
@@ -66,7 +69,7 @@ struct SourceView {
 };
 
 // Who wants which targets: (source, job, group key) → group, for every source. The state behind
-// the discovery service; pure: no clock, no thread, no I/O.
+// the discovery service; pure: no clock, no thread, and no I/O but the journal's.
 //
 // Guarantees (discovery-protocol.md):
 //   1. A CHANGE IS APPLIED WHOLE OR NOT AT ALL; with allow_partial, but for the groups named in
@@ -75,6 +78,8 @@ struct SourceView {
 //   3. Repeating a versioned change changes nothing (kNoop); a gap asks for a resync.
 //   4. The higher fencing token wins; the loser's changes are rejected.
 //   5. Groups that did not change keep their object: who compares pointers sees what changed.
+//   6. WHAT IS ANSWERED IS KEPT: with a journal, a pushed source's change is recorded before
+//      anything is touched; one that can't be is rejected (kNotPersisted).
 //
 // One thread.
 class TargetSets {
@@ -91,7 +96,12 @@ class TargetSets {
     absl::Duration steady;
   };
 
-  explicit TargetSets(const Options& options) : options_(options) {}
+  // Without a journal nothing is kept. It outlives the sets.
+  explicit TargetSets(const Options& options, StateJournal* journal = nullptr)
+      : options_(options), journal_(journal) {}
+
+  // A source as the journal kept it, before anything was said of it. Its lease starts anew.
+  void Restore(RestoredSource restored, const Now& now);
 
   // The one way to change a pushed source.
   ApplyResult Apply(const Change& change, const Now& now);
@@ -113,7 +123,8 @@ class TargetSets {
   std::optional<LeasePolicy> Lease(const std::string& source) const;
   absl::Duration LastHeard(const std::string& source) const;  // steady clock
 
-  // Gives a source up. kNotFound; kFailedPrecondition while another holds it (unless `force`).
+  // Gives a source up. kNotFound; kFailedPrecondition while another holds it (unless `force`);
+  // kUnavailable: it can't be recorded.
   struct ReleaseOptions {
     std::optional<uint64_t> fencing_token;
     bool remove_targets = false;
@@ -121,7 +132,8 @@ class TargetSets {
     bool dry_run = false;
   };
   absl::StatusOr<ApplyResult> Release(const std::string& source, const ReleaseOptions& options);
-  // A lease with removal ran out: the targets go, and the history with them.
+  // A lease with removal ran out: the targets go, and the history with them, also if that can't
+  // be recorded: a restart finds them then, and starts the lease anew.
   ApplyResult Expire(const std::string& source);
 
   // Replaces what one of the configuration's own sources (static, file) wants for one job.
@@ -150,21 +162,16 @@ class TargetSets {
                                 const std::optional<GroupPosition>& after, size_t limit) const;
 
  private:
-  struct Source {
+  // What of it is pushed and kept, and what ends with the process.
+  struct Source : SourceState {
     SourceView::Kind kind = SourceView::Kind::kPushed;
-    GroupMap groups;
     uint64_t targets = 0;
     std::string instance;
     std::string peer;
     uint64_t stream_id = 0;
-    uint64_t version = 0;
-    std::string history_id;
-    std::optional<uint64_t> fencing_token;
-    uint64_t last_digest = 0;  // of the change that made `version`
     absl::Time last_heard = absl::InfinitePast();
     absl::Duration last_heard_steady;
-    LeasePolicy lease;
-    std::map<GroupName, Issue> refused;
+    bool restored = false;
   };
   ApplyResult Reject(ApplyResult result, IssueCode code, std::string detail) const;
   bool CheckHolder(const Change& change, const Source& source, ApplyResult& result) const;
@@ -172,13 +179,22 @@ class TargetSets {
   bool CheckVersion(const Change& change, const Source& source, ApplyResult& result) const;
   bool MendsRefused(const Change& change, const Source& source) const;
   bool CheckLimits(const Change& change, const ChangePlan& plan, ApplyResult& result) const;
-  void Commit(const Change& change, const ChangePlan& plan, Source& source);
+  // What the change makes of a source. A renewal changes the head alone.
+  static StateDelta Renewal(const Change& change, const Source& before);
+  static StateDelta DeltaOf(const Change& change, const ChangePlan& plan, const Source& before);
+  // OK at once when the delta changes nothing.
+  absl::Status Record(const std::string& name, const Source& before, const StateDelta& delta);
+  absl::Status Forget(const std::string& name);
+  void Commit(const Change& change, const ChangePlan& plan, const StateDelta& delta);
+  // Of a delta that removes all: the jobs that lost groups.
+  std::vector<std::string> Empty(const std::string& name, const StateDelta& delta);
   void WarnUnknownJobs(const Change& change, ApplyResult& result) const;
   void FinishIssues(ApplyResult& result) const;
   SourceCounts Counts(const Source& source) const;
   bool Known(const std::string& job) const;
 
   const Options options_;
+  StateJournal* const journal_;
   std::map<std::string, Source> sources_;
   // job → sources that have groups in it: what Desired looks at.
   std::map<std::string, std::set<std::string>> job_sources_;

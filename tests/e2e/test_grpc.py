@@ -1,5 +1,6 @@
 """The real grpcurl, and trawlctl, against every service."""
 import json
+import signal
 import unittest
 
 from harness import EndToEndTest, wait_for
@@ -118,6 +119,21 @@ class GrpcTest(EndToEndTest):
         self.assertIn('"SNAPSHOT"', result.stdout)
         self.assertIn('"APPLIED"', result.stdout)
         self.server.wait_up(1)
+
+    def test_a_killed_trawld_scrapes_what_was_pushed_before_any_pusher_comes(self):
+        self.push([{"job": "node", "targets": [self.exporter_.address], "labels": {"a": "b"}}])
+        self.server.signal(signal.SIGKILL)
+        self.server.process.wait(10)
+        self.server = self.trawld(CONFIG).wait_ready()
+
+        self.server.wait_up(1)
+        self.assertEqual(self.server.targets()[0]["labels"]["a"], "b")
+        source = self.server.grpcurl(f"{DISCOVERY}/ListSources", {"source": "test"})["sources"][0]
+        self.assertEqual((source["state"], source["applied_version"]), ("RESTORED", "1"))
+        self.assertEqual(self.server.metric("trawl_discovery_state_damaged_files_total"), 0)
+        self.push([{"job": "node", "targets": [self.exporter_.address]}])
+        source = self.server.grpcurl(f"{DISCOVERY}/ListSources", {"source": "test"})["sources"][0]
+        self.assertEqual(source["state"], "LIVE")
 
     def test_trawlctl_speaks_every_command(self):
         file = self.directory / "targets.json"
