@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/append/column_codec.h"
+#include "core/append/decimal_delta_codec.h"
 #include "core/append/decoded_dictionary.h"
 #include "core/append/record.h"
 #include "core/base/status_macros.h"
@@ -95,7 +96,7 @@ class RecordDecoder::State {
       : options_(options),
         next_(options.durable + 1),
         dictionary_(options.max_dictionary_bytes),
-        columns_(std::make_unique<RawColumnDecoder>()) {}
+        columns_(std::make_unique<DecimalDeltaDecoder>()) {}
 
   absl::Status Decode(const storage::v1::Records& records, Visitor& visitor);
   absl::Status DecodeRecord(uint64_t number, std::string_view record, Visitor& visitor);
@@ -273,7 +274,10 @@ absl::Status RecordDecoder::State::Skip(const storage::v1::Gap& gap) {
 
 void RecordDecoder::State::ShrinkBuffers() {
   if (body_.capacity() > kKeptBufferBytes) std::string().swap(body_);
-  if (scrape_.raw().capacity() > kKeptBufferBytes) scrape_ = storage::v1::Scrape();
+  if (scrape_.raw().capacity() > kKeptBufferBytes ||
+      scrape_.integers().capacity() + scrape_.escapes().capacity() > kKeptBufferBytes) {
+    scrape_ = storage::v1::Scrape();
+  }
   if (values_.values.capacity() * sizeof(double) > kKeptBufferBytes) values_ = DecodedColumns();
 }
 

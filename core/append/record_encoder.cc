@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/append/decimal_delta_codec.h"
 #include "core/append/record.h"
 #include "core/base/status_macros.h"
 #include "core/model/value.h"
@@ -39,9 +40,16 @@ bool Fits(BitWords words, size_t positions) {
   return words[positions / 64] >> (positions % 64) == 0;
 }
 
+std::unique_ptr<ColumnEncoder> MakeColumns(storage::v1::Encoding encoding) {
+  if (encoding == storage::v1::ENCODING_DECIMAL_DELTA) {
+    return std::make_unique<DecimalDeltaEncoder>();
+  }
+  return std::make_unique<RawColumnEncoder>();
+}
+
 }  // namespace
 
-RecordEncoder::RecordEncoder() : columns_(std::make_unique<RawColumnEncoder>()) {}
+RecordEncoder::RecordEncoder(storage::v1::Encoding encoding) : columns_(MakeColumns(encoding)) {}
 
 void RecordEncoder::BeginSegment(const Labels& external_labels, std::string_view tenant) {
   dictionary_.BeginSegment(external_labels, tenant);

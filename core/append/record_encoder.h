@@ -28,7 +28,8 @@ class RecordEncoder {
     bool keyframe = false;  // of the S record
   };
 
-  RecordEncoder();
+  // How values stand in the records; raw columns if the encoding is not known.
+  explicit RecordEncoder(storage::v1::Encoding encoding = storage::v1::ENCODING_RAW_COLUMNS);
 
   // Forgets all; the next record starts a segment with this header.
   void BeginSegment(const Labels& external_labels, std::string_view tenant);

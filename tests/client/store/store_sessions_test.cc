@@ -231,6 +231,7 @@ TEST_F(StoreSessionsTest, AGapMovesDurableAndCountsItsSamples) {
   const LayoutPtr target = writer_.Target("a:1", {"m"});
   writer_.Scrape(target, kT0, {1});
   writer_.Scrape(target, kT0 + 1000, {2});  // 3: lost
+  writer_.Keyframe();                       // behind a hole
   writer_.Scrape(target, kT0 + 2000, {3});  // 4
   Send(id, writer_.Records(1, 2));
 
@@ -311,16 +312,16 @@ TEST_F(StoreSessionsTest, AWindowThatIsOverrunEndsTheStream) {
   const auto id = Open(wire_);
   EXPECT_EQ(wire_->welcome().window_bytes(), 64u);
   const LayoutPtr target = writer_.Target("a:1", {"m"});
-  for (int i = 0; i < 3; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
+  for (int i = 0; i < 6; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
 
   Send(id, writer_.Records(1, 2));  // starts under the limit, so it may be larger
   EXPECT_FALSE(wire_->finished);
   PassCommit();
   const uint64_t first = writer_.Records(1, 2).records().body().size();
   EXPECT_EQ(wire_->last_ack().window_bytes(), 64 + first);
-  Send(id, writer_.Records(3, 4));
+  Send(id, writer_.Records(3, 6));
   EXPECT_FALSE(wire_->finished);
-  Send(id, writer_.Records(5, 5));
+  Send(id, writer_.Records(7, 7));
 
   EXPECT_THAT(wire_->status, StatusIs(absl::StatusCode::kResourceExhausted));
 }

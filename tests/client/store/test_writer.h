@@ -32,6 +32,8 @@ class TestWriter {
   void Append(const ScrapeBatch& batch);
   // The next record begins a new segment.
   void Roll();
+  // The next scrape is a keyframe.
+  void Keyframe() { encoder_.BeginKeyframe(); }
   void ForgetTarget(const LayoutPtr& layout);
 
   uint64_t last_number() const { return records_.size(); }

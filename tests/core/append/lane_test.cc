@@ -241,49 +241,56 @@ TEST_F(LaneTest, ScrapeThatIsTooLargeIsRefusedAndTheLaneGoesOn) {
   EXPECT_EQ(store.rows(), expected_);
 }
 
-TEST_F(LaneTest, LogThatRefusesARecordGetsANewSegmentNext) {
-  // A log that refuses one record: what the refused scrape defined must be defined again.
-  class RefusingLog final : public RecordLog {
-   public:
-    absl::Status Append(const LogRecord& record) override {
-      if (refuse) return absl::InternalError("disk on fire");
-      return log.Append(record);
-    }
-    uint64_t next_number() const override { return log.next_number(); }
-    uint64_t first_number() const override { return log.first_number(); }
-    absl::StatusOr<LogRecord> Read(uint64_t number) override { return log.Read(number); }
-    uint64_t SegmentStart(uint64_t number) const override { return log.SegmentStart(number); }
-    uint64_t Keyframe(uint64_t number) const override { return log.Keyframe(number); }
-    uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
-      return log.SamplesBetween(from, to);
-    }
-    void Trim(uint64_t durable) override { log.Trim(durable); }
-    uint64_t segment_bytes() const override { return log.segment_bytes(); }
-    uint64_t total_bytes() const override { return log.total_bytes(); }
-
-    bool refuse = false;
-    MemoryRecordLog log{MemoryRecordLog::Options{}};
-  } log;
-  FakeAppendStreamFactory factory(loop_);
-  ModelStore store(factory);
-  Lane lane(Lane::Options{}, Lane::Deps{loop_, log, random_});
-  lane.AddSink("s", factory);
-  std::map<uint64_t, Rows> expected;
-  for (int i = 0; i < 30; ++i) {
-    log.refuse = i % 7 == 3;
-    const absl::Status status = lane.Append(page_.NextScrape());
-    EXPECT_EQ(status.ok(), !log.refuse);
-    if (status.ok()) expected[log.next_number() - 1] = page_.ExpectedRows({});
+// A log that refuses one record: what the refused scrape defined must be defined again.
+class RefusingLog final : public RecordLog {
+ public:
+  absl::Status Append(const LogRecord& record) override {
+    if (refuse) return absl::InternalError("disk on fire");
+    return log.Append(record);
   }
+  uint64_t next_number() const override { return log.next_number(); }
+  uint64_t first_number() const override { return log.first_number(); }
+  absl::StatusOr<LogRecord> Read(uint64_t number) override { return log.Read(number); }
+  uint64_t SegmentStart(uint64_t number) const override { return log.SegmentStart(number); }
+  uint64_t Keyframe(uint64_t number) const override { return log.Keyframe(number); }
+  uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
+    return log.SamplesBetween(from, to);
+  }
+  void Trim(uint64_t durable) override { log.Trim(durable); }
+  uint64_t segment_bytes() const override { return log.segment_bytes(); }
+  uint64_t total_bytes() const override { return log.total_bytes(); }
 
-  loop_.Advance(absl::Seconds(1));
-  Settle(store);
-  loop_.Advance(absl::Seconds(1));
-  Settle(store);
-  store.Commit();
+  bool refuse = false;
+  MemoryRecordLog log{MemoryRecordLog::Options{}};
+};
 
-  EXPECT_EQ(store.rows(), expected);
-  EXPECT_THAT(store.complaints(), IsEmpty());
+TEST_F(LaneTest, LogThatRefusesARecordGetsANewSegmentNext) {
+  for (const auto encoding :
+       {storage::v1::ENCODING_RAW_COLUMNS, storage::v1::ENCODING_DECIMAL_DELTA}) {
+    RefusingLog log;
+    FakeAppendStreamFactory factory(loop_);
+    ModelStore store(factory);
+    Lane::Options options;
+    options.encoding = encoding;
+    Lane lane(options, Lane::Deps{loop_, log, random_});
+    lane.AddSink("s", factory);
+    std::map<uint64_t, Rows> expected;
+    for (int i = 0; i < 30; ++i) {
+      log.refuse = i % 7 == 3;
+      const absl::Status status = lane.Append(page_.NextScrape());
+      EXPECT_EQ(status.ok(), !log.refuse);
+      if (status.ok()) expected[log.next_number() - 1] = page_.ExpectedRows({});
+    }
+
+    loop_.Advance(absl::Seconds(1));
+    Settle(store);
+    loop_.Advance(absl::Seconds(1));
+    Settle(store);
+    store.Commit();
+
+    EXPECT_EQ(store.rows(), expected);
+    EXPECT_THAT(store.complaints(), IsEmpty());
+  }
 }
 
 TEST_F(LaneTest, StatusIsPublishedSoonAfterAChangeAndAnIdleLaneIsStill) {

@@ -36,6 +36,7 @@ class Rig {
     size_t keyframe_bytes = size_t{4} << 20;
     size_t message_bytes = 1;  // a message a record
     uint64_t epoch = 7;
+    storage::v1::Encoding encoding = storage::v1::ENCODING_RAW_COLUMNS;
   };
 
   Rig() : Rig(Options()) {}
@@ -97,10 +98,16 @@ class Rig {
     out.identity.version = "test";
     out.max_segment_bytes = options.segment_bytes;
     out.keyframe_bytes = options.keyframe_bytes;
+    out.encoding = options.encoding;
     out.session.message_bytes = options.message_bytes;
     return out;
   }
 };
+
+// Odd ones in decimal delta, where a wrong resume would show in every value.
+storage::v1::Encoding EncodingOf(uint64_t run) {
+  return run % 2 == 1 ? storage::v1::ENCODING_DECIMAL_DELTA : storage::v1::ENCODING_RAW_COLUMNS;
+}
 
 storage::v1::AppendResponse Ack(uint64_t durable, uint64_t window = 0) {
   storage::v1::AppendResponse response;
@@ -229,6 +236,7 @@ TEST(SinkSessionTest, StoreThatCrashesAtAnyMessageGetsEachRecordOnce) {
       options.segment_bytes = 6'000;
       options.keyframe_bytes = 1'500;
       options.message_bytes = message_bytes;
+      options.encoding = EncodingOf(static_cast<uint64_t>(crash_at));
       Rig rig(options);
       rig.lane.AddSink("s", rig.factory);
       rig.Scrapes(25);
@@ -258,6 +266,7 @@ TEST(SinkSessionTest, CrashesAtRandomMomentsLoseAndDoubleNothing) {
     options.segment_bytes = 1'000 + random() % 10'000;
     options.keyframe_bytes = 500 + random() % 5'000;
     options.message_bytes = 1 + random() % 3'000;
+    options.encoding = EncodingOf(seed);
     Rig rig(options);
     rig.store.set_window_bytes(1 << 20);
     rig.Connect();
