@@ -53,6 +53,7 @@ struct GlobalConfig {
   bool extra_scrape_metrics = false;
   bool scrape_native_histograms = false;            // a job that inherits true is an error
   bool convert_classic_histograms_to_nhcb = false;  // likewise
+  bool always_scrape_classic_histograms = false;
   friend bool operator==(const GlobalConfig&, const GlobalConfig&) = default;
 };
 
@@ -94,6 +95,8 @@ struct ScrapeConfig {
   bool honor_timestamps = true;
   bool track_timestamps_staleness = false;
   bool extra_scrape_metrics = false;
+  // In the text format they are always scraped: this only shows in the targets' labels.
+  bool always_scrape_classic_histograms = false;
   NameValidation metric_name_validation_scheme = NameValidation::kUtf8;
   EscapingScheme metric_name_escaping_scheme = EscapingScheme::kAllowUtf8;
 

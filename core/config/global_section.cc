@@ -120,9 +120,7 @@ GlobalConfig ReadGlobal(const YamlNode* node, const SectionContext& context) {
     global.scrape_protocols = ReadScrapeProtocols(*protocols, " for global config", context);
   }
   reader.Read("extra_scrape_metrics", global.extra_scrape_metrics);
-  // The text format has classic histograms only, so these are always scraped.
-  bool always_scrape_classic = false;
-  reader.Read("always_scrape_classic_histograms", always_scrape_classic);
+  reader.Read("always_scrape_classic_histograms", global.always_scrape_classic_histograms);
   ReadExternalLabels(reader, context, global);
   reader.Read("scrape_native_histograms", global.scrape_native_histograms);
   reader.Read("convert_classic_histograms_to_nhcb", global.convert_classic_histograms_to_nhcb);

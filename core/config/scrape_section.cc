@@ -167,9 +167,10 @@ class JobReader {
     std::optional<bool> extra_metrics;
     reader_.Read("extra_scrape_metrics", extra_metrics);
     job_.extra_scrape_metrics = extra_metrics.value_or(global_.extra_scrape_metrics);
-    // The text format has classic histograms only, so these are always scraped.
-    bool always_scrape_classic = false;
-    reader_.Read("always_scrape_classic_histograms", always_scrape_classic);
+    std::optional<bool> always_classic;
+    reader_.Read("always_scrape_classic_histograms", always_classic);
+    job_.always_scrape_classic_histograms =
+        always_classic.value_or(global_.always_scrape_classic_histograms);
     RefuseIfTrue("scrape_native_histograms", global_.scrape_native_histograms);
     RefuseIfTrue("convert_classic_histograms_to_nhcb", global_.convert_classic_histograms_to_nhcb);
   }

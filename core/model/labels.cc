@@ -32,6 +32,18 @@ bool IsLegacyName(std::string_view name, bool colons) {
   });
 }
 
+// The length in one byte, or 0xff and three bytes (little-endian), and the text.
+void AppendSized(std::string_view text, std::string& out) {
+  const size_t size = text.size();
+  if (size < 0xff) {
+    out += static_cast<char>(size);
+  } else {
+    out += '\xff';
+    for (int shift = 0; shift < 24; shift += 8) out += static_cast<char>(size >> shift & 0xff);
+  }
+  out += text;
+}
+
 }  // namespace
 
 Labels::Labels(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs) {
@@ -62,13 +74,10 @@ std::string Labels::ToString() const {
 }
 
 uint64_t Labels::Hash() const {
-  constexpr char kSeparator = '\xff';
   std::string bytes;
   for (const Label& label : labels_) {
-    bytes += label.name;
-    bytes += kSeparator;
-    bytes += label.value;
-    bytes += kSeparator;
+    AppendSized(label.name, bytes);
+    AppendSized(label.value, bytes);
   }
   return XxHash64(bytes);
 }

@@ -40,7 +40,8 @@ class Labels {
 
   // `{a="b", c="d"}` as Prometheus prints label sets; values Go-quoted.
   std::string ToString() const;
-  // Prometheus' stable hash of a label set (xxHash64 over name 0xff value 0xff …).
+  // That of Labels.Hash in Prometheus as it is released (its stringlabels): xxHash64 over each name
+  // and value behind its length, which is a byte, or 0xff and three bytes from 255 on.
   uint64_t Hash() const;
 
   friend bool operator==(const Labels&, const Labels&) = default;

@@ -56,6 +56,7 @@ ScrapeConfig LoopPart(ScrapeConfig config) {
   config.metrics_path.clear();
   config.scheme.clear();
   config.params.clear();
+  config.always_scrape_classic_histograms = false;
   config.target_limit = config.keep_dropped_targets = 0;
   config.static_configs.clear();
   config.file_sd_configs.clear();

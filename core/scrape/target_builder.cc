@@ -23,6 +23,9 @@ constexpr std::string_view kAddress = "__address__";
 constexpr std::string_view kInterval = "__scrape_interval__";
 constexpr std::string_view kTimeout = "__scrape_timeout__";
 constexpr std::string_view kMetaPrefix = "__meta_";
+constexpr std::string_view kToNhcb = "__convert_classic_histograms_to_nhcb__";
+constexpr std::string_view kKeepClassic = "__always_scrape_classic_histograms__";
+constexpr std::string_view kNative = "__scrape_native_histograms__";
 
 // What Prometheus wants to be booleans where a target has them.
 struct BoolLabel {
@@ -30,9 +33,9 @@ struct BoolLabel {
   std::string_view words;
 };
 constexpr std::array<BoolLabel, 3> kBoolLabels = {{
-    {"__convert_classic_histograms_to_nhcb__", "convert classic histograms to nhcb"},
-    {"__always_scrape_classic_histograms__", "always scrape classic histograms"},
-    {"__scrape_native_histograms__", "scrape native histograms"},
+    {kToNhcb, "convert classic histograms to nhcb"},
+    {kKeepClassic, "always scrape classic histograms"},
+    {kNative, "scrape native histograms"},
 }};
 
 void SetIfEmpty(LabelsBuilder& labels, std::string_view name, std::string_view value) {
@@ -130,6 +133,9 @@ Labels DiscoveredLabels(const ScrapeConfig& config, std::string_view address,
   SetIfEmpty(labels, kTimeout, FormatPrometheusDuration(config.scrape_timeout));
   SetIfEmpty(labels, "__metrics_path__", config.metrics_path);
   SetIfEmpty(labels, "__scheme__", config.scheme);
+  SetIfEmpty(labels, kToNhcb, "false");
+  SetIfEmpty(labels, kKeepClassic, config.always_scrape_classic_histograms ? "true" : "false");
+  SetIfEmpty(labels, kNative, "false");
   for (const auto& [name, values] : config.params) {
     if (!values.empty()) SetIfEmpty(labels, absl::StrCat("__param_", name), values[0]);
   }

@@ -138,7 +138,7 @@ TEST(LoadConfigTest, LimitsAreInheritedUnlessTheJobSetsThem) {
   const std::string global =
       "global: {body_size_limit: 15MB, sample_limit: 1500, target_limit: 30, label_limit: 31,\n"
       "  label_name_length_limit: 200, label_value_length_limit: 201, keep_dropped_targets: 5,\n"
-      "  extra_scrape_metrics: true}\n";
+      "  extra_scrape_metrics: true, always_scrape_classic_histograms: true}\n";
 
   const ScrapeConfig inherited = LoadJob("    sample_limit: 0\n", global);
   EXPECT_EQ(inherited.body_size_limit, 15u << 20);
@@ -149,6 +149,7 @@ TEST(LoadConfigTest, LimitsAreInheritedUnlessTheJobSetsThem) {
   EXPECT_EQ(inherited.label_value_length_limit, 201u);
   EXPECT_EQ(inherited.keep_dropped_targets, 5u);
   EXPECT_TRUE(inherited.extra_scrape_metrics);
+  EXPECT_TRUE(inherited.always_scrape_classic_histograms);
 
   const ScrapeConfig own = LoadJob(
       "    sample_limit: 7\n    body_size_limit: 1KiB\n    extra_scrape_metrics: false\n", global);

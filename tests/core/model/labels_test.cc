@@ -40,10 +40,9 @@ TEST(LabelsTest, PrintQuotesValuesAndNamesThatNeedIt) {
 TEST(LabelsTest, HashIsThatOfPrometheus) {
   const Labels labels = {{"foo", "bar"}, {"baz", "qux"}};
 
-  EXPECT_EQ(labels.Hash(), XxHash64("baz\xff"
-                                    "qux\xff"
-                                    "foo\xff"
-                                    "bar\xff"));
+  EXPECT_EQ(labels.Hash(), XxHash64("\3baz\3qux\3foo\3bar"));
+  const std::string longer(0x102, 'x');
+  EXPECT_EQ(Labels({{"a", longer}}).Hash(), XxHash64("\1a\xff\2\1" + std::string(1, 0) + longer));
   EXPECT_EQ(labels.Hash(), Labels({{"baz", "qux"}, {"foo", "bar"}}).Hash());
   EXPECT_NE(labels.Hash(), Labels({{"bar", "baz"}, {"foo", "qux"}}).Hash());
   EXPECT_EQ(Labels().Hash(), 0xef46db3751d8e999ull);

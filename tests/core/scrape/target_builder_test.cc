@@ -53,6 +53,10 @@ std::string ErrorOf(const ScrapeConfig& config, std::string_view address, const 
 TEST(PopulateLabelsTest, SuppliesDefaults) {
   const Labels discovered = DiscoveredLabels(Job(), "1.2.3.4:1000", Labels({{"custom", "value"}}));
   EXPECT_EQ(discovered, Labels({{"__address__", "1.2.3.4:1000"},
+                                {"__always_scrape_classic_histograms__", "false"},
+                                {"__convert_classic_histograms_to_nhcb__", "false"},
+                                {"__scrape_native_histograms__", "false"},
+
                                 {"__metrics_path__", "/metrics"},
                                 {"__scheme__", "http"},
                                 {"__scrape_interval__", "1s"},
@@ -61,6 +65,10 @@ TEST(PopulateLabelsTest, SuppliesDefaults) {
                                 {"job", "job"}}));
   ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all, PopulateLabels(Job(), discovered));
   EXPECT_EQ(all, Labels({{"__address__", "1.2.3.4:1000"},
+                         {"__always_scrape_classic_histograms__", "false"},
+                         {"__convert_classic_histograms_to_nhcb__", "false"},
+                         {"__scrape_native_histograms__", "false"},
+
                          {"__metrics_path__", "/metrics"},
                          {"__scheme__", "http"},
                          {"__scrape_interval__", "1s"},
@@ -68,6 +76,17 @@ TEST(PopulateLabelsTest, SuppliesDefaults) {
                          {"custom", "value"},
                          {"instance", "1.2.3.4:1000"},
                          {"job", "job"}}));
+}
+
+TEST(PopulateLabelsTest, HistogramOptionsAreLabels) {
+  ScrapeConfig config = Job();
+  config.always_scrape_classic_histograms = true;
+
+  const Labels discovered =
+      DiscoveredLabels(config, "a", Labels({{"__scrape_native_histograms__", "1"}}));
+  EXPECT_EQ(discovered.Get("__always_scrape_classic_histograms__"), "true");
+  EXPECT_EQ(discovered.Get("__convert_classic_histograms_to_nhcb__"), "false");
+  EXPECT_EQ(discovered.Get("__scrape_native_histograms__"), "1");
 }
 
 TEST(PopulateLabelsTest, DiscoveryOverridesTheConfig) {
@@ -81,6 +100,10 @@ TEST(PopulateLabelsTest, DiscoveryOverridesTheConfig) {
   ASSERT_OK_AND_ASSIGN(const std::optional<Labels> all, Populate(Job(), "1.2.3.4", group));
 
   EXPECT_EQ(all, Labels({{"__address__", "1.2.3.4"},
+                         {"__always_scrape_classic_histograms__", "false"},
+                         {"__convert_classic_histograms_to_nhcb__", "false"},
+                         {"__scrape_native_histograms__", "false"},
+
                          {"__metrics_path__", "/custom"},
                          {"__scheme__", "https"},
                          {"__scrape_interval__", "2s"},
