@@ -35,6 +35,14 @@ bool Has(const std::vector<Label>& labels, std::string_view name) {
                      [&](const Label& label) { return label.name == name; });
 }
 
+// An empty value takes away its label, even one of the same name that has a value.
+void DeleteEmpty(const std::vector<Label>& exposed, LabelsBuilder* labels) {
+  if (labels->labels().size() == exposed.size()) return;
+  for (const Label& label : exposed) {
+    if (label.value.empty()) labels->Delete(label.name);
+  }
+}
+
 void HonorExposed(const Labels& target_labels, const std::vector<Label>& exposed,
                   LabelsBuilder* labels) {
   for (const Label& label : target_labels) {
@@ -104,6 +112,7 @@ std::string_view Base(std::string_view name, std::initializer_list<std::string_v
 bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
                         const std::vector<Label>& exposed, LabelsBuilder* labels) {
   labels->Reset(exposed);
+  DeleteEmpty(exposed, labels);
   if (options.honor_labels) {
     HonorExposed(target_labels, exposed, labels);
   } else {
@@ -128,15 +137,18 @@ absl::Status CheckSampleLabels(const SampleOptions& options, const std::vector<L
   return CheckLimits(options, labels);
 }
 
-std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed) {
+std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed,
+                                             const LabelsBuilder& labels) {
   if (exposed.size() < 2) return std::nullopt;
   std::vector<std::string_view> names;
   names.reserve(exposed.size());
   for (const Label& label : exposed) names.push_back(label.name);
   std::sort(names.begin(), names.end());
-  const auto repeated = std::adjacent_find(names.begin(), names.end());
-  if (repeated == names.end()) return std::nullopt;
-  return std::string(*repeated);
+  for (auto at = names.begin();; ++at) {
+    at = std::adjacent_find(at, names.end());
+    if (at == names.end()) return std::nullopt;
+    if (!labels.Get(*at).empty()) return std::string(*at);
+  }
 }
 
 SeriesKey MakeSeriesKey(const std::vector<Label>& labels, const Labels& target_labels) {

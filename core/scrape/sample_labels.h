@@ -26,8 +26,9 @@ bool MutateSampleLabels(const SampleOptions& options, const Labels& target_label
 absl::Status CheckSampleLabels(const SampleOptions& options, const std::vector<Label>& labels,
                                FailureReason* reason);
 
-// A name that stands twice in `exposed`.
-std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed);
+// A name that stands twice in `exposed` and is in `labels` still.
+std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed,
+                                             const LabelsBuilder& labels);
 
 // `labels` without the target's, or complete when they do not simply extend the target's.
 // The family is left 0.

@@ -453,13 +453,17 @@ ScrapeBody::Verdict ScrapeBody::JudgeOrder(uint32_t position, const Sample& samp
   const std::optional<SeriesCache::TimedSample> last = LastSample(position);
   const int64_t timestamp = sample.timestamp_ms.value_or(input_.timestamp_ms);
   if (!last.has_value() || timestamp > last->timestamp_ms) return Verdict::kStore;
+  // What collides within the scrape Prometheus' storage leaves out at the commit only: to the
+  // scrape it is a sample like others.
+  const Verdict collision =
+      TestBit(scratch_.present_, position) ? Verdict::kKnown : Verdict::kReject;
   if (timestamp < last->timestamp_ms) {
     ++result_.out_of_order;
-    return Verdict::kReject;
+    return collision;
   }
   if (IsSameValue(last->value, sample.value)) return Verdict::kKnown;
   ++result_.duplicates;
-  return Verdict::kReject;
+  return collision;
 }
 
 // The newest sample of a position, this scrape's included. Of a series without timestamps the
@@ -520,8 +524,8 @@ absl::StatusOr<std::optional<KeyId>> ScrapeBody::Resolve() {
   }
   FailureReason reason = FailureReason::kNone;
   absl::Status status = CheckSampleLabels(options_, labels.labels(), &reason);
-  const std::optional<std::string> repeated = RepeatedLabelName(scratch_.labels_);
-  if (status.ok() && repeated.has_value() && !labels.Get(*repeated).empty()) {
+  const std::optional<std::string> repeated = RepeatedLabelName(scratch_.labels_, labels);
+  if (status.ok() && repeated.has_value()) {
     reason = FailureReason::kInvalidLabels;
     status = absl::InvalidArgumentError(
         absl::StrCat("label name ", GoQuote(*repeated), " is not unique: invalid sample"));

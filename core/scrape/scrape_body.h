@@ -62,7 +62,7 @@ class ScrapeBody {
   };
   enum class Verdict : uint8_t {
     kStore,
-    kKnown,  // fine, but storage has it already
+    kKnown,  // fine, but not stored: storage has it already, or another one in its place
     kReject,
   };
   // Where in the body the last metadata lines stand.

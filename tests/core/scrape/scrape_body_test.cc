@@ -446,6 +446,34 @@ TEST(ScrapeBodyTest, ARepeatedLabelNameFailsTheScrape) {
   EXPECT_TRUE(target.Scrape("ok{a=\"a\"} 1\n", 2000).status.ok());
 }
 
+TEST(ScrapeBodyTest, EachRepeatedLabelNameThatStaysFailsTheScrape) {
+  SampleOptions options;
+  RelabelConfig rule;
+  rule.regex = "a";
+  rule.action = RelabelAction::kLabelDrop;
+  options.metric_relabel_rules = Rules({rule});
+  ScrapedTarget target(options);
+
+  EXPECT_TRUE(target.Scrape("m{a=\"1\",a=\"2\"} 1\n", 1000).status.ok());
+  EXPECT_TRUE(target.Scrape("m{b=\"\",b=\"2\"} 1\n", 2000).status.ok());
+  EXPECT_THAT(target.LastBody(), ElementsAre("m 1 @2000"));
+  EXPECT_EQ(Message(target.Scrape("m{a=\"1\",a=\"2\",b=\"1\",b=\"2\"} 1\n", 3000)),
+            "label name \"b\" is not unique: invalid sample");
+}
+
+TEST(ScrapeBodyTest, AnotherSpellingOfASeriesIsAddedButItsValueIsNot) {
+  ScrapedTarget target;
+  const std::string_view page = "m{a=\"1\",b=\"2\"} 1\nm{b=\"2\",a=\"1\"} 2\n";
+
+  const ScrapeResult first = target.Scrape(page, 1000);
+  EXPECT_EQ(Counts(first), "2/2/2");
+  EXPECT_EQ(first.duplicates, 1);
+  const ScrapeResult second = target.Scrape(page, 2000);
+  EXPECT_EQ(Counts(second), "2/2/0");
+  EXPECT_EQ(second.duplicates, 1);
+  EXPECT_THAT(target.LastBody(), ElementsAre("m{a=\"1\",b=\"2\"} 1 @2000"));
+}
+
 TEST(ScrapeBodyTest, ASeriesWithoutANameFailsTheScrape) {
   SampleOptions options;
   RelabelConfig rule;
