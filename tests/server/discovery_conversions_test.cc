@@ -14,6 +14,7 @@ namespace trawl {
 namespace {
 
 namespace pb = discovery::v1;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
