@@ -26,6 +26,9 @@ constexpr absl::Duration kLanesGrace = absl::Seconds(5);
 constexpr absl::Duration kCallsGrace = absl::Milliseconds(500);
 constexpr absl::Duration kStoresGrace = absl::Seconds(2);
 
+// Files that say who may do what are read again so often.
+constexpr absl::Duration kAccessRefresh = absl::Seconds(5);
+
 // As many descriptors as the system lets us have.
 void RaiseDescriptorLimit() {
   rlimit limit = {};
@@ -70,6 +73,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
   ASSIGN_OR_RETURN(ListenSockets rpc_sockets, ListenSockets::Open(flags.grpc_listen));
   // The library binds for itself, later; a port that is taken is told before anything starts.
   RETURN_IF_ERROR(ListenSockets::Open(flags.web_listen).status());
+  RETURN_IF_ERROR(app->OpenAccess());
   RETURN_IF_ERROR(app->OpenResources());
   LogInfo("Starting trawl", {{"version", GetBuildInfo().version},
                              {"revision", GetBuildInfo().revision},
@@ -79,6 +83,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
   RETURN_IF_ERROR(app->StartServers(std::move(rpc_sockets)));
   app->CollectMetrics();
   app->WatchSignals();
+  app->RefreshAccess();
 
   LogInfo("Loading configuration file", {{"filename", flags.config_file}});
   const absl::Duration begin = app->clock_.Steady();
@@ -108,6 +113,25 @@ absl::Status App::OpenResources() {
   budget_ =
       std::make_unique<DescriptorBudget>(DescriptorBudget::LimitOfProcess(DescriptorReserve()));
   return absl::OkStatus();
+}
+
+absl::Status App::OpenAccess() {
+  RETURN_IF_ERROR(MakeRpcCredentials(flags_.grpc_tls).status());
+  if (!flags_.grpc_token_file.empty()) {
+    ASSIGN_OR_RETURN(tokens_, TokenFile::Open(files_, flags_.grpc_token_file));
+  }
+  // With tokens, or certificates that may be left out, there are callers that prove nothing.
+  access_ = std::make_unique<AccessControl>(AccessPolicy(flags_.access, tokens_ != nullptr),
+                                            tokens_.get());
+  ASSIGN_OR_RETURN(web_guard_, WebGuard::Open(files_, flags_.web_config_file));
+  return absl::OkStatus();
+}
+
+// Files of the access rules change while trawld runs.
+void App::RefreshAccess() {
+  if (tokens_ != nullptr) tokens_->Refresh();
+  web_guard_->Refresh();
+  main_loop_.RunAfter(kAccessRefresh, [this] { RefreshAccess(); });
 }
 
 void App::StartShards() {
@@ -205,9 +229,12 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
               done(result.status());
             });
           },
-      .quit = [this] { main_loop_.Stop(); }};
+      .quit = [this] { main_loop_.Stop(); },
+      .guard = web_guard_.get()};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(http, std::move(http_deps)));
-  ASSIGN_OR_RETURN(rpc_, RpcServer::Start(RpcServer::Options{}, std::move(rpc_sockets),
+  RpcServer::Options rpc;
+  ASSIGN_OR_RETURN(rpc.credentials, MakeRpcCredentials(flags_.grpc_tls));
+  ASSIGN_OR_RETURN(rpc_, RpcServer::Start(rpc, std::move(rpc_sockets),
                                           {discovery_service_.get(), status_service_.get(),
                                            &reflection_->v1(), &reflection_->v1alpha()}));
   LogInfo("Listening",

@@ -20,6 +20,9 @@
 #include "core/model/labels.h"
 #include "core/scrape/scrape_manager.h"
 #include "core/telemetry/metrics.h"
+#include "server/access/access_control.h"
+#include "server/access/tokens.h"
+#include "server/access/web_guard.h"
 #include "server/append_collector.h"
 #include "server/config_files.h"
 #include "server/data_directory.h"
@@ -58,6 +61,8 @@ class App {
   void StartShards();
   absl::Status StartDiscovery();
   absl::Status StartServers(ListenSockets rpc_sockets);
+  absl::Status OpenAccess();
+  void RefreshAccess();
   void CollectMetrics();
   void WatchSignals();
 
@@ -92,6 +97,9 @@ class App {
   Published<Labels> external_labels_;
   Published<std::set<std::string>> push_jobs_;  // jobs whose targets are to be pushed
   std::atomic<bool> ready_{false};
+  std::unique_ptr<TokenFile> tokens_;  // null: none
+  std::unique_ptr<AccessControl> access_;
+  std::unique_ptr<WebGuard> web_guard_;
 
   EpollLoop main_loop_;
   int signal_fd_ = -1;

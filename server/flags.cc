@@ -26,6 +26,7 @@ struct Flag {
   const char* value;  // as help shows it; "": a switch
   const char* help;
   Setter set;
+  bool repeats = false;  // each occurrence counts, not the last alone
 };
 
 absl::Status SetAddress(const std::string& value, ListenAddress& out) {
@@ -90,6 +91,17 @@ absl::Status SetText(const std::string& value, std::string& out) {
   return absl::OkStatus();
 }
 
+absl::Status AddPushRule(const std::string& value, AccessRules& rules) {
+  ASSIGN_OR_RETURN(PushRule rule, ParsePushRule(value));
+  rules.push.push_back(std::move(rule));
+  return absl::OkStatus();
+}
+
+absl::Status AddName(const std::string& value, std::vector<std::string>& names) {
+  names.emplace_back();
+  return SetText(value, names.back());
+}
+
 constexpr uint64_t kMaxCount = 1'000'000'000;
 
 #define TRAWL_SET(call) [](const std::string& value, Flags& f) -> absl::Status { return call; }
@@ -119,9 +131,36 @@ const std::vector<Flag>& AllFlags() {
        "Allow a gRPC address that others can reach, without TLS: whoever can connect may say "
        "what is scraped.",
        TRAWL_SWITCH(insecure)},
+      {"Listening", "--grpc.tls-cert-file", "FILE",
+       "Certificate, with its chain, of the gRPC port: PEM, read again when it changes. (none: no "
+       "TLS)",
+       TRAWL_SET(SetText(value, f.grpc_tls.cert_file))},
+      {"Listening", "--grpc.tls-key-file", "FILE", "Its key.",
+       TRAWL_SET(SetText(value, f.grpc_tls.key_file))},
+      {"Listening", "--grpc.tls-client-ca-file", "FILE",
+       "Clients must have a certificate that one of these CAs signed, or, with --grpc.token-file, "
+       "a token. (none: clients are not asked)",
+       TRAWL_SET(SetText(value, f.grpc_tls.client_ca_file))},
+      {"Listening", "--grpc.token-file", "FILE",
+       "Bearer tokens, a line each: NAME TOKEN. Read again when it changes. (none)",
+       TRAWL_SET(SetText(value, f.grpc_token_file))},
+      {"Listening", "--discovery.allow", "RULE",
+       "Who may push what: NAME [sources=S,...] [jobs=J,...], where NAME is one of a client's "
+       "certificate or its token, and * stands for any characters. May be given more than once. "
+       "(whoever can connect, if no rule and no role is given)",
+       TRAWL_SET(AddPushRule(value, f.access)), /*repeats=*/true},
+      {"Listening", "--status.viewer", "NAME", "May look at everything. May be repeated.",
+       TRAWL_SET(AddName(value, f.access.viewers)), /*repeats=*/true},
+      {"Listening", "--status.operator", "NAME",
+       "May look, reload, plan, scrape now, accept held removals and release sources by force. May "
+       "be repeated.",
+       TRAWL_SET(AddName(value, f.access.operators)), /*repeats=*/true},
       {"Listening", "--web.listen-address", "ADDR",
        "Of metrics, health and the targets page. (127.0.0.1:8730)",
        TRAWL_SET(SetAddress(value, f.web_listen))},
+      {"Listening", "--web.config.file", "FILE",
+       "TLS and users of the HTTP port, as in Prometheus. Read again when it changes. (none)",
+       TRAWL_SET(SetText(value, f.web_config_file))},
       {"Listening", "--web.enable-lifecycle", "", "Serve /-/reload and /-/quit.",
        TRAWL_SWITCH(enable_lifecycle)},
 
@@ -168,10 +207,10 @@ const std::vector<Flag>& AllFlags() {
 void AddWrapped(std::string_view text, std::string& out) {
   constexpr size_t kIndent = 10;
   constexpr size_t kColumns = 100;
-  size_t column = kColumns;
+  size_t column = 0;  // 0: before the first word
   for (const std::string_view word : absl::StrSplit(text, ' ')) {
-    if (column + 1 + word.size() > kColumns) {
-      absl::StrAppend(&out, column == kColumns ? "" : "\n", std::string(kIndent, ' '), word);
+    if (column == 0 || column + 1 + word.size() > kColumns) {
+      absl::StrAppend(&out, column == 0 ? "" : "\n", std::string(kIndent, ' '), word);
       column = kIndent + word.size();
     } else {
       absl::StrAppend(&out, " ", word);
@@ -205,11 +244,32 @@ ParsedFlags Wrong(std::string_view what) {
           .exit_code = 2};
 }
 
+absl::Status CheckAccess(const Flags& flags) {
+  const RpcTls& tls = flags.grpc_tls;
+  if (tls.cert_file.empty() != tls.key_file.empty()) {
+    return absl::InvalidArgumentError(
+        "--grpc.tls-cert-file and --grpc.tls-key-file go together: one of them is missing");
+  }
+  if (!tls.client_ca_file.empty() && !tls.enabled()) {
+    return absl::InvalidArgumentError("--grpc.tls-client-ca-file needs --grpc.tls-cert-file");
+  }
+  const bool rules = !flags.access.push.empty() || !flags.access.viewers.empty() ||
+                     !flags.access.operators.empty();
+  if (rules && tls.client_ca_file.empty() && flags.grpc_token_file.empty()) {
+    return absl::InvalidArgumentError(
+        "--discovery.allow, --status.viewer and --status.operator name callers, which nothing "
+        "proves: give --grpc.tls-client-ca-file or --grpc.token-file");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTogether(const Flags& flags) {
-  if (!flags.grpc_listen.IsLoopback() && !flags.insecure) {
+  RETURN_IF_ERROR(CheckAccess(flags));
+  if (!flags.grpc_listen.IsLoopback() && !flags.grpc_tls.enabled() && !flags.insecure) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--grpc.listen-address ", flags.grpc_listen.ToString(),
-        " can be reached from elsewhere, without TLS: say --insecure if that is meant"));
+        " can be reached from elsewhere, without TLS: give --grpc.tls-cert-file, or say --insecure "
+        "if that is meant"));
   }
   return absl::OkStatus();
 }
@@ -234,6 +294,13 @@ ParsedFlags ParseFlags(std::vector<std::string> arguments) {
     };
     if (*flag.value == '\0') {
       app.add_flag_callback(flag.name, [set] { set(""); });
+    } else if (flag.repeats) {
+      app.add_option_function<std::vector<std::string>>(
+             flag.name,
+             [set](const std::vector<std::string>& values) {
+               for (const std::string& value : values) set(value);
+             })
+          ->allow_extra_args(false);
     } else {
       app.add_option_function<std::string>(flag.name, set)->take_last();
     }
@@ -248,6 +315,7 @@ ParsedFlags ParseFlags(std::vector<std::string> arguments) {
   }
   if (help) return {.flags = std::nullopt, .text = HelpText(), .exit_code = 0};
   if (version) return {std::nullopt, absl::StrCat(VersionLine("trawld"), "\n"), 0};
+  flags.grpc_tls.client_certificate_optional = !flags.grpc_token_file.empty();
   if (problem.ok()) problem = CheckTogether(flags);
   if (!problem.ok()) return Wrong(problem.message());
   return {.flags = std::move(flags), .text = "", .exit_code = 0};

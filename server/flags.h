@@ -7,6 +7,8 @@
 
 #include "core/base/log.h"
 #include "core/discovery/discovery.h"
+#include "server/access/access_policy.h"
+#include "server/access/rpc_credentials.h"
 #include "server/listen_address.h"
 
 namespace trawl {
@@ -19,6 +21,10 @@ struct Flags {
   bool enable_lifecycle = false;
   ListenAddress grpc_listen{"127.0.0.1", 8729};
   bool insecure = false;
+  RpcTls grpc_tls;
+  std::string grpc_token_file;  // "": no tokens
+  AccessRules access;
+  std::string web_config_file;  // "": none
   std::string storage_address;               // "": none
   std::optional<std::string> embedded_path;  // unset: DATA_DIR/samples.db, if nothing else stores
   uint64_t max_queue_bytes = 256 << 20;      // over all lanes

@@ -14,7 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/mutex.h"
+#include "core/base/status_macros.h"
 #include "core/telemetry/labelled.h"
+#include "server/access/web_tls.h"
 #include "server/targets_json.h"
 #include "server/targets_page.h"
 
@@ -178,7 +180,8 @@ class HttpServer::Routes {
 };
 
 struct HttpServer::Library {
-  httplib::Server server;
+  std::unique_ptr<WebTls> tls;
+  std::unique_ptr<httplib::Server> server;
   std::atomic<bool> stopping{false};
 };
 
@@ -194,24 +197,49 @@ void Restrict(const httplib::Request& request) {
   if (gzip) mutable_request.headers.emplace("Accept-Encoding", "gzip");
 }
 
+// What the web configuration says, before anything of the request is looked at.
+bool Admit(WebGuard* guard, const httplib::Request& request, httplib::Response& response) {
+  if (guard == nullptr) return true;
+  for (const auto& [name, value] : guard->config()->headers) response.set_header(name, value);
+  if (guard->Admits(request.get_header_value("Authorization"))) return true;
+  response.set_header("WWW-Authenticate", "Basic");
+  Reply(response, 401, "Unauthorized\n", kText);
+  return false;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options, Deps deps) {
   std::unique_ptr<HttpServer> server(new HttpServer(options, std::move(deps)));
-  const absl::Status status = server->Listen();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(server->SetUp());
+  RETURN_IF_ERROR(server->Listen());
   server->thread_ = std::thread([raw = server.get()] { raw->Serve(); });
   pthread_setname_np(server->thread_.native_handle(), "http-accept");
   // stop() does nothing on a library that does not run yet.
-  while (!server->library_->server.is_running()) std::this_thread::yield();
+  while (!server->library_->server->is_running()) std::this_thread::yield();
   return server;
 }
 
 HttpServer::HttpServer(const Options& options, Deps deps)
     : options_(options),
+      guard_(deps.guard),
       routes_(std::make_unique<Routes>(options, std::move(deps))),
-      library_(std::make_unique<Library>()) {
-  httplib::Server& server = library_->server;
+      library_(std::make_unique<Library>()) {}
+
+absl::Status HttpServer::SetUp() {
+  absl::Status tls;
+  if (guard_ != nullptr && guard_->config()->tls) {
+    library_->tls = std::make_unique<WebTls>([guard = guard_] { return guard->config(); });
+    library_->server = std::make_unique<httplib::SSLServer>([&](SSL_CTX& context) {
+      tls = library_->tls->SetUp(context);
+      return tls.ok();
+    });
+    if (tls.ok() && !library_->server->is_valid()) tls = absl::InternalError("no TLS context");
+  } else {
+    library_->server = std::make_unique<httplib::Server>();
+  }
+  if (!tls.ok()) return Annotate(tls, "web.config.file");
+  httplib::Server& server = *library_->server;
   server.new_task_queue = [this] {
     return new BoundedTaskQueue(options_.threads, options_.max_waiting);
   };
@@ -229,9 +257,10 @@ HttpServer::HttpServer(const Options& options, Deps deps)
   server.set_pre_routing_handler(
       [this](const httplib::Request& request, httplib::Response& response) {
         Restrict(request);
-        routes_->Handle(request, response);
+        if (Admit(guard_, request, response)) routes_->Handle(request, response);
         return httplib::Server::HandlerResponse::Handled;
       });
+  return absl::OkStatus();
 }
 
 absl::Status HttpServer::Listen() {
@@ -239,7 +268,7 @@ absl::Status HttpServer::Listen() {
   // The library does not say why it can't bind: ask first.
   absl::Status probe = ListenSockets::Open(options_.address).status();
   if (!probe.ok()) return probe;
-  httplib::Server& server = library_->server;
+  httplib::Server& server = *library_->server;
   const int port = options_.address.port;
   const int bound = port == 0                         ? server.bind_to_any_port(host)
                     : server.bind_to_port(host, port) ? port
@@ -254,7 +283,7 @@ absl::Status HttpServer::Listen() {
 }
 
 void HttpServer::Serve() {
-  library_->server.listen_after_bind();
+  library_->server->listen_after_bind();
   if (!library_->stopping.load()) LogError("The HTTP server stopped accepting connections");
 }
 
@@ -263,7 +292,7 @@ HttpServer::~HttpServer() { Stop(); }
 void HttpServer::Stop() {
   if (!thread_.joinable()) return;
   library_->stopping.store(true);
-  library_->server.stop();
+  library_->server->stop();
   thread_.join();
 }
 

@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/scrape/target_status.h"
 #include "core/telemetry/metrics.h"
+#include "server/access/web_guard.h"
 #include "server/listen_address.h"
 
 namespace trawl {
@@ -40,9 +41,11 @@ class HttpServer {
     // Always calls back, on any thread.
     std::function<void(absl::AnyInvocable<void(absl::Status)>)> reload;
     std::function<void()> quit;
+    // Who may come in, and whether by TLS. Null: everybody, and no TLS. Outlives the server.
+    WebGuard* guard = nullptr;
   };
 
-  // Binds and serves. `listen tcp …: address already in use`.
+  // Binds and serves. `listen tcp …: address already in use`; or what is wrong with TLS.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const Options& options, Deps deps);
   // As Stop.
   ~HttpServer();
@@ -55,10 +58,12 @@ class HttpServer {
   class Routes;
   struct Library;
   HttpServer(const Options& options, Deps deps);
+  absl::Status SetUp();
   absl::Status Listen();
   void Serve();
 
   const Options options_;
+  WebGuard* const guard_;
   const std::unique_ptr<Routes> routes_;
   const std::unique_ptr<Library> library_;
   uint16_t port_ = 0;

@@ -13,7 +13,9 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   grpc::ServerBuilder builder;
   SetServerDefaults(builder, options.max_message_bytes);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  out->acceptor_ = std::make_unique<ConnectionAcceptor>(builder, grpc::InsecureServerCredentials());
+  out->acceptor_ = std::make_unique<ConnectionAcceptor>(
+      builder,
+      options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials());
   out->server_ = builder.BuildAndStart();
   if (out->server_ == nullptr) return absl::InternalError("the gRPC server did not start");
   trawl::SetServing(*out->server_, false);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <grpcpp/impl/codegen/service_type.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
 #include <memory>
@@ -22,6 +23,8 @@ class RpcServer {
  public:
   struct Options {
     int max_message_bytes = 40 << 20;
+    // Null: without TLS.
+    std::shared_ptr<grpc::ServerCredentials> credentials;
   };
 
   // Takes connections at once; the services must outlive the server.

@@ -77,23 +77,6 @@ Authorization ReadAuthorization(const YamlNode& node, const SectionContext& cont
   return authorization;
 }
 
-void ReadTlsVersion(StructReader& reader, std::string_view field, TlsVersion& version) {
-  static constexpr std::array<std::pair<std::string_view, TlsVersion>, 4> kVersions = {
-      {{"TLS10", TlsVersion::kTls10},
-       {"TLS11", TlsVersion::kTls11},
-       {"TLS12", TlsVersion::kTls12},
-       {"TLS13", TlsVersion::kTls13}}};
-  std::string text;
-  if (!reader.Read(field, text)) return;
-  for (const auto& [name, value] : kVersions) {
-    if (name == text) {
-      version = value;
-      return;
-    }
-  }
-  reader.Error(field, absl::StrCat("unknown TLS version: ", text));
-}
-
 void CheckTls(const TlsConfig& tls, const std::array<int, 3>& set, YamlMark mark,
               Findings& findings) {
   const auto& [ca, cert, key] = set;
@@ -172,6 +155,23 @@ void CheckExclusive(StructReader& reader, const HttpClientConfig& http) {
 }
 
 }  // namespace
+
+void ReadTlsVersion(StructReader& reader, std::string_view field, TlsVersion& version) {
+  static constexpr std::array<std::pair<std::string_view, TlsVersion>, 4> kVersions = {
+      {{"TLS10", TlsVersion::kTls10},
+       {"TLS11", TlsVersion::kTls11},
+       {"TLS12", TlsVersion::kTls12},
+       {"TLS13", TlsVersion::kTls13}}};
+  std::string text;
+  if (!reader.Read(field, text)) return;
+  for (const auto& [name, value] : kVersions) {
+    if (name == text) {
+      version = value;
+      return;
+    }
+  }
+  reader.Error(field, absl::StrCat("unknown TLS version: ", text));
+}
 
 HttpClientConfig ReadHttpClient(StructReader& reader, const SectionContext& context) {
   HttpClientConfig http;

@@ -36,6 +36,9 @@ RemoteWriteConfig ReadRemoteWrite(const YamlNode& node, const SectionContext& co
 // The HTTP client's fields, which stand inline in a job or remote_write entry.
 HttpClientConfig ReadHttpClient(StructReader& reader, const SectionContext& context);
 
+// A field of the form TLS12; another text is reported.
+void ReadTlsVersion(StructReader& reader, std::string_view field, TlsVersion& version);
+
 // `relabel_configs` and its kin. `kind` is Prometheus' word for them: "target" or "metric".
 std::vector<RelabelConfig> ReadRelabelConfigs(const YamlNode& node, std::string_view kind,
                                               NameValidation names, Findings& findings);

@@ -49,6 +49,31 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   EXPECT_EQ(parsed.flags->discovery.silent_after, absl::Minutes(5));
 }
 
+TEST(FlagsTest, AccessRulesAddUp) {
+  const ParsedFlags parsed =
+      ParseFlags({"--grpc.token-file=tokens", "--discovery.allow=k8s sources=k8s-* jobs=node",
+                  "--discovery.allow", "ops", "--status.viewer=a", "--status.viewer=b",
+                  "--status.operator=c"});
+
+  ASSERT_TRUE(parsed.flags) << parsed.text;
+  EXPECT_EQ(parsed.flags->access.push,
+            (std::vector<PushRule>{{"k8s", {"k8s-*"}, {"node"}}, {"ops", {"*"}, {"*"}}}));
+  EXPECT_EQ(parsed.flags->access.viewers, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(parsed.flags->access.operators, std::vector<std::string>{"c"});
+  EXPECT_TRUE(parsed.flags->grpc_tls.client_certificate_optional);
+}
+
+TEST(FlagsTest, AccessThatNothingCanProveIsRefused) {
+  ExpectWrong({"--grpc.tls-cert-file=c"}, "go together");
+  ExpectWrong({"--grpc.tls-client-ca-file=c"}, "needs --grpc.tls-cert-file");
+  ExpectWrong({"--status.viewer=a"}, "which nothing proves");
+  ExpectWrong({"--discovery.allow=a x=y", "--grpc.token-file=t"}, "\"x=y\"");
+  ExpectWrong({"--grpc.listen-address=:8729", "--grpc.token-file=t"}, "say --insecure");
+  EXPECT_TRUE(
+      ParseFlags({"--grpc.listen-address=:8729", "--grpc.tls-cert-file=c", "--grpc.tls-key-file=k"})
+          .flags);
+}
+
 TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
   ExpectWrong({"--config.fil=x"}, "--config.fil");
   ExpectWrong({"stray"}, "stray");

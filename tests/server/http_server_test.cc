@@ -5,6 +5,7 @@
 #include <httplib.h>
 
 #include "core/base/published.h"
+#include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 #include "tests/server/service_fixture.h"
 
@@ -26,7 +27,8 @@ class HttpServerTest : public ::testing::Test {
                   .pools = [this] { return pools_.Get(); },
                   .ready = [this] { return ready_.load(); },
                   .reload = [this](absl::AnyInvocable<void(absl::Status)> done) { done(reload_); },
-                  .quit = [this] { quit_.store(true); }});
+                  .quit = [this] { quit_.store(true); },
+                  .guard = guard_.get()});
     ASSERT_OK(server);
     server_ = *std::move(server);
     client_ = std::make_unique<httplib::Client>("127.0.0.1", server_->port());
@@ -38,6 +40,8 @@ class HttpServerTest : public ::testing::Test {
   std::atomic<bool> ready_{false};
   std::atomic<bool> quit_{false};
   absl::Status reload_;
+  MemFileSystem files_;
+  std::unique_ptr<WebGuard> guard_;
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<httplib::Client> client_;
 };
@@ -116,14 +120,53 @@ TEST_F(HttpServerTest, UnknownPathsAreNotFound) {
   EXPECT_EQ(client_->Post("/metrics")->status, 404);
 }
 
+TEST_F(HttpServerTest, WithUsersEveryPathAsksForAPasswordAndSendsTheHeaders) {
+  files_.Put("/web.yml", R"(
+basic_auth_users: {ann: '$2b$04$/SII4h49lFPScvo2uMb1gel6rgh37YnlcHbI1.pWPvj.A1my7ixrC'}
+http_server_config: {headers: {X-Frame-Options: deny}}
+)");
+  guard_ = *WebGuard::Open(files_, "/web.yml");
+  Start();
+
+  for (const char* path : {"/metrics", "/-/healthy", "/targets", "/nothing/here"}) {
+    const auto answer = client_->Get(path);
+    EXPECT_EQ(answer->status, 401) << path;
+    EXPECT_EQ(answer->get_header_value("WWW-Authenticate"), "Basic");
+    EXPECT_EQ(answer->get_header_value("X-Frame-Options"), "deny");
+  }
+  client_->set_basic_auth("ann", "right");
+  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+}
+
+TEST_F(HttpServerTest, AWrongCertificateIsToldAtTheStart) {
+  files_.Put("/web.yml", "tls_server_config: {cert_file: /no/cert, key_file: /no/key}");
+  guard_ = *WebGuard::Open(files_, "/web.yml");
+  HttpServer::Options options;
+  options.address = {"127.0.0.1", 0};
+
+  const auto server = HttpServer::Start(options, {.clock = clock_,
+                                                  .metrics = metrics_,
+                                                  .pools = {},
+                                                  .ready = {},
+                                                  .reload = {},
+                                                  .quit = {},
+                                                  .guard = guard_.get()});
+
+  EXPECT_THAT(server.status().message(), HasSubstr("/no/cert"));
+}
+
 TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
   Start();
   HttpServer::Options options;
   options.address = {"127.0.0.1", server_->port()};
 
-  const auto second = HttpServer::Start(
-      options,
-      {.clock = clock_, .metrics = metrics_, .pools = {}, .ready = {}, .reload = {}, .quit = {}});
+  const auto second = HttpServer::Start(options, {.clock = clock_,
+                                                  .metrics = metrics_,
+                                                  .pools = {},
+                                                  .ready = {},
+                                                  .reload = {},
+                                                  .quit = {},
+                                                  .guard = nullptr});
 
   EXPECT_THAT(second, StatusIs(absl::StatusCode::kFailedPrecondition,
                                HasSubstr("bind: address already in use")));
