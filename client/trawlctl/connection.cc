@@ -2,21 +2,55 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <utility>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/file_system.h"
+#include "core/base/status_macros.h"
 
 namespace trawl {
 namespace {
 
 constexpr int kMaxMessageBytes = 256 << 20;
 
+absl::StatusOr<std::string> ReadIfNamed(const std::string& path) {
+  if (path.empty()) return std::string();
+  return PosixFileSystem().ReadFile(path);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
+    const Connection::Options& options) {
+  const bool certificate = !options.tls_cert_file.empty() || !options.tls_key_file.empty();
+  if (!options.tls && !certificate && options.tls_ca_file.empty()) {
+    return grpc::InsecureChannelCredentials();
+  }
+  if (options.tls_cert_file.empty() != options.tls_key_file.empty()) {
+    return absl::InvalidArgumentError("--tls-cert-file and --tls-key-file go together");
+  }
+  grpc::SslCredentialsOptions ssl;
+  ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadIfNamed(options.tls_ca_file));
+  ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadIfNamed(options.tls_cert_file));
+  ASSIGN_OR_RETURN(ssl.pem_private_key, ReadIfNamed(options.tls_key_file));
+  return grpc::SslCredentials(ssl);
+}
+
 }  // namespace
 
-Connection::Connection(const Options& options) : options_(options) {
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Options& options) {
+  ASSIGN_OR_RETURN(auto credentials, MakeCredentials(options));
+  ASSIGN_OR_RETURN(const std::string token, ReadIfNamed(options.token_file));
+  return std::unique_ptr<Connection>(new Connection(
+      options, std::move(credentials), std::string(absl::StripAsciiWhitespace(token))));
+}
+
+Connection::Connection(const Options& options,
+                       std::shared_ptr<grpc::ChannelCredentials> credentials, std::string token)
+    : options_(options), token_(std::move(token)) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  auto channel =
-      grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+  auto channel = grpc::CreateCustomChannel(options.address, std::move(credentials), arguments);
   discovery_ = discovery::v1::DiscoveryService::NewStub(channel);
   status_ = status::v1::StatusService::NewStub(channel);
 }
@@ -24,6 +58,7 @@ Connection::Connection(const Options& options) : options_(options) {
 void Connection::Prepare(grpc::ClientContext& context) const {
   context.set_deadline(std::chrono::system_clock::now() +
                        absl::ToChronoMilliseconds(options_.timeout));
+  if (!token_.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token_));
 }
 
 absl::Status Connection::Translate(const grpc::Status& status) const {

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <grpcpp/security/credentials.h>
+
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "trawl/discovery/v1/discovery.grpc.pb.h"
 #include "trawl/status/v1/status.grpc.pb.h"
@@ -16,9 +19,16 @@ class Connection {
   struct Options {
     std::string address = "127.0.0.1:8729";
     absl::Duration timeout = absl::Seconds(10);
+    // With any of these the connection is by TLS, and the server's certificate is verified.
+    std::string tls_ca_file;    // PEM; "": the system's CAs
+    std::string tls_cert_file;  // PEM, with tls_key_file: who we are
+    std::string tls_key_file;
+    bool tls = false;
+    std::string token_file;  // holds a bearer token; "": none
   };
 
-  explicit Connection(const Options& options);
+  // Errors: a file that can't be read.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const Options& options);
 
   discovery::v1::DiscoveryService::Stub& discovery() { return *discovery_; }
   status::v1::StatusService::Stub& status() { return *status_; }
@@ -35,10 +45,13 @@ class Connection {
   }
 
  private:
+  Connection(const Options& options, std::shared_ptr<grpc::ChannelCredentials> credentials,
+             std::string token);
   void Prepare(grpc::ClientContext& context) const;
   absl::Status Translate(const grpc::Status& status) const;
 
   const Options options_;
+  const std::string token_;  // "": none
   std::unique_ptr<discovery::v1::DiscoveryService::Stub> discovery_;
   std::unique_ptr<status::v1::StatusService::Stub> status_;
 };

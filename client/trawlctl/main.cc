@@ -40,6 +40,14 @@ class Program {
     app_.add_option("--timeout", options_.timeout_seconds, "seconds to wait for an answer")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
+    app_.add_flag("--tls", options_.connection.tls, "connect by TLS");
+    app_.add_option("--tls-ca-file", options_.connection.tls_ca_file,
+                    "whose certificates to trust, PEM; implies --tls [the system's]");
+    app_.add_option("--tls-cert-file", options_.connection.tls_cert_file,
+                    "our certificate, PEM; implies --tls");
+    app_.add_option("--tls-key-file", options_.connection.tls_key_file, "its key");
+    app_.add_option("--token-file", options_.connection.token_file,
+                    "a file that holds our bearer token");
     app_.add_flag("--json", options_.json,
                   "print an array of objects, with protobuf's JSON names, instead of a table");
     AddStatus();
@@ -67,8 +75,9 @@ class Program {
     CLI::App* command = parent->add_subcommand(name, help);
     command->callback([this, run] {
       command_ = [this, run] {
-        Connection connection(options_.connection);
-        return run(connection);
+        absl::StatusOr<std::unique_ptr<Connection>> connection =
+            Connection::Open(options_.connection);
+        return connection.ok() ? run(**connection) : connection.status();
       };
     });
     return command;
