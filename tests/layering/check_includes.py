@@ -24,7 +24,8 @@ EDGES = {
     "core/discovery": ["core/base", "core/model", "core/config", "core/telemetry"],
     "core/scrape": ["core/base", "core/model", "core/relabel", "core/exposition", "core/config",
                     "core/telemetry", "seam/fetch", "seam/append", "seam/discovery"],
-    "client/append": ["core/base", "core/append", "proto/storage", "grpc"],
+    "client/stream": ["core/base", "grpc"],
+    "client/append": ["core/base", "core/append", "client/stream", "proto/storage", "grpc"],
     "client/store": ["core/base", "core/model", "core/append", "core/telemetry", "core/fetch",
                      "proto/storage", "proto/prometheus", "grpc", "seam/reflection"],
     "client/store/sqlite": ["core/base", "core/model", "core/relabel", "core/append", "client/store",
@@ -33,7 +34,7 @@ EDGES = {
                              "grpc", "seam/reflection", "seam/listen"],
     "client/trawlctl": ["core/base", "core/model", "core/config", "proto/discovery", "proto/storage",
                         "proto/status", "grpc", "seam/sample_reader"],
-    "client/discovery": ["core/base", "core/model", "core/config", "proto/discovery", "grpc"],
+    "client/discovery": ["core/base", "client/stream", "proto/discovery", "grpc"],
     "server": ["*"],
 }
 SEAMS = {

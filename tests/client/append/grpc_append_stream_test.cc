@@ -13,6 +13,7 @@
 #include "core/base/mutex.h"
 #include "tests/contract/append_stream_contract.h"
 #include "tests/matchers/status_matchers.h"
+#include "trawl/storage/v1/storage.grpc.pb.h"
 
 namespace trawl {
 namespace {
