@@ -59,7 +59,7 @@ absl::Status Lane::EncodeAndCommit(const ScrapeBatch& batch) {
 }
 
 bool Lane::SegmentIsOver() const {
-  return log_.segment_bytes() >= options_.max_segment_bytes ||
+  return log_.wants_segment() || log_.segment_bytes() >= options_.max_segment_bytes ||
          loop_.clock().Steady() - segment_started_ >= options_.max_segment_age;
 }
 

@@ -66,6 +66,19 @@ absl::StatusOr<LogRecord> MemoryRecordLog::Read(uint64_t number) {
   return out;
 }
 
+std::optional<LogHole> MemoryRecordLog::HoleAt(uint64_t number) {
+  if (number >= first_number()) return std::nullopt;
+  LogHole hole{.from = number, .to = first_number() - 1};
+  // What the cap took is noted until it is trimmed, without holes up to the first segment.
+  if (!dropped_.empty() && number >= dropped_.front().first) {
+    hole.reason = HoleReason::kCap;
+  } else if (!dropped_.empty()) {
+    hole.to = dropped_.front().first - 1;
+  }
+  hole.samples = SamplesBetween(hole.from, hole.to);
+  return hole;
+}
+
 uint64_t MemoryRecordLog::SegmentStart(uint64_t number) const {
   const Segment* segment = Find(number);
   return segment == nullptr ? 0 : segment->first;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ class MemoryRecordLog final : public RecordLog {
   uint64_t next_number() const override { return next_number_; }
   uint64_t first_number() const override;
   absl::StatusOr<LogRecord> Read(uint64_t number) override;
+  std::optional<LogHole> HoleAt(uint64_t number) override;
   uint64_t SegmentStart(uint64_t number) const override;
   uint64_t Keyframe(uint64_t number) const override;
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override;

@@ -326,9 +326,13 @@ void SinkSession::Pump() {
   if (stream_ == nullptr || write_pending_ || SendControl()) return;
   if (state_ != SinkState::kStreaming) return;
   // What stands before the hole goes first, as soon as the window lets it.
-  if (AtHole() && body_.empty()) return SendGap();
+  const std::optional<LogHole> hole = HoleAhead();
+  if (hole && body_.empty()) return SendGap(*hole);
   if (window_used_ >= window_bytes_) return;
-  if (FillMessage()) SendMessage();
+  if (hole || FillMessage()) return SendMessage();
+  // Reading may have found one.
+  if (stream_ == nullptr || !body_.empty()) return;
+  if (const std::optional<LogHole> found = HoleAhead()) SendGap(*found);
 }
 
 bool SinkSession::SendControl() {
@@ -347,42 +351,59 @@ bool SinkSession::SendControl() {
 }
 
 // The next number is not this sink's, or not in the log any more.
-bool SinkSession::AtHole() const { return cursor_ < std::max(start_, log_.first_number()); }
+std::optional<LogHole> SinkSession::HoleAhead() {
+  if (cursor_ < start_) return LogHole{.from = cursor_, .to = start_ - 1};
+  return log_.HoleAt(cursor_);
+}
 
-void SinkSession::SendGap() {
-  uint64_t to = start_ - 1;
-  storage::v1::Gap::Reason reason = storage::v1::Gap::BEFORE_SINK;
-  uint64_t samples = 0;
-  if (cursor_ >= start_) {
-    to = log_.first_number() - 1;
-    reason = storage::v1::Gap::SPOOL_CAP;
-    if (cursor_ <= highest_durable_) {
-      to = std::min(to, highest_durable_);
-      reason = storage::v1::Gap::STORE_REWOUND;
-    }
-    samples = log_.SamplesBetween(cursor_, to);
+// The hole ends where its reason does.
+storage::v1::Gap::Reason SinkSession::GapReason(LogHole& hole) {
+  if (hole.from < start_) return storage::v1::Gap::BEFORE_SINK;
+  if (hole.from <= highest_durable_ && hole.to > highest_durable_) {
+    hole.to = highest_durable_;
+    hole.samples = log_.SamplesBetween(hole.from, hole.to);
+  }
+  if (hole.from <= highest_durable_) return storage::v1::Gap::STORE_REWOUND;
+  switch (hole.reason) {
+    case HoleReason::kTrimmed:
+      return storage::v1::Gap::STORE_REWOUND;
+    case HoleReason::kCap:
+      return storage::v1::Gap::SPOOL_CAP;
+    case HoleReason::kAge:
+      return storage::v1::Gap::SPOOL_AGE;
+    case HoleReason::kDamaged:
+      return storage::v1::Gap::DAMAGED;
+    case HoleReason::kNotSpooled:
+      return storage::v1::Gap::NOT_SPOOLED;
+  }
+  return storage::v1::Gap::REASON_UNSPECIFIED;
+}
+
+void SinkSession::SendGap(const LogHole& ahead) {
+  LogHole hole = ahead;
+  const storage::v1::Gap::Reason reason = GapReason(hole);
+  if (reason != storage::v1::Gap::BEFORE_SINK) {
     LogWarn("Records are lost for a sink", {{"sink", name_},
                                             {"lane", identity_.lane},
-                                            {"from", cursor_},
-                                            {"to", to},
-                                            {"samples", samples},
+                                            {"from", hole.from},
+                                            {"to", hole.to},
+                                            {"samples", hole.samples},
                                             {"reason", storage::v1::Gap::Reason_Name(reason)}});
   }
   storage::v1::AppendRequest request;
   storage::v1::Gap& gap = *request.mutable_gap();
-  gap.set_from(cursor_);
-  gap.set_to(to);
-  gap.set_samples(samples);
+  gap.set_from(hole.from);
+  gap.set_to(hole.to);
+  gap.set_samples(hole.samples);
   gap.set_reason(reason);
-  counters_.gap_samples[reason] += samples;
-  sent_through_ = to;
-  cursor_ = to + 1;
+  counters_.gap_samples[reason] += hole.samples;
+  sent_through_ = hole.to;
+  cursor_ = hole.to + 1;
   rebuild_planned_ = false;
   Write(std::move(request));
 }
 
 bool SinkSession::FillMessage() {
-  if (AtHole()) return true;
   if (!rebuild_planned_) {
     if (cursor_ >= log_.next_number()) return false;
     PlanRebuild();
@@ -402,6 +423,14 @@ void SinkSession::PlanRebuild() {
 bool SinkSession::FillRebuild() {
   for (; rebuild_at_ < rebuild_end_ && body_.size() < options_.message_bytes; ++rebuild_at_) {
     const absl::StatusOr<LogRecord> record = log_.Read(rebuild_at_);
+    if (absl::IsNotFound(record.status())) {
+      // A hole: what can be read behind it is the dictionary, and the S records of a keyframe.
+      const std::optional<LogHole> hole = log_.HoleAt(rebuild_at_);
+      if (hole) {
+        rebuild_at_ = std::min(hole->to, rebuild_end_ - 1);
+        continue;
+      }
+    }
     if (!record.ok()) {
       Drop(record.status());
       return false;
@@ -418,6 +447,8 @@ bool SinkSession::FillNew() {
        stream_ != nullptr && cursor_ < log_.next_number() && body_.size() < options_.message_bytes;
        ++cursor_) {
     const absl::StatusOr<LogRecord> record = log_.Read(cursor_);
+    // A hole: what stands before it goes, then the Gap.
+    if (absl::IsNotFound(record.status()) && log_.HoleAt(cursor_)) return !body_.empty();
     if (!record.ok()) {
       Drop(record.status());
       return false;

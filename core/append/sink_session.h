@@ -59,7 +59,7 @@ class SinkSession final : private AppendStream::Observer {
   };
   struct Deps {
     EventLoop& loop;
-    RecordLog& log;
+    RecordSource& log;
     absl::BitGenRef random;
     MessageCompressor& compressor;
     Listener& listener;
@@ -108,8 +108,9 @@ class SinkSession final : private AppendStream::Observer {
   // What goes out.
   void Pump();
   bool SendControl();
-  bool AtHole() const;
-  void SendGap();
+  std::optional<LogHole> HoleAhead();
+  void SendGap(const LogHole& hole);
+  storage::v1::Gap::Reason GapReason(LogHole& hole);
   // These put records into the message; true if it is to be sent now.
   bool FillMessage();
   bool FillRebuild();
@@ -126,7 +127,7 @@ class SinkSession final : private AppendStream::Observer {
   const Identity identity_;
   const Options options_;
   EventLoop& loop_;
-  RecordLog& log_;
+  RecordSource& log_;
   absl::BitGenRef random_;
   MessageCompressor& compressor_;
   Listener& listener_;

@@ -145,6 +145,45 @@ TEST_P(RecordLogContractTest, SamplesOfDroppedRecordsAreStillKnown) {
   EXPECT_EQ(log_->SamplesBetween(6, 5), 0u);
 }
 
+TEST_P(RecordLogContractTest, ThereIsNoHoleWhereRecordsAreOrWillBe) {
+  Make();
+  AppendSegment(2);
+
+  for (uint64_t number = 1; number <= 5; ++number) EXPECT_FALSE(log_->HoleAt(number)) << number;
+}
+
+TEST_P(RecordLogContractTest, WhatTheCapTookIsAHoleOfThatReason) {
+  Make(10'000);
+  for (int i = 0; i < 10; ++i) AppendSegment(20);
+  const uint64_t first = log_->first_number();
+
+  const std::optional<LogHole> hole = log_->HoleAt(5);
+
+  ASSERT_TRUE(hole);
+  EXPECT_EQ(hole->from, 5u);
+  EXPECT_EQ(hole->to, first - 1);
+  EXPECT_EQ(hole->samples, log_->SamplesBetween(5, first - 1));
+  EXPECT_EQ(hole->reason, HoleReason::kCap);
+  EXPECT_FALSE(log_->HoleAt(first));
+}
+
+TEST_P(RecordLogContractTest, WhatWasTrimmedIsAHoleThatIsNoLoss) {
+  Make(10'000);
+  AppendSegment(2);  // 1 to 3
+  for (int i = 0; i < 10; ++i) AppendSegment(20);
+  log_->Trim(3);
+
+  const std::optional<LogHole> trimmed = log_->HoleAt(2);
+  ASSERT_TRUE(trimmed);
+  EXPECT_EQ(trimmed->from, 2u);
+  EXPECT_EQ(trimmed->to, 3u);
+  EXPECT_EQ(trimmed->reason, HoleReason::kTrimmed);
+  const std::optional<LogHole> lost = log_->HoleAt(4);
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(lost->to, log_->first_number() - 1);
+  EXPECT_EQ(lost->reason, HoleReason::kCap);
+}
+
 TEST_P(RecordLogContractTest, RecordOverTheCapIsRefusedAndTheLogGoesOn) {
   Make(10'000);
   AppendSegment(2);

@@ -251,6 +251,7 @@ class RefusingLog final : public RecordLog {
   uint64_t next_number() const override { return log.next_number(); }
   uint64_t first_number() const override { return log.first_number(); }
   absl::StatusOr<LogRecord> Read(uint64_t number) override { return log.Read(number); }
+  std::optional<LogHole> HoleAt(uint64_t number) override { return log.HoleAt(number); }
   uint64_t SegmentStart(uint64_t number) const override { return log.SegmentStart(number); }
   uint64_t Keyframe(uint64_t number) const override { return log.Keyframe(number); }
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
