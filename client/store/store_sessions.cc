@@ -179,7 +179,7 @@ void StoreSessions::SendWelcome(Stream& stream) {
   welcome.set_known(state.has_value());
   welcome.set_durable(state.has_value() ? state->durable : 0);
   if (state.has_value()) FillTotals(state->totals, *welcome.mutable_totals());
-  welcome.set_encoding(storage::v1::ENCODING_RAW_COLUMNS);
+  welcome.set_encoding(storage::v1::ENCODING_DECIMAL_DELTA);
   welcome.set_window_bytes(backend_.window_bytes());
   welcome.set_version(options_.version);
   stream.wire->Send(std::move(response));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/base/text.h"
 
 namespace trawl {
 namespace {
@@ -17,6 +18,9 @@ using google::protobuf::io::CodedInputStream;
 // What a definition takes beside its text and its lists, in a message and here. An empty one
 // takes two bytes on the wire: the reason for counting before parsing.
 constexpr size_t kDefinitionBytes = 128;
+
+// Behind each string.
+constexpr char kStringEnd = '\xff';
 
 size_t LayoutBytes(const DecodedLayout& layout) {
   return kDefinitionBytes + layout.keys.size() * sizeof(decltype(layout.keys)::value_type) +
@@ -45,6 +49,35 @@ int64_t CountFields(std::string_view message) {
   }
   return in.ConsumedEntireMessage() ? count : -1;
 }
+
+// The keys of a layout: their ids stand as differences.
+class KeyReader {
+ public:
+  KeyReader(const google::protobuf::RepeatedField<int32_t>& ids,
+            const std::deque<DecodedKey>& known)
+      : ids_(ids), known_(known) {}
+
+  // The next `count`.
+  absl::Status Read(int count, std::vector<const DecodedKey*>& keys) {
+    if (count > ids_.size() - next_) return Invalid("a patch inserts more keys than there are");
+    keys.reserve(keys.size() + static_cast<size_t>(count));
+    for (; count > 0; --count) {
+      id_ += ids_.Get(next_++);
+      if (id_ <= 0 || id_ > static_cast<int64_t>(known_.size())) {
+        return Invalid("a layout names an unknown key");
+      }
+      keys.push_back(&known_[static_cast<size_t>(id_) - 1]);
+    }
+    return absl::OkStatus();
+  }
+  bool done() const { return next_ == ids_.size(); }
+
+ private:
+  const google::protobuf::RepeatedField<int32_t>& ids_;
+  const std::deque<DecodedKey>& known_;
+  int next_ = 0;
+  int64_t id_ = 0;
+};
 
 }  // namespace
 
@@ -116,20 +149,28 @@ absl::Status DecodedDictionary::BeginSegment(RecordDecoder::Visitor& visitor) {
 }
 
 absl::Status DecodedDictionary::AddStrings() {
-  for (std::string& text : *record_.mutable_strings()) {
+  std::string_view rest = record_.strings();
+  while (!rest.empty()) {
+    const size_t end = rest.find(kStringEnd);
+    if (end == std::string_view::npos) return Invalid("a string that is cut off");
+    const std::string_view text = rest.substr(0, end);
+    if (!IsValidUtf8(text)) return Invalid("a string that is not UTF-8");
     RETURN_IF_ERROR(Charge(kDefinitionBytes + text.size()));
-    strings_.push_back(std::move(text));
+    strings_.emplace_back(text);
+    rest.remove_prefix(end + 1);
   }
   return absl::OkStatus();
 }
 
 absl::Status DecodedDictionary::AddFamilies() {
+  int64_t name = 0;
   for (const storage::v1::FamilyDef& def : record_.families()) {
     RETURN_IF_ERROR(Charge(kDefinitionBytes));
     DecodedFamily family;
     family.type = TypeFromWire(def.type());
-    if (def.name() == 0 || !ReadString(def.name(), family.name) ||
-        !ReadString(def.unit(), family.unit) || !ReadString(def.help(), family.help)) {
+    name += def.name();
+    if (name == 0 || !ReadString(name, family.name) || !ReadString(def.unit(), family.unit) ||
+        !ReadString(name + def.help(), family.help)) {
       return Invalid("a family names an unknown string");
     }
     families_.push_back(family);
@@ -138,19 +179,28 @@ absl::Status DecodedDictionary::AddFamilies() {
 }
 
 absl::Status DecodedDictionary::AddKeys() {
-  for (const storage::v1::KeyDef& def : record_.keys()) RETURN_IF_ERROR(AddKey(def));
+  std::vector<int64_t> labels;  // ids, of the key before
+  int64_t family = 0;
+  for (const storage::v1::KeyDef& def : record_.keys()) {
+    labels.resize(static_cast<size_t>(def.labels_size()));
+    for (size_t i = 0; i < labels.size(); ++i) labels[i] += def.labels(static_cast<int>(i));
+    family += def.family();
+    if (family < 0 || family > static_cast<int64_t>(families_.size())) {
+      return Invalid("a key names an unknown family");
+    }
+    RETURN_IF_ERROR(AddKey(labels, static_cast<size_t>(family), def.complete()));
+  }
   return absl::OkStatus();
 }
 
-absl::Status DecodedDictionary::AddKey(const storage::v1::KeyDef& def) {
-  RETURN_IF_ERROR(
-      Charge(kDefinitionBytes + static_cast<size_t>(def.labels_size()) / 2 * sizeof(DecodedLabel)));
-  if (def.family() > families_.size()) return Invalid("a key names an unknown family");
+absl::Status DecodedDictionary::AddKey(std::span<const int64_t> labels, size_t family,
+                                       bool complete) {
+  RETURN_IF_ERROR(Charge(kDefinitionBytes + labels.size() / 2 * sizeof(DecodedLabel)));
   DecodedKey key;
   key.uid = next_key_uid_++;
-  key.complete = def.complete();
-  if (def.family() != 0) key.family = &families_[def.family() - 1];
-  RETURN_IF_ERROR(ReadLabels(def.labels(), key.labels));
+  key.complete = complete;
+  if (family != 0) key.family = &families_[family - 1];
+  RETURN_IF_ERROR(ReadLabels(labels, key.labels));
   bool named = false;
   for (const DecodedLabel& label : key.labels) named = named || label.name == kMetricName;
   if (!named) return Invalid("a key without __name__");
@@ -189,8 +239,9 @@ absl::Status DecodedDictionary::AddLayout(const storage::v1::LayoutDef& def, Col
 absl::Status DecodedDictionary::FillFull(const storage::v1::LayoutDef& def,
                                          DecodedLayout& layout) const {
   if (def.patch_size() != 0) return Invalid("a patch without a base");
-  RETURN_IF_ERROR(ReadLabels(def.target_labels(), layout.target_labels));
-  return ReadKeys(def.keys(), 0, def.keys_size(), layout.keys);
+  const std::vector<int64_t> labels(def.target_labels().begin(), def.target_labels().end());
+  RETURN_IF_ERROR(ReadLabels(labels, layout.target_labels));
+  return KeyReader(def.keys(), keys_).Read(def.keys_size(), layout.keys);
 }
 
 absl::Status DecodedDictionary::FillPatched(const storage::v1::LayoutDef& def,
@@ -199,8 +250,8 @@ absl::Status DecodedDictionary::FillPatched(const storage::v1::LayoutDef& def,
   if (def.target_labels_size() != 0) return Invalid("target labels beside a base");
   layout.target_labels = base.target_labels;
   layout.keys.reserve(base.size() + static_cast<size_t>(def.keys_size()));
+  KeyReader inserted(def.keys(), keys_);
   size_t from = 0;  // in the base
-  int inserted = 0;
   for (int step = 0; step < def.patch_size(); ++step) {
     const int64_t n = def.patch(step);
     const auto count = static_cast<size_t>(n < 0 ? -n : n);
@@ -212,35 +263,20 @@ absl::Status DecodedDictionary::FillPatched(const storage::v1::LayoutDef& def,
       continue;
     }
     if (++step == def.patch_size() || def.patch(step) < 0) return Invalid("a patch is cut off");
-    RETURN_IF_ERROR(ReadKeys(def.keys(), inserted, def.patch(step), layout.keys));
-    inserted += def.patch(step);
+    RETURN_IF_ERROR(inserted.Read(def.patch(step), layout.keys));
   }
-  if (inserted != def.keys_size()) return Invalid("a patch does not insert all keys");
+  if (!inserted.done()) return Invalid("a patch does not insert all keys");
   return absl::OkStatus();
 }
 
-absl::Status DecodedDictionary::ReadKeys(const google::protobuf::RepeatedField<uint32_t>& ids,
-                                         int begin, int count,
-                                         std::vector<const DecodedKey*>& keys) const {
-  if (count > ids.size() - begin) return Invalid("a patch inserts more keys than there are");
-  keys.reserve(keys.size() + static_cast<size_t>(count));
-  for (int i = begin; i < begin + count; ++i) {
-    const uint32_t id = ids.Get(i);
-    if (id == 0 || id > keys_.size()) return Invalid("a layout names an unknown key");
-    keys.push_back(&keys_[id - 1]);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status DecodedDictionary::ReadLabels(const google::protobuf::RepeatedField<uint32_t>& ids,
+absl::Status DecodedDictionary::ReadLabels(std::span<const int64_t> ids,
                                            std::vector<DecodedLabel>& labels) const {
   if (ids.size() % 2 != 0) return Invalid("a label without a value");
-  labels.resize(static_cast<size_t>(ids.size()) / 2);
+  labels.resize(ids.size() / 2);
   std::string_view last;
   for (size_t i = 0; i < labels.size(); ++i) {
     DecodedLabel& label = labels[i];
-    if (!ReadString(ids.Get(static_cast<int>(2 * i)), label.name) ||
-        !ReadString(ids.Get(static_cast<int>(2 * i + 1)), label.value)) {
+    if (!ReadString(ids[2 * i], label.name) || !ReadString(ids[2 * i + 1], label.value)) {
       return Invalid("a label names an unknown string");
     }
     // An empty first name is not after "" either.
@@ -251,11 +287,11 @@ absl::Status DecodedDictionary::ReadLabels(const google::protobuf::RepeatedField
   return absl::OkStatus();
 }
 
-bool DecodedDictionary::ReadString(uint32_t id, std::string_view& text) const {
+bool DecodedDictionary::ReadString(int64_t id, std::string_view& text) const {
   text = {};
   if (id == 0) return true;
-  if (id > strings_.size()) return false;
-  text = strings_[id - 1];
+  if (id < 0 || id > static_cast<int64_t>(strings_.size())) return false;
+  text = strings_[static_cast<size_t>(id) - 1];
   return true;
 }
 

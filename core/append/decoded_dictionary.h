@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,17 +41,14 @@ class DecodedDictionary {
   absl::Status AddStrings();
   absl::Status AddFamilies();
   absl::Status AddKeys();
-  absl::Status AddKey(const storage::v1::KeyDef& def);
+  absl::Status AddKey(std::span<const int64_t> labels, size_t family, bool complete);
   absl::Status AddLayout(const storage::v1::LayoutDef& def, ColumnDecoder& columns,
                          RecordDecoder::Visitor& visitor);
   absl::Status FillFull(const storage::v1::LayoutDef& def, DecodedLayout& layout) const;
   absl::Status FillPatched(const storage::v1::LayoutDef& def, const DecodedLayout& base,
                            DecodedLayout& layout) const;
-  absl::Status ReadKeys(const google::protobuf::RepeatedField<uint32_t>& ids, int begin, int count,
-                        std::vector<const DecodedKey*>& keys) const;
-  absl::Status ReadLabels(const google::protobuf::RepeatedField<uint32_t>& ids,
-                          std::vector<DecodedLabel>& labels) const;
-  bool ReadString(uint32_t id, std::string_view& text) const;
+  absl::Status ReadLabels(std::span<const int64_t> ids, std::vector<DecodedLabel>& labels) const;
+  bool ReadString(int64_t id, std::string_view& text) const;
   absl::Status Charge(size_t bytes);
 
   const size_t max_bytes_;

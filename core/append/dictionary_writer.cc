@@ -4,6 +4,7 @@
 
 #include "absl/strings/string_view.h"
 #include "core/append/record.h"
+#include "core/base/text.h"
 
 namespace trawl {
 namespace {
@@ -11,6 +12,32 @@ namespace {
 // A D record ends behind the definition with which it is so large: a large page is defined in
 // several records.
 constexpr size_t kRecordTargetBytes = size_t{1} << 20;
+
+// Ends each string; UTF-8 never has it.
+constexpr char kStringEnd = '\xff';
+
+// A string that is not UTF-8 would end every stream that it comes on.
+void AppendString(std::string_view text, std::string& out) {
+  if (IsValidUtf8(text)) {
+    out.append(text);
+  } else {
+    out.append(PresentableText(text, text.size() + 64));
+  }
+  out.push_back(kStringEnd);
+}
+
+int32_t Less(uint32_t id, uint32_t before) { return static_cast<int32_t>(id - before); }
+
+// Key ids of a layout, each as the difference to the one before.
+class KeyList {
+ public:
+  explicit KeyList(storage::v1::LayoutDef& def) : def_(def) {}
+  void Add(uint32_t id) { def_.add_keys(Less(id, std::exchange(last_, id))); }
+
+ private:
+  storage::v1::LayoutDef& def_;
+  uint32_t last_ = 0;
+};
 
 bool IsEmpty(const storage::v1::Dictionary& record) {
   return !record.has_header() && record.strings().empty() && record.families().empty() &&
@@ -63,12 +90,14 @@ absl::StatusOr<uint64_t> DictionaryWriter::Define(const Layout& layout, ColumnEn
 void DictionaryWriter::WriteFull(const Layout& layout, storage::v1::LayoutDef& def) {
   WriteLabels(layout.target_labels(), *def.mutable_target_labels());
   def.mutable_keys()->Reserve(static_cast<int>(layout.size()));
-  for (const KeyId key : layout.keys()) def.add_keys(KeyIdInSegment(layout.table(), key));
+  KeyList keys(def);
+  for (const KeyId key : layout.keys()) keys.Add(KeyIdInSegment(layout.table(), key));
 }
 
 void DictionaryWriter::WritePatched(const Layout& layout, uint64_t base,
                                     storage::v1::LayoutDef& def) {
   def.set_base(base);
+  KeyList keys(def);
   size_t position = 0;  // in the new layout
   const LayoutPatch& patch = layout.patch();
   for (size_t step = 0; step < patch.size(); ++step) {
@@ -78,7 +107,7 @@ void DictionaryWriter::WritePatched(const Layout& layout, uint64_t base,
     const int32_t inserted = patch[++step];
     def.add_patch(inserted);
     for (int32_t i = 0; i < inserted; ++i) {
-      def.add_keys(KeyIdInSegment(layout.table(), layout.keys()[position++]));
+      keys.Add(KeyIdInSegment(layout.table(), layout.keys()[position++]));
     }
   }
 }
@@ -98,8 +127,8 @@ uint32_t DictionaryWriter::StringId(std::string_view text) {
   if (known != strings_.end()) return known->second;
   const uint32_t id = next_string_++;
   strings_.emplace(text, id);
-  record_.add_strings(text.data(), text.size());
-  NoteAdded(text.size() + 4);
+  AppendString(text, *record_.mutable_strings());
+  NoteAdded(text.size() + 1);
   return id;
 }
 
@@ -107,18 +136,23 @@ uint32_t DictionaryWriter::FamilyId(const KeyTable& table, uint32_t family) {
   if (family == 0) return 0;
   if (family >= families_.size()) families_.resize(family + 1);
   if (families_[family].generation == generation_) return families_[family].id;
-  const MetricFamily& metadata = table.Family(family);
+  const uint32_t id = AddFamily(table.Family(family));
+  families_[family] = Defined{0, generation_, id};
+  return id;
+}
+
+uint32_t DictionaryWriter::AddFamily(const MetricFamily& metadata) {
   const uint32_t name = StringId(metadata.name);
   const uint32_t unit = StringId(metadata.unit);
   const uint32_t help = StringId(metadata.help);
   storage::v1::FamilyDef& def = *record_.add_families();
-  def.set_name(name);
+  def.set_name(Less(name, std::exchange(last_family_name_, name)));
   def.set_type(static_cast<storage::v1::MetricType>(metadata.type));
   def.set_unit(unit);
-  def.set_help(help);
-  families_[family] = Defined{0, generation_, next_family_};
+  def.set_help(Less(help, name));
+  const uint32_t id = next_family_++;
   NoteAdded(16);
-  return next_family_++;
+  return id;
 }
 
 uint32_t DictionaryWriter::KeyIdInSegment(const KeyTable& table, KeyId key) {
@@ -126,15 +160,29 @@ uint32_t DictionaryWriter::KeyIdInSegment(const KeyTable& table, KeyId key) {
   const uint64_t serial = table.Serial(key);
   if (keys_[key].generation == generation_ && keys_[key].serial == serial) return keys_[key].id;
   const SeriesKey& series = table.Get(key);
-  storage::v1::KeyDef def;
-  WriteLabels(series.labels, *def.mutable_labels());
-  def.set_family(FamilyId(table, series.family));
-  def.set_complete(series.complete);
-  const size_t bytes = def.ByteSizeLong() + 2;
-  *record_.add_keys() = std::move(def);
-  const uint32_t id = next_key_++;
+  std::vector<uint32_t> labels;
+  labels.reserve(2 * series.labels.size());
+  for (const Label& label : series.labels) {
+    labels.push_back(StringId(label.name));
+    labels.push_back(StringId(label.value));
+  }
+  const uint32_t family = FamilyId(table, series.family);
+  const uint32_t id = AddKey(series, labels, family);
   keys_[key] = Defined{serial, generation_, id};
-  NoteAdded(bytes);
+  return id;
+}
+
+uint32_t DictionaryWriter::AddKey(const SeriesKey& series, const std::vector<uint32_t>& labels,
+                                  uint32_t family) {
+  storage::v1::KeyDef& def = *record_.add_keys();
+  for (size_t i = 0; i < labels.size(); ++i) {
+    def.add_labels(Less(labels[i], i < last_labels_.size() ? last_labels_[i] : 0));
+  }
+  def.set_family(Less(family, std::exchange(last_family_, family)));
+  def.set_complete(series.complete);
+  last_labels_ = labels;
+  const uint32_t id = next_key_++;
+  NoteAdded(def.ByteSizeLong() + 2);
   return id;
 }
 
@@ -146,6 +194,8 @@ void DictionaryWriter::NoteAdded(size_t bytes) {
 void DictionaryWriter::BeginRecord() {
   record_.Clear();
   record_bytes_ = 0;
+  last_family_name_ = last_family_ = 0;
+  last_labels_.clear();
   record_.set_first_string(next_string_);
   record_.set_first_family(next_family_);
   record_.set_first_key(next_key_);

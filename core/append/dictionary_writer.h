@@ -45,6 +45,9 @@ class DictionaryWriter {
   uint32_t StringId(std::string_view text);
   uint32_t FamilyId(const KeyTable& table, uint32_t family);
   uint32_t KeyIdInSegment(const KeyTable& table, KeyId key);
+  // These add to the record, as differences to what was added before, and return the id.
+  uint32_t AddFamily(const MetricFamily& metadata);
+  uint32_t AddKey(const SeriesKey& series, const std::vector<uint32_t>& labels, uint32_t family);
   void WriteLabels(const Labels& labels, google::protobuf::RepeatedField<uint32_t>& ids);
   void WriteFull(const Layout& layout, storage::v1::LayoutDef& def);
   void WritePatched(const Layout& layout, uint64_t base, storage::v1::LayoutDef& def);
@@ -64,8 +67,11 @@ class DictionaryWriter {
   std::vector<Defined> keys_;                        // by KeyId
   absl::flat_hash_map<uint64_t, uint64_t> layouts_;  // Layout::id to the dictionary's
 
-  // The record that is being made.
+  // The record that is being made, and what its newest definitions refer to.
   storage::v1::Dictionary record_;
+  uint32_t last_family_name_ = 0;
+  std::vector<uint32_t> last_labels_;
+  uint32_t last_family_ = 0;
   size_t record_bytes_ = 0;  // about
   std::vector<std::string>* records_ = nullptr;
   bool too_large_ = false;

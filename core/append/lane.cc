@@ -17,7 +17,6 @@ Lane::Lane(const Options& options, const Deps& deps)
       loop_(deps.loop),
       log_(deps.log),
       random_(deps.random),
-      encoder_(options.encoding),
       external_labels_(options.external_labels) {
   counters_.lane = options.identity.lane;
   counters_.epoch = options.identity.epoch;

@@ -20,7 +20,6 @@
 #include "core/base/event_loop.h"
 #include "core/base/published.h"
 #include "core/model/labels.h"
-#include "trawl/storage/v1/storage.pb.h"
 
 namespace trawl {
 
@@ -45,9 +44,6 @@ class Lane final : public Appender, private SinkSession::Listener {
     SinkSession::Identity identity;  // writer, incarnation, epoch, lane
     Labels external_labels;
     std::string tenant;
-    // Of the values in the log. Every sink gets them as they stand there: decimal delta is for
-    // sinks whose Welcome does not ask for raw columns.
-    storage::v1::Encoding encoding = storage::v1::ENCODING_RAW_COLUMNS;
     size_t max_segment_bytes = kMaxSegmentBytes;  // see SegmentBytes
     absl::Duration max_segment_age = absl::Minutes(30);
     size_t keyframe_bytes = size_t{4} << 20;

@@ -41,10 +41,8 @@ bool Fits(BitWords words, size_t positions) {
 }
 
 std::unique_ptr<ColumnEncoder> MakeColumns(storage::v1::Encoding encoding) {
-  if (encoding == storage::v1::ENCODING_DECIMAL_DELTA) {
-    return std::make_unique<DecimalDeltaEncoder>();
-  }
-  return std::make_unique<RawColumnEncoder>();
+  if (encoding == storage::v1::ENCODING_RAW_COLUMNS) return std::make_unique<RawColumnEncoder>();
+  return std::make_unique<DecimalDeltaEncoder>();
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ class RecordEncoder {
     bool keyframe = false;  // of the S record
   };
 
-  // How values stand in the records; raw columns if the encoding is not known.
-  explicit RecordEncoder(storage::v1::Encoding encoding = storage::v1::ENCODING_RAW_COLUMNS);
+  // How values stand in the records: in decimal delta, unless raw columns are asked for.
+  explicit RecordEncoder(storage::v1::Encoding encoding = storage::v1::ENCODING_DECIMAL_DELTA);
 
   // Forgets all; the next record starts a segment with this header.
   void BeginSegment(const Labels& external_labels, std::string_view tenant);

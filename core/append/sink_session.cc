@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
+#include "core/base/status_macros.h"
 #include "core/base/text.h"
 
 namespace trawl {
@@ -124,6 +125,7 @@ void SinkSession::EndStream() {
   write_pending_ = false;
   ping_due_ = false;
   pong_due_.reset();
+  raw_.reset();
   loop_.Cancel(std::exchange(silence_timer_, 0));
   loop_.Cancel(std::exchange(flush_timer_, 0));
   ClearMessage();
@@ -224,6 +226,7 @@ void SinkSession::OnWelcome(const storage::v1::Welcome& welcome) {
   sent_through_ = durable;
   cursor_ = durable + 1;
   rebuild_planned_ = false;
+  wants_raw_ = welcome.encoding() == storage::v1::ENCODING_RAW_COLUMNS;
   window_bytes_ = welcome.window_bytes();
   streaming_since_ = loop_.clock().Steady();
   SetState(SinkState::kStreaming);
@@ -417,43 +420,43 @@ void SinkSession::PlanRebuild() {
   rebuild_end_ = cursor_;
   rebuild_keyframe_ = log_.Keyframe(cursor_);
   rebuild_at_ = log_.SegmentStart(cursor_);
+  raw_.reset();
+  if (wants_raw_) raw_.emplace();
 }
 
 // All D records of the segment, and from the keyframe on the S records as well, up to the cursor.
 bool SinkSession::FillRebuild() {
   for (; rebuild_at_ < rebuild_end_ && body_.size() < options_.message_bytes; ++rebuild_at_) {
-    const absl::StatusOr<LogRecord> record = log_.Read(rebuild_at_);
-    if (absl::IsNotFound(record.status())) {
-      // A hole: what can be read behind it is the dictionary, and the S records of a keyframe.
-      const std::optional<LogHole> hole = log_.HoleAt(rebuild_at_);
-      if (hole) {
-        rebuild_at_ = std::min(hole->to, rebuild_end_ - 1);
-        continue;
-      }
-    }
-    if (!record.ok()) {
-      Drop(record.status());
+    if (absl::Status status = AddRebuilt(rebuild_at_); !status.ok()) {
+      Drop(status);
       return false;
-    }
-    if (record->kind == RecordKind::kDictionary || rebuild_at_ >= rebuild_keyframe_) {
-      AddToMessage(*record, /*rebuild=*/true);
     }
   }
   return !body_.empty();
 }
 
+// Values in raw columns need no state: those before the cursor are for us alone.
+absl::Status SinkSession::AddRebuilt(uint64_t number) {
+  const absl::StatusOr<LogRecord> record = log_.Read(number);
+  // What can be read of a hole is the dictionary; it ends at a keyframe.
+  if (absl::IsNotFound(record.status()) && log_.HoleAt(number)) return absl::OkStatus();
+  RETURN_IF_ERROR(record.status());
+  const bool defines = record->kind == RecordKind::kDictionary;
+  if (!defines && number < rebuild_keyframe_) return absl::OkStatus();
+  if (raw_) RETURN_IF_ERROR(raw_->Follow(*record));
+  if (defines || !raw_) AddToMessage(*record, /*rebuild=*/true);
+  return absl::OkStatus();
+}
+
 bool SinkSession::FillNew() {
-  for (;
-       stream_ != nullptr && cursor_ < log_.next_number() && body_.size() < options_.message_bytes;
-       ++cursor_) {
-    const absl::StatusOr<LogRecord> record = log_.Read(cursor_);
+  for (; cursor_ < log_.next_number() && body_.size() < options_.message_bytes; ++cursor_) {
+    const absl::Status status = AddNew(cursor_);
     // A hole: what stands before it goes, then the Gap.
-    if (absl::IsNotFound(record.status()) && log_.HoleAt(cursor_)) return !body_.empty();
-    if (!record.ok()) {
-      Drop(record.status());
+    if (absl::IsNotFound(status) && log_.HoleAt(cursor_)) return !body_.empty();
+    if (!status.ok()) {
+      Drop(status);
       return false;
     }
-    AddToMessage(*record, /*rebuild=*/false);
   }
   if (body_.empty()) return false;
   const absl::Duration age = loop_.clock().Steady() - body_since_;
@@ -467,6 +470,15 @@ bool SinkSession::FillNew() {
     });
   }
   return false;
+}
+
+absl::Status SinkSession::AddNew(uint64_t number) {
+  ASSIGN_OR_RETURN(LogRecord record, log_.Read(number));
+  if (raw_) {
+    ASSIGN_OR_RETURN(record.bytes, raw_->Rewrite(record));
+  }
+  AddToMessage(record, /*rebuild=*/false);
+  return absl::OkStatus();
 }
 
 void SinkSession::AddToMessage(const LogRecord& record, bool rebuild) {

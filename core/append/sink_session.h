@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "core/append/append_stream.h"
 #include "core/append/message_compressor.h"
+#include "core/append/raw_records.h"
 #include "core/append/record_log.h"
 #include "core/append/sink.h"
 #include "core/base/backoff.h"
@@ -116,6 +117,8 @@ class SinkSession final : private AppendStream::Observer {
   bool FillRebuild();
   bool FillNew();
   void PlanRebuild();
+  absl::Status AddRebuilt(uint64_t number);
+  absl::Status AddNew(uint64_t number);
   void AddToMessage(const LogRecord& record, bool rebuild);
   void SendMessage();
   void Write(storage::v1::AppendRequest request);
@@ -155,6 +158,8 @@ class SinkSession final : private AppendStream::Observer {
   uint64_t rebuild_keyframe_ = 0;
   uint64_t rebuild_end_ = 0;  // rebuild is done when rebuild_at_ is here
   bool rebuild_planned_ = false;
+  bool wants_raw_ = false;         // the store asked for raw columns
+  std::optional<RawRecords> raw_;  // if values go as raw columns
   uint64_t window_bytes_ = 0;
   uint64_t window_used_ = 0;
   absl::Duration heard_;  // steady time of the last message

@@ -1,124 +1,38 @@
 // What the values of a scrape take in records and on the wire, and how long coding them takes.
 //
-//   columns_bench DIR   where DIR holds consecutive captures of one page (*.txt)
+//   columns_bench ARCHIVE FOLDER   of tests/data/exposition-captures.tar.zst
 //
-// Four scrapes a message, zstd-1 over each, record framing included. `delta` counts the records
-// of scrapes from the second one on, `all` the dictionary and the first scrape as well.
-
-#include <zstd.h>
+// Four scrapes a message, zstd-1 over each, record framing included. `steady` counts the records
+// of scrapes from the second one on, `whole` the dictionary and the first scrape as well. `lane`
+// is the way of a scrape from its batch to the compressed message: encode, frame, zstd.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "core/append/decimal_delta_codec.h"
+#include "core/append/message_compressor.h"
+#include "core/append/raw_records.h"
 #include "core/append/record_encoder.h"
-#include "core/scrape/scrape_body.h"
+#include "tests/captures/captures.h"
 
 namespace trawl {
 namespace {
 
-constexpr size_t kScrapesAMessage = 4;
-
-std::vector<std::string> ReadPages(const std::string& directory) {
-  std::vector<std::filesystem::path> paths;
-  for (const auto& file : std::filesystem::directory_iterator(directory)) {
-    if (file.path().extension() == ".txt") paths.push_back(file.path());
-  }
-  std::sort(paths.begin(), paths.end());
-  std::vector<std::string> pages;
-  for (const auto& path : paths) {
-    std::ifstream file(path, std::ios::binary);
-    pages.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  }
-  return pages;
+void Print(const char* what, const MessageSizes& sizes) {
+  std::printf("  %-8s %8lu samples  plain %.3f  zstd-1 %.3f bytes a sample\n", what, sizes.samples,
+              sizes.plain_per_sample(), sizes.zstd_per_sample());
 }
-
-// The scrapes of the pages, one every 10 s.
-class Target {
- public:
-  Target()
-      : cache_({std::make_shared<const SampleOptions>(),
-                std::make_shared<const Labels>(
-                    Labels{{"job", "node"}, {"instance", "localhost:9100"}})},
-               {keys_, HashKey{7}}) {}
-
-  const ScrapeBatch& Scrape(const std::string& page) {
-    time_ms_ += 10'000;
-    ScrapeBody(cache_, scratch_, {page, time_ms_, time_ms_}).Finish();
-    const double duration = 0.003 + static_cast<double>(time_ms_ % 9'973) / 1e7;
-    const double samples = static_cast<double>(scratch_.batch().values.size());
-    scratch_.SetReport(std::vector<double>{1, duration, samples, samples, 0});
-    return scratch_.batch();
-  }
-
- private:
-  KeyTable keys_;
-  SeriesCache cache_;
-  ScrapeScratch scratch_;
-  int64_t time_ms_ = 1'763'959'250'000;
-};
-
-size_t Zstd1(const std::string& bytes) {
-  std::string out(ZSTD_compressBound(bytes.size()), '\0');
-  return ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 1);
-}
-
-struct Sizes {
-  uint64_t samples = 0;
-  uint64_t plain = 0;
-  uint64_t compressed = 0;
-
-  void Add(const std::string& message, uint64_t count) {
-    samples += count;
-    plain += message.size();
-    compressed += message.empty() ? 0 : Zstd1(message);
-  }
-  void Print(const char* what) const {
-    const auto per_sample = [this](uint64_t bytes) {
-      return static_cast<double>(bytes) / static_cast<double>(samples);
-    };
-    std::printf("  %-8s %8lu samples  plain %.3f  zstd-1 %.3f bytes a sample\n", what, samples,
-                per_sample(plain), per_sample(compressed));
-  }
-};
 
 void MeasureBytes(const std::vector<std::string>& pages, storage::v1::Encoding encoding) {
-  Target target;
-  RecordEncoder encoder(encoding);
-  encoder.BeginSegment({}, "");
-  RecordEncoder::Encoded encoded;
-  Sizes delta;
-  Sizes all;
-  std::string message;
-  std::string first;  // and definitions
-  uint64_t samples = 0;
-  for (size_t i = 0; i < pages.size(); ++i) {
-    if (!encoder.Encode(target.Scrape(pages[i]), encoded).ok()) return;
-    for (const std::string& record : encoded.dictionary) first += record;
-    if (i == 0) {
-      all.Add(first + encoded.scrape, encoded.samples);
-      first.clear();
-      continue;
-    }
-    message += encoded.scrape;
-    samples += encoded.samples;
-    if (i % kScrapesAMessage != 0 && i + 1 != pages.size()) continue;
-    delta.Add(message, samples);
-    all.Add(first + message, samples);
-    first.clear();
-    message.clear();
-    samples = 0;
-  }
-  delta.Print("delta");
-  all.Print("all");
+  const absl::StatusOr<CaptureSizes> sizes = MeasureSizes(pages, encoding);
+  if (!sizes.ok()) return;
+  Print("steady", sizes->steady);
+  Print("whole", sizes->whole);
 }
 
 template <typename F>
@@ -130,7 +44,7 @@ double SecondsOf(F&& f) {
 
 // Nanoseconds a sample of the codec alone, best of several rounds over all scrapes.
 void MeasureTime(const std::vector<std::string>& pages) {
-  Target target;
+  CapturedTarget target;
   std::vector<std::vector<double>> values;
   uint64_t samples = 0;
   for (const std::string& page : pages) {
@@ -171,17 +85,85 @@ void MeasureTime(const std::vector<std::string>& pages) {
       static_cast<double>(encoder.memory_bytes()) / static_cast<double>(values[0].size()));
 }
 
+// The scrapes of a page, as they come from a scrape loop.
+class Batches {
+ public:
+  explicit Batches(const std::vector<std::string>& pages) {
+    for (const std::string& page : pages) {
+      const ScrapeBatch& batch = target_.Scrape(page);
+      values_.emplace_back(batch.values.begin(), batch.values.end());
+      batches_.push_back(batch);
+      batches_.back().values = values_.back();
+      batches_.back().absent = {};
+      batches_.back().times = {};
+      samples_ += values_.back().size();
+    }
+  }
+  const std::vector<ScrapeBatch>& batches() const { return batches_; }
+  uint64_t samples() const { return samples_; }
+
+ private:
+  CapturedTarget target_;
+  std::deque<std::vector<double>> values_;
+  std::vector<ScrapeBatch> batches_;
+  uint64_t samples_ = 0;
+};
+
+// Nanoseconds a sample of what a lane and its sink do; `rewrite`: to raw columns on the way out.
+double LaneTime(const Batches& scrapes, storage::v1::Encoding encoding, bool rewrite) {
+  MessageCompressor compressor;
+  double best = 1;
+  for (int round = 0; round < 30; ++round) {
+    RecordEncoder encoder(encoding);
+    encoder.BeginSegment({}, "");
+    RecordEncoder::Encoded encoded;
+    RawRecords raw;
+    std::string message;
+    best = std::min(best, SecondsOf([&] {
+                      int in_message = 0;
+                      const auto add = [&](RecordKind kind, const std::string& bytes) {
+                        LogRecord record;
+                        record.kind = kind;
+                        record.bytes = bytes;
+                        if (rewrite) record.bytes = raw.Rewrite(record).value_or("");
+                        message.append(record.bytes);
+                      };
+                      for (const ScrapeBatch& batch : scrapes.batches()) {
+                        if (!encoder.Encode(batch, encoded).ok()) return;
+                        for (const auto& d : encoded.dictionary) add(RecordKind::kDictionary, d);
+                        add(RecordKind::kScrape, encoded.scrape);
+                        if (++in_message % 4 != 0) continue;
+                        compressor.Compress(message);
+                        message.clear();
+                      }
+                    }));
+  }
+  return best * 1e9 / static_cast<double>(scrapes.samples());
+}
+
+void MeasureLane(const std::vector<std::string>& pages) {
+  const Batches scrapes(pages);
+  std::printf("lane, ns a sample\n  raw columns %.1f, decimal delta %.1f, rewritten to raw %.1f\n",
+              LaneTime(scrapes, storage::v1::ENCODING_RAW_COLUMNS, false),
+              LaneTime(scrapes, storage::v1::ENCODING_DECIMAL_DELTA, false),
+              LaneTime(scrapes, storage::v1::ENCODING_DECIMAL_DELTA, true));
+}
+
 }  // namespace
 }  // namespace trawl
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
-  const std::vector<std::string> pages = trawl::ReadPages(argv[1]);
-  if (pages.empty()) return 1;
+  if (argc != 3) return 2;
+  const auto pages = trawl::ReadCaptures(argv[1], argv[2]);
+  if (!pages.ok()) {
+    std::fprintf(stderr, "%s\n", pages.status().ToString().c_str());
+    return 1;
+  }
   std::puts("raw columns");
-  trawl::MeasureBytes(pages, trawl::storage::v1::ENCODING_RAW_COLUMNS);
+  trawl::MeasureBytes(*pages, trawl::storage::v1::ENCODING_RAW_COLUMNS);
   std::puts("decimal delta");
-  trawl::MeasureBytes(pages, trawl::storage::v1::ENCODING_DECIMAL_DELTA);
-  trawl::MeasureTime(pages);
+  trawl::MeasureBytes(*pages, trawl::storage::v1::ENCODING_DECIMAL_DELTA);
+  trawl::MeasureTime(*pages);
+  trawl::MeasureLane(*pages);
   return 0;
 }

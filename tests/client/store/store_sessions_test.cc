@@ -105,7 +105,7 @@ TEST_F(StoreSessionsTest, WelcomesAnUnknownLaneAndAsksForRawColumns) {
   ASSERT_TRUE(wire_->has_welcome());
   EXPECT_FALSE(wire_->welcome().known());
   EXPECT_EQ(wire_->welcome().durable(), 0u);
-  EXPECT_EQ(wire_->welcome().encoding(), storage::v1::ENCODING_RAW_COLUMNS);
+  EXPECT_EQ(wire_->welcome().encoding(), storage::v1::ENCODING_DECIMAL_DELTA);
   EXPECT_EQ(wire_->welcome().window_bytes(), 8u << 20);
   EXPECT_FALSE(wire_->welcome().store_id().empty());
   EXPECT_EQ(wire_->welcome().version(), "test");

@@ -271,9 +271,8 @@ TEST_F(LaneTest, LogThatRefusesARecordGetsANewSegmentNext) {
     RefusingLog log;
     FakeAppendStreamFactory factory(loop_);
     ModelStore store(factory);
-    Lane::Options options;
-    options.encoding = encoding;
-    Lane lane(options, Lane::Deps{loop_, log, random_});
+    store.set_encoding(encoding);
+    Lane lane(Lane::Options{}, Lane::Deps{loop_, log, random_});
     lane.AddSink("s", factory);
     std::map<uint64_t, Rows> expected;
     for (int i = 0; i < 30; ++i) {

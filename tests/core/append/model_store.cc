@@ -29,6 +29,7 @@ void ModelStore::Take(const storage::v1::AppendRequest& request) {
     response.mutable_welcome()->set_store_id("model");
     response.mutable_welcome()->set_durable(durable_);
     response.mutable_welcome()->set_window_bytes(window_bytes_);
+    response.mutable_welcome()->set_encoding(encoding_);
     factory_.Answer(response);
   } else if (request.has_records()) {
     if (request.records().rebuild()) rebuild_records_ += request.records().count();
@@ -47,6 +48,9 @@ void ModelStore::Take(const storage::v1::AppendRequest& request) {
 void ModelStore::OnScrape(const DecodedScrape& scrape) {
   if (!pending_.emplace(scrape.number, RowsOf(scrape)).second) {
     complaints_.push_back(absl::StrCat("record ", scrape.number, " came twice"));
+  }
+  if (encoding_ == storage::v1::ENCODING_RAW_COLUMNS && !scrape.message->control().empty()) {
+    complaints_.push_back(absl::StrCat("record ", scrape.number, " is not in raw columns"));
   }
 }
 

@@ -35,6 +35,8 @@ class ModelStore final : private RecordDecoder::Visitor {
   void RestoreBackup(uint64_t number);
 
   void set_window_bytes(uint64_t bytes) { window_bytes_ = bytes; }
+  // What Welcome asks for. Values that come otherwise are complained of.
+  void set_encoding(storage::v1::Encoding encoding) { encoding_ = encoding; }
 
   uint64_t durable() const { return durable_; }
   const std::map<uint64_t, Rows>& rows() const { return committed_; }
@@ -49,6 +51,7 @@ class ModelStore final : private RecordDecoder::Visitor {
 
   FakeAppendStreamFactory& factory_;
   uint64_t window_bytes_ = uint64_t{1} << 30;
+  storage::v1::Encoding encoding_ = storage::v1::ENCODING_DECIMAL_DELTA;
   uint64_t durable_ = 0;
   std::map<uint64_t, Rows> committed_;
   std::vector<storage::v1::Gap> gaps_;

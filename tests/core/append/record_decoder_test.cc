@@ -21,6 +21,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 class RowVisitor final : public RecordDecoder::Visitor {
  public:
@@ -143,7 +144,7 @@ TEST(RecordDecoderTest, KeysAreSharedByTheTargetsOfALane) {
   storage::v1::Dictionary dictionary;
   ASSERT_TRUE(dictionary.ParseFromString(encoded.dictionary[0].substr(kRecordHeaderBytes)));
   EXPECT_EQ(dictionary.keys_size(), 0);
-  EXPECT_THAT(dictionary.strings(), ElementsAre("b"));
+  EXPECT_EQ(dictionary.strings(), "b\xff");
   EXPECT_EQ(dictionary.first_key(), 2u);
 }
 
@@ -214,6 +215,67 @@ TEST(RecordDecoderTest, LargePageIsDefinedInSeveralRecords) {
   }
   ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), encoded.scrape, visitor), IsOk());
   EXPECT_EQ(visitor.rows[0].size(), keys.size());
+}
+
+// The sizes around a record's end, so that it falls behind a string, a family and a key.
+TEST(RecordDecoderTest, ADictionaryRecordMayEndBehindAnyDefinition) {
+  for (size_t room = 0; room < 64; ++room) {
+    SCOPED_TRACE(absl::StrCat(room, " bytes left"));
+    KeyTable table;
+    const auto intern = [&table](const std::string& name, const std::string& help) {
+      SeriesKey key;
+      key.labels = Labels{{"__name__", name}};
+      key.family = table.InternFamily({name, MetricType::kGauge, "", help});
+      return table.Intern(key);
+    };
+    const std::vector<KeyId> keys = {intern("a", std::string((1 << 20) - room, 'x')),
+                                     intern("b", "of b"), intern("c", "")};
+    const auto layout =
+        std::make_shared<Layout>(table, std::make_shared<Labels>(), keys, 0, LayoutPatch{});
+    for (const KeyId key : keys) table.Unref(key);
+    const std::vector<double> values(keys.size(), 7);
+    ScrapeBatch batch;
+    batch.layout = layout;
+    batch.values = values;
+    RecordEncoder encoder;
+    encoder.BeginSegment({}, "");
+    RecordEncoder::Encoded encoded;
+    ASSERT_THAT(encoder.Encode(batch, encoded), IsOk());
+
+    RecordDecoder decoder(RecordDecoder::Options{});
+    RowVisitor visitor;
+    for (const std::string& record : encoded.dictionary) {
+      ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), record, visitor), IsOk());
+    }
+    ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), encoded.scrape, visitor), IsOk());
+    ASSERT_THAT(visitor.rows, SizeIs(1));
+    EXPECT_THAT(visitor.rows[0][2].labels, HasSubstr("c"));
+  }
+}
+
+TEST(RecordDecoderTest, AStringThatIsNotUtf8EndsNoStream) {
+  KeyTable table;
+  SeriesKey key;
+  key.labels = Labels{{"__name__", "m"}, {"v", "a\xff\xc3"}};
+  const KeyId id = table.Intern(key);
+  const auto layout = std::make_shared<Layout>(table, std::make_shared<Labels>(),
+                                               std::vector<KeyId>{id}, 0, LayoutPatch{});
+  table.Unref(id);
+  const std::vector<double> values = {1};
+  ScrapeBatch batch;
+  batch.layout = layout;
+  batch.values = values;
+  RecordEncoder encoder;
+  encoder.BeginSegment({}, "");
+  RecordEncoder::Encoded encoded;
+  ASSERT_THAT(encoder.Encode(batch, encoded), IsOk());
+
+  RecordDecoder decoder(RecordDecoder::Options{});
+  RowVisitor visitor;
+  ASSERT_THAT(decoder.DecodeRecord(1, encoded.dictionary.at(0), visitor), IsOk());
+  ASSERT_THAT(decoder.DecodeRecord(2, encoded.scrape, visitor), IsOk());
+
+  EXPECT_THAT(visitor.rows[0][0].labels, HasSubstr("a\xef\xbf\xbd\xef\xbf\xbd"));
 }
 
 TEST(RecordDecoderTest, ScrapeOverTheLimitIsRefusedAndChangesNothing) {
@@ -331,7 +393,7 @@ TEST(RecordDecoderTest, DictionaryIsBounded) {
   dictionary.set_first_family(1);
   dictionary.set_first_key(1);
   dictionary.set_first_layout(1);
-  for (int i = 0; i < 1'000'000; ++i) dictionary.add_strings("");
+  for (int i = 0; i < 1'000'000; ++i) dictionary.add_families();
   std::string record;
   AppendRecord(RecordKind::kDictionary, dictionary.SerializeAsString(), record);
   RecordDecoder::Options options;
@@ -351,10 +413,11 @@ TEST(RecordDecoderTest, ARecordCannotMakeALargeLayoutAnewForEver) {
   dictionary.set_first_family(1);
   dictionary.set_first_key(1);
   dictionary.set_first_layout(1);
-  for (const char* s : {"__name__", "up"}) dictionary.add_strings(s);
+  dictionary.set_strings("__name__\xffup\xff");
   storage::v1::KeyDef& key = *dictionary.add_keys();
   for (const uint32_t id : {1, 2}) key.add_labels(id);
-  dictionary.add_layouts()->mutable_keys()->Resize(kKeys, 1);
+  dictionary.add_layouts()->mutable_keys()->Resize(kKeys, 0);
+  dictionary.mutable_layouts(0)->set_keys(0, 1);
   for (uint64_t base = 1; base <= 1000; ++base) {
     storage::v1::LayoutDef& next = *dictionary.add_layouts();
     next.set_base(base);
@@ -380,14 +443,14 @@ storage::v1::Dictionary GoodDictionary() {
   d.set_first_family(1);
   d.set_first_key(1);
   d.set_first_layout(1);
-  for (const char* s : {"__name__", "up", "job", "j"}) d.add_strings(s);
+  d.set_strings("__name__\xffup\xffjob\xffj\xff");
   d.add_families()->set_name(2);
   storage::v1::KeyDef& key = *d.add_keys();
   for (const uint32_t id : {1, 2}) key.add_labels(id);
   key.set_family(1);
   storage::v1::LayoutDef& layout = *d.add_layouts();
   for (const uint32_t id : {3, 4}) layout.add_target_labels(id);
-  for (const uint32_t id : {1, 1, 1}) layout.add_keys(id);
+  for (const int less : {1, 0, 0}) layout.add_keys(less);
   storage::v1::LayoutDef& next = *d.add_layouts();
   next.set_base(1);
   for (const int step : {1, -1, 0, 1, 1}) next.add_patch(step);
@@ -416,10 +479,17 @@ TEST(RecordDecoderTest, BadDictionariesEndTheStream) {
       {"first family", [](D& d) { d.set_first_family(0); }},
       {"first key", [](D& d) { d.set_first_key(9); }},
       {"first layout", [](D& d) { d.set_first_layout(9); }},
-      {"family's string", [](D& d) { d.mutable_families(0)->set_help(5); }},
+      {"string cut off", [](D& d) { d.mutable_strings()->pop_back(); }},
+      {"string that is not UTF-8", [](D& d) { d.mutable_strings()->insert(0, "\xc3"); }},
+      {"family's string", [](D& d) { d.mutable_families(0)->set_help(3); }},
+      {"family's string below 0", [](D& d) { d.mutable_families(0)->set_help(-3); }},
       {"family's name", [](D& d) { d.mutable_families(0)->set_name(0); }},
       {"key's family", [](D& d) { d.mutable_keys(0)->set_family(2); }},
+      {"key's family below 0", [](D& d) { d.mutable_keys(0)->set_family(-1); }},
       {"key's string", [](D& d) { d.mutable_keys(0)->set_labels(1, 5); }},
+      {"key's string below 0", [](D& d) { d.mutable_keys(0)->set_labels(1, INT32_MIN); }},
+      {"string of a key relative to the one before",
+       [](D& d) { *d.add_keys() = d.keys(0); }},  // 1 + 1 = "up", 2 + 2 = "j"
       {"odd labels", [](D& d) { d.mutable_keys(0)->add_labels(3); }},
       {"no name", [](D& d) { d.mutable_keys(0)->set_labels(0, 3); }},
       {"empty value", [](D& d) { d.mutable_keys(0)->set_labels(1, 0); }},

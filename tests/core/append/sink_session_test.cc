@@ -36,7 +36,7 @@ class Rig {
     size_t keyframe_bytes = size_t{4} << 20;
     size_t message_bytes = 1;  // a message a record
     uint64_t epoch = 7;
-    storage::v1::Encoding encoding = storage::v1::ENCODING_RAW_COLUMNS;
+    storage::v1::Encoding encoding = storage::v1::ENCODING_DECIMAL_DELTA;  // that the store wants
   };
 
   Rig() : Rig(Options()) {}
@@ -45,7 +45,9 @@ class Rig {
         store(factory),
         log(MemoryRecordLog::Options{options.log_bytes}),
         page(table, "host", 11),
-        lane(LaneOptions(options), Lane::Deps{loop, log, random}) {}
+        lane(LaneOptions(options), Lane::Deps{loop, log, random}) {
+    store.set_encoding(options.encoding);
+  }
 
   // Appends the next scrape of the page; what storage should have of it is noted.
   void Scrape() {
@@ -98,13 +100,13 @@ class Rig {
     out.identity.version = "test";
     out.max_segment_bytes = options.segment_bytes;
     out.keyframe_bytes = options.keyframe_bytes;
-    out.encoding = options.encoding;
     out.session.message_bytes = options.message_bytes;
     return out;
   }
 };
 
-// Odd ones in decimal delta, where a wrong resume would show in every value.
+// Odd ones in decimal delta, where a wrong resume would show in every value; the others in raw
+// columns, which the session has to make out of it.
 storage::v1::Encoding EncodingOf(uint64_t run) {
   return run % 2 == 1 ? storage::v1::ENCODING_DECIMAL_DELTA : storage::v1::ENCODING_RAW_COLUMNS;
 }
