@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "server/await.h"
+#include "server/heap_trim.h"
 #include "server/proto_conversions.h"
 #include "server/version.h"
 
@@ -28,6 +29,10 @@ constexpr absl::Duration kStoresGrace = absl::Seconds(2);
 
 // Files that say who may do what are read again so often.
 constexpr absl::Duration kAccessRefresh = absl::Seconds(5);
+
+// More than this that the heap holds and nobody uses goes back to the system.
+constexpr size_t kMaxUnusedHeap = size_t{64} << 20;
+constexpr absl::Duration kHeapLook = absl::Seconds(10);
 
 // As many descriptors as the system lets us have.
 void RaiseDescriptorLimit() {
@@ -84,6 +89,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
   app->CollectMetrics();
   app->WatchSignals();
   app->RefreshAccess();
+  app->GiveMemoryBack();
 
   LogInfo("Loading configuration file", {{"filename", flags.config_file}});
   const absl::Duration begin = app->clock_.Steady();
@@ -132,6 +138,11 @@ void App::RefreshAccess() {
   if (tokens_ != nullptr) tokens_->Refresh();
   web_guard_->Refresh();
   main_loop_.RunAfter(kAccessRefresh, [this] { RefreshAccess(); });
+}
+
+void App::GiveMemoryBack() {
+  TrimHeap(kMaxUnusedHeap);
+  main_loop_.RunAfter(kHeapLook, [this] { GiveMemoryBack(); });
 }
 
 void App::StartShards() {

@@ -63,6 +63,7 @@ class App {
   absl::Status StartServers(ListenSockets rpc_sockets);
   absl::Status OpenAccess();
   void RefreshAccess();
+  void GiveMemoryBack();
   void CollectMetrics();
   void WatchSignals();
 
