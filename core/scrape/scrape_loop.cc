@@ -92,6 +92,7 @@ bool ScrapeLoop::Stop() {
 }
 
 void ScrapeLoop::Abandon() {
+  abandoned_ = true;
   if (state_ != State::kFetching) return;
   context_.shard.fetcher.Cancel(fetch_);
   state_ = State::kStopped;
@@ -230,10 +231,11 @@ void ScrapeLoop::BeginLarge(const FetchResponse& response) {
   large_body_ = std::make_unique<LargeBody>(
       LargeBody::Input{std::string(response.body), response.content_type,
                        response.content_encoding == "gzip", BodyLimit(settings_->body_size_limit)});
-  InflateSlice();
+  context_.shard.large_bodies.Enter([this] { InflateSlice(); });
 }
 
 void ScrapeLoop::InflateSlice() {
+  if (abandoned_) return GiveUpLarge();
   const absl::StatusOr<bool> complete = large_body_->StepInflate();
   if (!complete.ok()) return Fail(complete.status(), ReasonOfInflate(complete.status()));
   if (!*complete) return context_.shard.loop.Post([this] { InflateSlice(); });
@@ -243,6 +245,18 @@ void ScrapeLoop::InflateSlice() {
   if (!known.ok()) return Fail(known, FailureReason::kContentType, text.size());
   large_body_->BeginIngest(*cache_, timestamp_ms_, NowMs());
   IngestSlice();
+}
+
+void ScrapeLoop::GiveUpLarge() {
+  LeaveLarge();
+  state_ = State::kStopped;
+  context_.observer.OnStopped(*this);
+}
+
+void ScrapeLoop::LeaveLarge() {
+  if (large_body_ == nullptr) return;
+  large_body_.reset();
+  context_.shard.large_bodies.Leave();
 }
 
 void ScrapeLoop::IngestSlice() {
@@ -285,7 +299,7 @@ void ScrapeLoop::Finish(Outcome outcome) {
     }
   }
   Publish(outcome);
-  large_body_.reset();
+  LeaveLarge();
   Next();
 }
 

@@ -76,7 +76,7 @@ class ScrapeLoop {
   // No more scrapes. True: none is under way; false: observer.OnStopped comes when it has ended.
   bool Stop();
   // After Stop: gives up a fetch that is still under way, without a trace. OnStopped comes before
-  // it returns, or, when the body is being ingested already, in a few turns.
+  // it returns, or, when the body is at hand already, in a few turns of the event loop.
   void Abandon();
 
   // After the loop has stopped.
@@ -104,6 +104,8 @@ class ScrapeLoop {
   void BeginLarge(const FetchResponse& response);
   void InflateSlice();
   void IngestSlice();
+  void GiveUpLarge();
+  void LeaveLarge();
   absl::Status CheckContentType(std::string_view content_type) const;
   void Fail(absl::Status status, FailureReason reason, size_t body_bytes = 0);
   void Finish(Outcome outcome);
@@ -122,10 +124,11 @@ class ScrapeLoop {
 
   std::unique_ptr<SeriesCache> cache_;           // from the first scrape on
   std::shared_ptr<const JobSettings> settings_;  // of the scrape under way, or the last one
-  std::unique_ptr<LargeBody> large_body_;        // while one is ingested in slices
+  std::unique_ptr<LargeBody> large_body_;        // while one waits for its turn or is in it
 
   State state_ = State::kNew;
   bool stopping_ = false;
+  bool abandoned_ = false;
   bool then_phase_ = false;
   bool clock_stepped_ = false;
   TimerId timer_ = 0;

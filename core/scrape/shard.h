@@ -7,6 +7,7 @@
 #include "core/base/hash.h"
 #include "core/fetch/fetcher.h"
 #include "core/model/series_key.h"
+#include "core/scrape/turn_queue.h"
 #include "core/telemetry/scrape_metrics.h"
 
 namespace trawl {
@@ -24,6 +25,7 @@ struct Shard {
   ScrapeScratch& scratch;
   HashKey hash_key;
   ScrapeMetrics& metrics;
+  TurnQueue large_bodies{loop};
 };
 
 }  // namespace trawl

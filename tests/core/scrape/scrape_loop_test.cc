@@ -22,6 +22,23 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kInterval = absl::Seconds(10);
 
+std::string Gzip(std::string_view text) {
+  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);
+  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
+  out.resize(
+      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
+  libdeflate_free_compressor(compressor);
+  return out;
+}
+
+std::string LargePage(size_t times = 1) {
+  std::string page;
+  for (int i = 0; page.size() < times * (kSlicedBodyBytes + 2 * kSliceBytes); ++i) {
+    absl::StrAppend(&page, "some_metric_with_a_name{label=\"", i, "\"} ", i, "\n");
+  }
+  return page;
+}
+
 // One job with one target, whose loop is what these tests are about.
 class ScrapeLoopTest : public ::testing::Test {
  protected:
@@ -32,6 +49,25 @@ class ScrapeLoopTest : public ::testing::Test {
   const SampleLog::Scrape& Next() {
     EXPECT_TRUE(world_.NextScrape());
     return world_.last();
+  }
+
+  void ServeGzip(const std::string& address, const std::string& page) {
+    world_.fetcher.Serve(
+        ScrapeWorld::Url(address),
+        {.content_type = "text/plain", .content_encoding = "gzip", .body = Gzip(page)});
+  }
+  // The first scrapes of a job with several targets, which answer at the same moment.
+  void AnswerTogether(const std::vector<std::string>& addresses) {
+    EXPECT_OK(world_.Apply({ScrapeWorld::Job("job", kInterval)}));
+    for (const std::string& address : addresses) world_.fetcher.Hold(ScrapeWorld::Url(address));
+    world_.SetTargets("job", addresses);
+    loop_.Advance(kInterval - absl::Milliseconds(100));
+    EXPECT_EQ(world_.fetcher.in_flight(), addresses.size());
+    for (const std::string& address : addresses) world_.fetcher.Release(ScrapeWorld::Url(address));
+    loop_.RunUntilIdle();
+  }
+  static std::string Up(const std::string& address) {
+    return absl::StrCat("{__name__=\"up\", instance=\"", address, "\", job=\"job\"}");
   }
 
   ScrapeWorld world_;
@@ -297,23 +333,6 @@ TEST_F(ScrapeLoopTest, CorruptGzipIsAFailure) {
   EXPECT_EQ(world_.Report("job").reason, FailureReason::kContentEncoding);
 }
 
-std::string Gzip(std::string_view text) {
-  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);
-  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
-  out.resize(
-      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
-  libdeflate_free_compressor(compressor);
-  return out;
-}
-
-std::string LargePage() {
-  std::string page;
-  for (int i = 0; page.size() < kSlicedBodyBytes + 2 * kSliceBytes; ++i) {
-    absl::StrAppend(&page, "some_metric_with_a_name{label=\"", i, "\"} ", i, "\n");
-  }
-  return page;
-}
-
 TEST_F(ScrapeLoopTest, ALargeBodyIsIngestedWhole) {
   const std::string page = LargePage();
   const auto lines = static_cast<double>(std::ranges::count(page, '\n'));
@@ -350,6 +369,43 @@ TEST_F(ScrapeLoopTest, BodySizeLimitHoldsForLargeBodiesToo) {
   EXPECT_EQ(Next().Get("up"), 0);
   EXPECT_EQ(world_.Report("job").reason, FailureReason::kBodySizeLimit);
   EXPECT_EQ(world_.Report("job").last_error, "body size limit exceeded");
+}
+
+TEST_F(ScrapeLoopTest, LargeBodiesAreTakenUpOneAfterTheOther) {
+  ServeGzip("a", LargePage(4));
+  ServeGzip("b", LargePage());
+  AnswerTogether({"a", "b"});
+
+  ASSERT_EQ(world_.scrapes().size(), 2u);
+  EXPECT_TRUE(world_.scrapes()[0].samples.contains(Up("a")));  // though it has more slices
+  EXPECT_TRUE(world_.scrapes()[1].samples.contains(Up("b")));
+}
+
+TEST_F(ScrapeLoopTest, ALargeBodyThatFailsGivesItsTurnBack) {
+  world_.fetcher.Serve(ScrapeWorld::Url("a"),
+                       {.content_type = "text/plain", .body = LargePage() + "{{{ no metrics\n"});
+  ServeGzip("b", LargePage());
+  AnswerTogether({"a", "b"});
+
+  ASSERT_EQ(world_.scrapes().size(), 2u);
+  EXPECT_EQ(world_.scrapes()[0].samples.at(Up("a")), 0);
+  EXPECT_EQ(world_.scrapes()[1].samples.at(Up("b")), 1);
+}
+
+TEST_F(ScrapeLoopTest, ALargeBodyThatWaitsIsGivenUpWithItsLoop) {
+  world_.shard().large_bodies.Enter([] {});
+  ServeGzip("a", LargePage());
+  AnswerTogether({"a"});
+  bool stopped = false;
+  world_.manager->Stop([&] { stopped = true; });
+  loop_.Advance(absl::Seconds(2));
+  EXPECT_FALSE(stopped);
+
+  world_.shard().large_bodies.Leave();
+  loop_.RunUntilIdle();
+
+  EXPECT_TRUE(stopped);
+  EXPECT_TRUE(world_.scrapes().empty());
 }
 
 TEST_F(ScrapeLoopTest, ASmallClockStepBackKeepsTimestampsRising) {

@@ -73,6 +73,7 @@ class ScrapeWorld {
   const SampleLog::Scrape& last() const { return appender.scrapes.back(); }
   // Until just after the next scrape; false if none comes within an hour.
   bool NextScrape();
+  Shard& shard() { return *shards_.front(); }
 
   FakeEventLoop loop;
   FakeFetcher fetcher{loop};
