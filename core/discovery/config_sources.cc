@@ -63,7 +63,12 @@ absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,
   return paths;
 }
 
-ConfigSources::ConfigSources(const Deps& deps) : deps_(deps) {}
+// The names are claimed while the configuration has no such source, too: what a client had pushed
+// under one of them could never be taken back once it has.
+ConfigSources::ConfigSources(const Deps& deps) : deps_(deps) {
+  deps_.discovery.sets().Claim(kStatic, SourceView::Kind::kStatic);
+  deps_.discovery.sets().Claim(kFile, SourceView::Kind::kFile);
+}
 
 ConfigSources::~ConfigSources() {
   for (auto& [job, state] : file_jobs_) deps_.loop.Cancel(state.timer);

@@ -489,6 +489,10 @@ std::vector<std::string> TargetSets::Empty(const std::string& name, const StateD
 
 // --- the configuration's own sources
 
+void TargetSets::Claim(const std::string& source, SourceView::Kind kind) {
+  sources_[source].kind = kind;
+}
+
 bool TargetSets::SetConfigured(const std::string& name, SourceView::Kind kind,
                                const std::string& job, std::vector<TargetGroup> groups) {
   Source& source = sources_[name];

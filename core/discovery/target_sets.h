@@ -136,6 +136,8 @@ class TargetSets {
   // be recorded: a restart finds them then, and starts the lease anew.
   ApplyResult Expire(const std::string& source);
 
+  // Makes `source` one of the configuration's own: from now on nobody can push to it.
+  void Claim(const std::string& source, SourceView::Kind kind);
   // Replaces what one of the configuration's own sources (static, file) wants for one job.
   // False if nothing changed. Never held, never versioned.
   bool SetConfigured(const std::string& source, SourceView::Kind kind, const std::string& job,

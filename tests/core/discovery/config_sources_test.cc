@@ -90,6 +90,23 @@ TEST_F(ConfigSourcesTest, StaticTargetsFollowTheConfiguration) {
   EXPECT_THAT(Targets("db"), IsEmpty());
 }
 
+// What was pushed under such a name could not be taken back once the configuration has one.
+TEST_F(ConfigSourcesTest, ItsNamesAreNotForClientsAlsoWhileItHasNoTargets) {
+  for (const char* name : {"static", "file"}) {
+    Change push;
+    push.source = name;
+    push.groups = {{"db", {"0", {"a:1"}, {}}}};
+    const ApplyResult result = discovery_.sets().Apply(push, {});
+    EXPECT_EQ(result.status, ApplyStatus::kRejected);
+    EXPECT_EQ(result.issues[0].code, IssueCode::kNotOwner);
+
+    StreamHello hello;
+    hello.source = name;
+    hello.history_id = "h";
+    EXPECT_TRUE(absl::IsPermissionDenied(discovery_.sets().Hello(hello, {}).status));
+  }
+}
+
 TEST_F(ConfigSourcesTest, FilesOfAGlobAreReadAndNamedInAMetaLabel) {
   Write("one.json", R"([{"targets": ["a:1"], "labels": {"team": "x"}}])");
   Write("two.json", R"([{"targets": ["b:1"]}])");
