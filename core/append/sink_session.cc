@@ -385,25 +385,33 @@ storage::v1::Gap::Reason SinkSession::GapReason(LogHole& hole) {
 void SinkSession::SendGap(const LogHole& ahead) {
   LogHole hole = ahead;
   const storage::v1::Gap::Reason reason = GapReason(hole);
-  if (reason != storage::v1::Gap::BEFORE_SINK) {
-    LogWarn("Records are lost for a sink", {{"sink", name_},
-                                            {"lane", identity_.lane},
-                                            {"from", hole.from},
-                                            {"to", hole.to},
-                                            {"samples", hole.samples},
-                                            {"reason", storage::v1::Gap::Reason_Name(reason)}});
-  }
+  if (reason != storage::v1::Gap::BEFORE_SINK) CountLost(reason, hole);
   storage::v1::AppendRequest request;
   storage::v1::Gap& gap = *request.mutable_gap();
   gap.set_from(hole.from);
   gap.set_to(hole.to);
   gap.set_samples(hole.samples);
   gap.set_reason(reason);
-  counters_.gap_samples[reason] += hole.samples;
   sent_through_ = hole.to;
   cursor_ = hole.to + 1;
   rebuild_planned_ = false;
   Write(std::move(request));
+}
+
+// A store that does not get as far as to keep a Gap is told of it again on the next stream.
+void SinkSession::CountLost(storage::v1::Gap::Reason reason, const LogHole& hole) {
+  uint64_t& counted = lost_through_[reason];
+  if (hole.to <= counted) return;
+  const uint64_t from = std::max(hole.from, counted + 1);
+  const uint64_t samples = from == hole.from ? hole.samples : log_.SamplesBetween(from, hole.to);
+  counted = hole.to;
+  counters_.gap_samples[reason] += samples;
+  LogWarn("Records are lost for a sink", {{"sink", name_},
+                                          {"lane", identity_.lane},
+                                          {"from", from},
+                                          {"to", hole.to},
+                                          {"samples", samples},
+                                          {"reason", storage::v1::Gap::Reason_Name(reason)}});
 }
 
 bool SinkSession::FillMessage() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -112,6 +113,7 @@ class SinkSession final : private AppendStream::Observer {
   std::optional<LogHole> HoleAhead();
   void SendGap(const LogHole& hole);
   storage::v1::Gap::Reason GapReason(LogHole& hole);
+  void CountLost(storage::v1::Gap::Reason reason, const LogHole& hole);
   // These put records into the message; true if it is to be sent now.
   bool FillMessage();
   bool FillRebuild();
@@ -142,7 +144,8 @@ class SinkSession final : private AppendStream::Observer {
   uint64_t durable_ = 0;
   uint64_t highest_durable_ = 0;  // more than durable_ when the store went back
   bool flush_always_ = false;
-  SinkStatus counters_;  // without what Snapshot fills in
+  std::map<storage::v1::Gap::Reason, uint64_t> lost_through_;  // counted up to here
+  SinkStatus counters_;                                        // without what Snapshot fills in
   TimerId open_timer_ = 0;
   TimerId silence_timer_ = 0;
   TimerId flush_timer_ = 0;

@@ -357,6 +357,38 @@ TEST(SinkSessionTest, RecordsOverTheCapAreTold) {
   EXPECT_THAT(rig.store.complaints(), IsEmpty());
 }
 
+TEST(SinkSessionTest, WhatIsLostIsCountedOnceThoughItIsToldAgain) {
+  Rig::Options options;
+  options.log_bytes = 20'000;
+  options.segment_bytes = 4'000;
+  Rig rig(options);
+  rig.Connect();
+  rig.Scrapes(5);
+  ASSERT_TRUE(rig.Finish());
+  rig.store.Crash();
+  rig.loop.RunUntilIdle();
+  const uint64_t durable = rig.store.durable();
+  for (int i = 0; i < 3; ++i) {
+    rig.Scrapes(200);
+    rig.loop.Advance(absl::Seconds(5));
+    rig.store.TakeOne();  // Hello, after which the Gap is told
+    rig.Settle();
+    ASSERT_EQ(rig.store.durable(), durable);
+    rig.store.Crash();
+    rig.loop.RunUntilIdle();
+  }
+
+  ASSERT_TRUE(rig.Finish());
+
+  EXPECT_GT(rig.store.gaps().size(), 0u);
+  const uint64_t first = rig.store.gaps().back().to() + 1;
+  uint64_t lost_samples = 0;
+  for (auto& [number, rows] : rig.expected) {
+    if (number > durable && number < first) lost_samples += rows.size();
+  }
+  EXPECT_THAT(rig.sink().gap_samples, ElementsAre(Pair(storage::v1::Gap::SPOOL_CAP, lost_samples)));
+}
+
 TEST(SinkSessionTest, CapThatOvertakesAnOpenStreamIsTold) {
   Rig::Options options;
   options.log_bytes = 20'000;
