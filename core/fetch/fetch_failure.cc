@@ -38,7 +38,9 @@ FetchFailure ConnectFailure(const CurlEasy& easy, CURLcode code) {
   const FailureReason reason =
       error == ECONNREFUSED ? FailureReason::kConnectionRefused : FailureReason::kConnectionFailed;
   const std::string why = error != 0 ? ErrnoText(error) : CurlText(easy, code);
-  return Unavailable(reason, Concat("dial tcp ", easy.LastAddress(), ": connect: ", why));
+  const std::string address = easy.LastAddress();  // "" where libcurl opens its sockets itself
+  return Unavailable(reason,
+                     Concat("dial tcp", address.empty() ? "" : " ", address, ": connect: ", why));
 }
 
 std::string VerifyText(long result, const std::string& curl_text) {
@@ -65,25 +67,36 @@ FetchFailure VerifyFailure(const CurlEasy& easy, CURLcode code) {
                                                  VerifyText(result, CurlText(easy, code))));
 }
 
-FetchFailure BrokenConnection(const CurlEasy& easy, const FetchUrl& url) {
+FetchFailure ProtocolFailure(const CurlEasy& easy, CURLcode code) {
+  return Unavailable(FailureReason::kHttpProtocol,
+                     Concat("malformed HTTP response: ", CurlText(easy, code)));
+}
+
+// The system's error that ended this transfer, or 0: libcurl keeps it until another one comes, also
+// from transfer to transfer.
+long TransferErrno(const CurlEasy& easy) {
+  const std::string_view text = easy.error_text();
+  const bool of_socket =
+      absl::StartsWith(text, "Recv failure") || absl::StartsWith(text, "Send failure");
+  return of_socket ? easy.Number(CURLINFO_OS_ERRNO) : 0;
+}
+
+FetchFailure BrokenConnection(const CurlEasy& easy, CURLcode code, const FetchUrl& url) {
   // With TLS 1.3 a server's verdict on our certificate comes after the handshake.
   const bool tls_alert = absl::StrContains(easy.error_text(), "SSL routines");
   if (url.https() && (tls_alert || !easy.connected())) {
     return Unavailable(FailureReason::kTls,
                        Concat("tls: ", CurlText(easy, CURLE_SSL_CONNECT_ERROR)));
   }
-  const long error = easy.Number(CURLINFO_OS_ERRNO);
+  const long error = TransferErrno(easy);
   if (easy.head().complete()) {
     return Unavailable(FailureReason::kConnectionFailed,
                        error == ECONNRESET ? "read: connection reset by peer" : "unexpected EOF");
   }
+  // What libcurl itself refused to receive, such as a head without end.
+  if (error == 0 && code == CURLE_RECV_ERROR && !url.https()) return ProtocolFailure(easy, code);
   return Unavailable(FailureReason::kConnectionFailed,
                      error != 0 ? Concat("read: ", ErrnoText(error)) : "EOF");
-}
-
-FetchFailure ProtocolFailure(const CurlEasy& easy, CURLcode code) {
-  return Unavailable(FailureReason::kHttpProtocol,
-                     Concat("malformed HTTP response: ", CurlText(easy, code)));
 }
 
 FetchFailure WriteFailure(const CurlEasy& easy, CURLcode code) {
@@ -115,7 +128,7 @@ FetchFailure Cause(const CurlEasy& easy, CURLcode code, const FetchUrl& url) {
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_PARTIAL_FILE:
-      return BrokenConnection(easy, url);
+      return BrokenConnection(easy, code, url);
     case CURLE_WRITE_ERROR:
       return WriteFailure(easy, code);
     case CURLE_UNSUPPORTED_PROTOCOL:

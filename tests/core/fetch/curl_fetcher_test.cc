@@ -240,6 +240,22 @@ TEST(CurlFetcherTest, AConnectionClosedInTheBodyIsUnexpectedEof) {
   EXPECT_EQ(outcome.status.message(), "unexpected EOF");
 }
 
+// A transfer's handle may have been another's, which ended with a system error.
+TEST(CurlFetcherTest, TheErrorOfAnotherTransferIsNotToldAgain) {
+  std::string headers;
+  for (int i = 0; i < 400; ++i)
+    absl::StrAppend(&headers, "X-", i, ": ", std::string(1000, 'x'), "\r\n");
+  TestHttpServer server(
+      Always({Concat("HTTP/1.1 200 OK\r\n", headers, "Content-Length: 0\r\n\r\n")}));
+  CurlFixture curl;
+  curl.Fetch("http://127.0.0.1:1/");
+
+  const KeptOutcome outcome = curl.Fetch(server.Url("/"));
+
+  EXPECT_EQ(outcome.reason, FailureReason::kHttpProtocol);
+  EXPECT_THAT(std::string(outcome.status.message()), HasSubstr("malformed HTTP response: "));
+}
+
 TEST(CurlFetcherTest, AResetIsAConnectionFailure) {
   TestHttpServer server(Always({"", Then::kReset}));
   CurlFixture curl;
