@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/fetch/curl_http_client.h"
+#include "core/fetch/fetch_url.h"
 
 namespace trawl {
 namespace {
@@ -170,6 +171,7 @@ class RemoteWriteBackend final : public StoreBackend {
 
 absl::StatusOr<std::unique_ptr<StoreBackend>> RemoteWriteBackend::Open(
     const RemoteWriteOptions& options, FileSystem& fs, EventLoop& loop) {
+  RETURN_IF_ERROR(Annotate(ParseFetchUrl(options.url).status(), "remote-write URL"));
   CurlHttpClientFactory factory;
   ASSIGN_OR_RETURN(auto client, factory.MakeClient(options.http));
   std::unique_ptr<RemoteWriteBackend> backend(new RemoteWriteBackend(options, loop));
@@ -218,7 +220,8 @@ RemoteWriteQueue::Options RemoteWriteBackend::QueueOptions(bool retry) const {
           .bisect_requests = options_.bisect_requests,
           .backoff = options_.backoff,
           .max_retry_after = options_.max_retry_after,
-          .retry = retry};
+          .retry = retry,
+          .endpoint = RedactUrl(options_.url)};
 }
 
 Lane& RemoteWriteBackend::FindOrAddLane(const LaneKey& key) {

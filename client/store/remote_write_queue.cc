@@ -173,7 +173,7 @@ void RemoteWriteQueue::OnRefused(const std::string& what, bool may_halve) {
     return;
   }
   LogWarn("remote write: samples refused for good",
-          {{"samples", range.end - range.begin}, {"err", what}});
+          {{"url", options_.endpoint}, {"samples", range.end - range.begin}, {"err", what}});
   for (size_t i = range.begin; i < range.end; ++i) {
     Item& item = items_[batch_[i].item];
     item.refused.push_back(item.samples[batch_[i].sample].position);
@@ -194,7 +194,8 @@ void RemoteWriteQueue::RetryLater(const std::string& why, absl::Duration at_leas
   const absl::Duration asked = std::clamp(at_least, absl::ZeroDuration(), options_.max_retry_after);
   const absl::Duration delay = std::max(backoff_.Next(random_), asked);
   if (!std::exchange(complained_, true)) {
-    LogWarn("remote write: the endpoint takes nothing, trying again", {{"err", why}});
+    LogWarn("remote write: the endpoint takes nothing, trying again",
+            {{"url", options_.endpoint}, {"err", why}});
   }
   retry_timer_ = loop_.RunAfter(delay, [this] {
     retry_timer_ = 0;
@@ -203,7 +204,9 @@ void RemoteWriteQueue::RetryLater(const std::string& why, absl::Duration at_leas
 }
 
 void RemoteWriteQueue::FinishRange() {
-  if (std::exchange(complained_, false)) LogInfo("remote write: the endpoint answers again");
+  if (std::exchange(complained_, false)) {
+    LogInfo("remote write: the endpoint answers again", {{"url", options_.endpoint}});
+  }
   backoff_.Reset();
   body_.clear();
   ranges_.pop_front();

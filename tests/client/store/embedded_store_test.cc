@@ -16,6 +16,7 @@
 #include "client/store/discard_backend.h"
 #include "client/store/program/store_flags.h"
 #include "client/store/program/store_server.h"
+#include "client/store/remote_write_backend.h"
 #include "client/store/sqlite/sqlite_backend.h"
 #include "tests/client/store/test_writer.h"
 #include "tests/matchers/status_matchers.h"
@@ -208,6 +209,18 @@ TEST_F(EmbeddedStoreTest, OpenSaysWhatIsWrong) {
       EmbeddedStore::Open(
           {}, {clock_}, SqliteBackendFactory({.path = (directory_ / "samples.db").string()}, fs_)),
       StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(EmbeddedStoreTest, ARemoteWriteUrlMustBeOneOfHttp) {
+  for (const char* url : {"host:9090", "ftp://host/"}) {
+    EXPECT_THAT(
+        EmbeddedStore::Open(
+            {}, {clock_},
+            RemoteWriteBackendFactory(
+                {.url = url, .state_path = (directory_ / "remote-write.state").string()}, fs_)),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remote-write URL")))
+        << url;
+  }
 }
 
 // ---- trawl-store
