@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -102,6 +103,14 @@ absl::Status AddName(const std::string& value, std::vector<std::string>& names) 
   return SetText(value, names.back());
 }
 
+absl::Status SetStorageAddress(const std::string& value, std::string& out) {
+  if (absl::StartsWithIgnoreCase(value, "http://") ||
+      absl::StartsWithIgnoreCase(value, "https://")) {
+    return absl::InvalidArgumentError("want HOST:PORT, not a URL");
+  }
+  return SetText(value, out);
+}
+
 constexpr uint64_t kMaxCount = 1'000'000'000;
 
 #define TRAWL_SET(call) [](const std::string& value, Flags& f) -> absl::Status { return call; }
@@ -165,7 +174,7 @@ const std::vector<Flag>& AllFlags() {
        TRAWL_SWITCH(enable_lifecycle)},
 
       {"Storage", "--storage.address", "ADDR", "A storage service to send samples to. (none)",
-       TRAWL_SET(SetText(value, f.storage_address))},
+       TRAWL_SET(SetStorageAddress(value, f.storage_address))},
       {"Storage", "--storage.embedded-path", "FILE",
        "Also keep samples in this SQLite file. Without it the file is DIR/samples.db, used if "
        "there is neither --storage.address nor remote_write.",

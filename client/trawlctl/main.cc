@@ -39,7 +39,7 @@ class Program {
         ->take_last();
     app_.add_option("--timeout", options_.timeout_seconds, "seconds to wait for an answer")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(0.001, 86400.0));
     app_.add_flag("--tls", options_.connection.tls, "connect by TLS");
     app_.add_option("--tls-ca-file", options_.connection.tls_ca_file,
                     "whose certificates to trust, PEM; implies --tls [the system's]");
@@ -59,6 +59,12 @@ class Program {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+      const std::vector<std::string> unknown = app_.remaining(/*recurse=*/true);
+      if (error.get_exit_code() != 0 && !unknown.empty()) {
+        std::fprintf(stderr, "trawlctl: unknown command or argument %s; see trawlctl --help\n",
+                     unknown.front().c_str());
+        return kExitUsage;
+      }
       const int code = app_.exit(error);
       return code == 0 ? 0 : kExitUsage;
     }
@@ -159,7 +165,7 @@ class Program {
     samples->add_option("--sqlite.path", options_.samples.path, "the file")->capture_default_str();
     samples->add_option("--last", options_.samples.last, "newest samples of each series")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1u, 1'000'000'000u));
     samples->add_flag("--summary", options_.samples.summary, "one line on what is stored");
     samples->callback([this] {
       command_ = [this] {

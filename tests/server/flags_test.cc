@@ -77,6 +77,7 @@ TEST(FlagsTest, AccessThatNothingCanProveIsRefused) {
 TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
   ExpectWrong({"--config.fil=x"}, "--config.fil");
   ExpectWrong({"stray"}, "stray");
+  ExpectWrong({"--storage.address=http://store:8731"}, "want HOST:PORT");
   ExpectWrong({"--config.file"}, "--config.file");
   ExpectWrong({"--shards=0"}, "--shards=0: want a number from 1 to 1024");
   ExpectWrong({"--shards=many"}, "--shards=many");
@@ -90,7 +91,11 @@ TEST(FlagsTest, AnAddressThatOthersReachNeedsAWord) {
   ExpectWrong({"--grpc.listen-address=0.0.0.0:8729"}, "--insecure");
   ExpectWrong({"--grpc.listen-address=:8729"}, "--insecure");
   EXPECT_TRUE(ParseFlags({"--grpc.listen-address=0.0.0.0:8729", "--insecure"}).flags);
+  ExpectWrong({"--grpc.listen-address=127.example.org:8729"}, "--insecure");
+  ExpectWrong({"--grpc.listen-address=[::]:8729"}, "--insecure");
   EXPECT_TRUE(ParseFlags({"--grpc.listen-address=localhost:8729"}).flags);
+  EXPECT_TRUE(ParseFlags({"--grpc.listen-address=127.1.2.3:8729"}).flags);
+  EXPECT_TRUE(ParseFlags({"--grpc.listen-address=[::1]:8729"}).flags);
 }
 
 TEST(FlagsTest, HelpIsGroupedAndFitsTheScreen) {
