@@ -12,11 +12,9 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --for)
       [ $# -ge 2 ] || { echo "quickstart.sh: --for wants a time, as in --for 30s" >&2; exit 2; }
-      case "$2" in
-        *[!0-9sm]* | '' ) echo "quickstart.sh: --for wants a time such as 30s or 2m, got '$2'" >&2; exit 2 ;;
-        *m) seconds=$((${2%m} * 60)) ;;
-        *) seconds=${2%s} ;;
-      esac
+      [[ $2 =~ ^([0-9]{1,6})([sm]?)$ ]] || { echo "quickstart.sh: --for wants a time such as 30s or 2m, got '$2'" >&2; exit 2; }
+      seconds=$((10#${BASH_REMATCH[1]}))
+      [ "${BASH_REMATCH[2]}" != m ] || seconds=$((seconds * 60))
       shift 2 ;;
     --help | -h) usage; exit 0 ;;
     *) echo "quickstart.sh: unknown argument '$1'" >&2; usage >&2; exit 2 ;;
@@ -68,11 +66,11 @@ for _ in $(seq 100); do
 done
 say "runs (log: build/quickstart/trawld.log); gRPC on 127.0.0.1:8729, HTTP on 127.0.0.1:8730"
 say "samples go to ${db#"$top"/}"
-cat <<'TEXT'
+cat <<TEXT
 
 Try, in another terminal:
   build/release/bin/trawlctl targets
-  build/release/bin/trawlctl samples node_load1
+  build/release/bin/trawlctl samples node_load1 --sqlite.path ${db#"$top"/}
   echo '[{"targets": ["127.0.0.1:9100"], "labels": {"team": "me"}}]' >/tmp/t.json
   build/release/bin/trawlctl push /tmp/t.json --job pushed
   curl -s 127.0.0.1:8730/metrics | grep ^trawl_
