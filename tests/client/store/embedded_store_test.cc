@@ -136,7 +136,8 @@ TEST_F(EmbeddedStoreTest, ShutdownCommitsAndSaysGoaway) {
   std::thread shutdown([this] { store_->Shutdown(absl::Seconds(60)); });
 
   EXPECT_TRUE(stream.Read().has_goaway());
-  EXPECT_TRUE(stream.Finish().ok());
+  const grpc::Status end = stream.Finish();
+  EXPECT_TRUE(end.ok()) << end.error_code() << " " << end.error_message();
   shutdown.join();
 }
 

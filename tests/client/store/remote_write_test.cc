@@ -417,6 +417,7 @@ TEST_F(RemoteWriteTest, LanesAndGapsKeepTheirOrder) {
     const auto id = Open(wires[lane], lane);
     Send(id, writer_.Records(1, 10));
     Send(id, TestWriter::Gap(11, 12, 2, storage::v1::Gap::DAMAGED));
+    Send(id, writer_.Rebuild(12));
     Send(id, writer_.Records(13, 21));
   }
   for (const auto& wire : wires) {
