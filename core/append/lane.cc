@@ -113,16 +113,38 @@ void Lane::SetExternalLabels(const Labels& labels) {
 
 // ---- Sinks
 
-void Lane::AddSink(std::string_view name, AppendStreamFactory& factory) {
-  for (const auto& sink : sinks_) {
-    if (sink->name() == name) return sink->SetFactory(factory);
+uint64_t Lane::AddSink(std::string_view name, AppendStreamFactory& factory, bool held) {
+  if (SinkSession* const known = FindSink(name)) {
+    known->SetFactory(factory);
+    return known->start();
   }
   roll_ = true;  // it starts where a decoder can
   const SinkSession::Deps deps{loop_, log_, random_, compressor_, *this};
-  sinks_.push_back(std::make_unique<SinkSession>(
-      std::string(name), log_.next_number(), options_.identity, options_.session, deps, factory));
+  const SinkSession::Sink sink{
+      .name = std::string(name), .start = log_.next_number(), .skipped = {}, .held = held};
+  sinks_.push_back(
+      std::make_unique<SinkSession>(sink, options_.identity, options_.session, deps, factory));
   if (draining_) sinks_.back()->FlushAlways();
   OnSinkChanged();
+  return sink.start;
+}
+
+SinkSession* Lane::FindSink(std::string_view name) {
+  for (const auto& sink : sinks_) {
+    if (sink->name() == name) return sink.get();
+  }
+  return nullptr;
+}
+
+void Lane::ReleaseSink(std::string_view name) {
+  if (SinkSession* const sink = FindSink(name)) sink->Release();
+}
+
+absl::StatusOr<uint64_t> Lane::SkipRecord(std::string_view name, uint64_t number, bool dry_run) {
+  SinkSession* const sink = FindSink(name);
+  if (sink == nullptr) return absl::NotFoundError("no such sink");
+  if (!dry_run) roll_ = true;  // if it is of the newest segment, nothing more is to build on it
+  return sink->Skip(number, dry_run);
 }
 
 void Lane::RemoveSink(std::string_view name) {
@@ -144,7 +166,7 @@ void Lane::TrimLog() {
 
 bool Lane::AllDurable() const {
   return std::all_of(sinks_.begin(), sinks_.end(), [this](const auto& sink) {
-    return sink->done_through() + 1 >= log_.next_number();
+    return sink->held() || sink->done_through() + 1 >= log_.next_number();
   });
 }
 

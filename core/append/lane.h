@@ -9,6 +9,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/random/bit_gen_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/append/append_stream.h"
 #include "core/append/appender.h"
@@ -63,9 +64,15 @@ class Lane final : public Appender, private SinkSession::Listener {
   void Forget(const LayoutPtr& layout) override;
 
   // Opens a stream and keeps it open. A sink that is added after the first record starts at a
-  // segment that is rolled for it. `factory` must outlive the sink. Names are unique: an equal
-  // name replaces the factory and keeps the cursor (new credentials, a new address).
-  void AddSink(std::string_view name, AppendStreamFactory& factory);
+  // segment that is rolled for it; where, is returned. With `held` no stream is opened before
+  // ReleaseSink, and the log is kept for it all the same. `factory` must outlive the sink. Names
+  // are unique: an equal name replaces the factory and keeps the cursor (new credentials, a new
+  // address).
+  uint64_t AddSink(std::string_view name, AppendStreamFactory& factory, bool held = false);
+  // Unknown names are ignored.
+  void ReleaseSink(std::string_view name);
+  // SinkSession::Skip. kNotFound: no such sink.
+  absl::StatusOr<uint64_t> SkipRecord(std::string_view name, uint64_t number, bool dry_run);
   // The sink's cursor is forgotten. Unknown names are ignored.
   void RemoveSink(std::string_view name);
 
@@ -73,7 +80,7 @@ class Lane final : public Appender, private SinkSession::Listener {
   void SetExternalLabels(const Labels& labels);
 
   // Sends all at once from now on. Calls `done` once: with true as soon as all that was appended
-  // is durable at every sink, with false after `timeout`. Never from inside Drain.
+  // is durable at every sink that is not held, with false after `timeout`. Never from inside Drain.
   void Drain(absl::Duration timeout, absl::AnyInvocable<void(bool)> done);
 
   // The newest published snapshot, at most status_interval old. Any thread.
@@ -90,6 +97,7 @@ class Lane final : public Appender, private SinkSession::Listener {
   // SinkSession::Listener
   void OnSinkDurable() override;
   void OnSinkChanged() override;
+  SinkSession* FindSink(std::string_view name);
   void TrimLog();
   bool AllDurable() const;
   void FinishDrain(bool drained);

@@ -4,6 +4,8 @@ namespace trawl {
 
 std::string_view SinkStateName(SinkState state) {
   switch (state) {
+    case SinkState::kHeld:
+      return "held";
     case SinkState::kWaiting:
       return "waiting";
     case SinkState::kOpening:

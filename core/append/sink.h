@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -13,11 +14,12 @@ namespace trawl {
 
 // What is known of a lane's stream to one storage service.
 enum class SinkState {
+  kHeld,       // what earlier runs left goes first
   kWaiting,    // for its back-off to pass
   kOpening,    // Hello is out, no Welcome yet
   kStreaming,  // Welcome is here
 };
-std::string_view SinkStateName(SinkState state);  // "waiting", "opening", "streaming"
+std::string_view SinkStateName(SinkState state);  // "held", "waiting", "opening", "streaming"
 
 // As the store counts, over the life of (writer, epoch, lane).
 struct SinkTotals {
@@ -43,13 +45,16 @@ struct SinkStatus {
   uint64_t sent = 0;             // all records up to it were sent on the current stream
   uint64_t backlog_records = 0;  // made and not durable
   bool window_shut = false;      // the store takes no more for now
-  // How many streams in a row ended behind Welcome without a record becoming durable: many, and
-  // the record durable + 1 may be one that the store can't take.
+  // How many streams in a row ended although records were sent, without one becoming durable.
   uint64_t streams_without_progress = 0;
+  // The record at which they end, once they are many: the store can't take it. 0: none.
+  uint64_t stuck_number = 0;
+  std::string stuck_target;  // its target's labels; "": not known, or a record of definitions
   // When all that was made was durable the last time: now less this is how far the sink is behind.
   absl::Time caught_up = absl::InfinitePast();
 
   SinkTotals totals;
+  uint64_t samples_acked = 0;  // that totals.stored grew in this run
   uint64_t streams_opened = 0;
   uint64_t messages_sent = 0;
   uint64_t records_sent = 0;  // rebuilds included
@@ -61,10 +66,18 @@ struct SinkStatus {
   std::map<int, uint64_t> reject_samples;  // by storage::v1::Reject::Code, of acks received
 };
 
+// A lane of an epoch: one sequence of records.
+struct EpochLane {
+  uint64_t epoch = 0;
+  uint32_t lane = 0;
+  friend auto operator<=>(const EpochLane&, const EpochLane&) = default;
+};
+
 // A snapshot of a lane and its sinks: a value.
 struct LaneStatus {
   uint32_t lane = 0;
   uint64_t epoch = 0;
+  bool earlier = false;       // of an earlier run: it is drained, and nothing is appended
   uint64_t first_number = 1;  // oldest record that is kept
   uint64_t next_number = 1;
   uint64_t log_bytes = 0;

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/append/record_target.h"
 #include "core/base/log.h"
-#include "core/base/status_macros.h"
 #include "core/base/text.h"
 
 namespace trawl {
@@ -32,10 +32,9 @@ storage::v1::Reject::Code KnownCode(int code) {
 
 }  // namespace
 
-SinkSession::SinkSession(std::string name, uint64_t start, const Identity& identity,
-                         const Options& options, const Deps& deps, AppendStreamFactory& factory)
-    : name_(std::move(name)),
-      start_(start),
+SinkSession::SinkSession(const Sink& sink, const Identity& identity, const Options& options,
+                         const Deps& deps, AppendStreamFactory& factory)
+    : name_(sink.name),
       identity_(identity),
       options_(options),
       loop_(deps.loop),
@@ -44,11 +43,13 @@ SinkSession::SinkSession(std::string name, uint64_t start, const Identity& ident
       compressor_(deps.compressor),
       listener_(deps.listener),
       factory_(&factory),
+      feed_(deps.log, sink.start, sink.skipped),
+      state_(sink.held ? SinkState::kHeld : SinkState::kWaiting),
       backoff_(options.backoff) {
   counters_.name = name_;
   counters_.state_since = loop_.clock().Now();
   counters_.caught_up = counters_.state_since;
-  ScheduleOpen(absl::ZeroDuration());
+  if (!sink.held) ScheduleOpen(absl::ZeroDuration());
 }
 
 SinkSession::~SinkSession() {
@@ -56,7 +57,30 @@ SinkSession::~SinkSession() {
   loop_.Cancel(open_timer_);
 }
 
-uint64_t SinkSession::done_through() const { return std::max(durable_, start_ - 1); }
+uint64_t SinkSession::done_through() const { return std::max(durable_, feed_.start() - 1); }
+
+bool SinkSession::drained() const { return welcomed_ && durable_ + 1 >= log_.next_number(); }
+
+void SinkSession::Release() {
+  if (state_ != SinkState::kHeld) return;
+  SetState(SinkState::kWaiting);
+  ScheduleOpen(absl::ZeroDuration());
+}
+
+absl::StatusOr<uint64_t> SinkSession::Skip(uint64_t number, bool dry_run) {
+  if (number != done_through() + 1 || number >= log_.next_number()) {
+    return absl::FailedPreconditionError(absl::StrCat("sink ", name_, " waits for record ",
+                                                      done_through() + 1, " of lane ",
+                                                      identity_.lane, ", not for ", number));
+  }
+  const uint64_t samples = log_.SamplesBetween(number, feed_.SkippedThrough(number));
+  if (dry_run) return samples;
+  feed_.Skip(number);
+  counters_.streams_without_progress = 0;
+  counters_.stuck_number = 0;
+  if (state_ != SinkState::kHeld) SetFactory(*factory_);  // a stream that does not know it
+  return samples;
+}
 
 void SinkSession::Wake() { Pump(); }
 
@@ -66,8 +90,9 @@ void SinkSession::FlushAlways() {
 }
 
 void SinkSession::SetFactory(AppendStreamFactory& factory) {
-  EndStream();
   factory_ = &factory;
+  if (state_ == SinkState::kHeld) return;
+  EndStream();
   backoff_.Reset();
   SetState(SinkState::kWaiting);
   ScheduleOpen(absl::ZeroDuration());
@@ -125,10 +150,9 @@ void SinkSession::EndStream() {
   write_pending_ = false;
   ping_due_ = false;
   pong_due_.reset();
-  raw_.reset();
   loop_.Cancel(std::exchange(silence_timer_, 0));
   loop_.Cancel(std::exchange(flush_timer_, 0));
-  ClearMessage();
+  feed_.End();
 }
 
 void SinkSession::Drop(const absl::Status& why, absl::Duration not_before) {
@@ -142,8 +166,8 @@ void SinkSession::NoteFailure(const absl::Status& why) {
   const bool was_streaming = state_ == SinkState::kStreaming;
   const absl::Duration lasted = loop_.clock().Steady() - streaming_since_;
   if (was_streaming && lasted >= options_.backoff.max) backoff_.Reset();
-  if (was_streaming && !acked_ && durable_ + 1 < log_.next_number()) {
-    ++counters_.streams_without_progress;
+  if (was_streaming && !acked_ && sent_through_ > durable_) {
+    if (++counters_.streams_without_progress >= kStuckStreams) NoteStuck();
   }
   if (NeedsPerson(why.code())) {
     backoff_.UseMax();
@@ -158,6 +182,18 @@ void SinkSession::NoteFailure(const absl::Status& why) {
        {"lane", identity_.lane},
        {"durable", durable_},
        {"err", counters_.last_error}});
+}
+
+void SinkSession::NoteStuck() {
+  if (counters_.stuck_number == durable_ + 1) return;
+  counters_.stuck_number = durable_ + 1;
+  counters_.stuck_target = DescribeTarget(log_, counters_.stuck_number);
+  LogError("Streams break at a record again and again: it waits for somebody to skip it",
+           {{"sink", name_},
+            {"epoch", identity_.epoch},
+            {"lane", identity_.lane},
+            {"number", counters_.stuck_number},
+            {"target", counters_.stuck_target}});
 }
 
 void SinkSession::ProtocolError(std::string_view what) {
@@ -224,9 +260,9 @@ void SinkSession::OnWelcome(const storage::v1::Welcome& welcome) {
   durable_ = durable;
   highest_durable_ = std::max(highest_durable_, durable_);
   sent_through_ = durable;
-  cursor_ = durable + 1;
-  rebuild_planned_ = false;
-  wants_raw_ = welcome.encoding() == storage::v1::ENCODING_RAW_COLUMNS;
+  welcomed_ = true;
+  newest_first_ = welcome.newest_first();
+  feed_.Begin(durable, welcome.encoding() == storage::v1::ENCODING_RAW_COLUMNS);
   window_bytes_ = welcome.window_bytes();
   streaming_since_ = loop_.clock().Steady();
   SetState(SinkState::kStreaming);
@@ -252,8 +288,9 @@ void SinkSession::OnAck(const storage::v1::Ack& ack) {
     acked_ = true;
     backoff_.Reset();
     counters_.degraded = false;
-    counters_.streams_without_progress = 0;
   }
+  counters_.streams_without_progress = 0;
+  counters_.stuck_number = 0;
   if (durable_ + 1 == log_.next_number()) counters_.caught_up = loop_.clock().Now();
   listener_.OnSinkDurable();
 }
@@ -270,6 +307,11 @@ void SinkSession::OnGoaway(const storage::v1::Goaway& goaway) {
 }
 
 void SinkSession::NoteTotals(const storage::v1::Totals& totals) {
+  // What an earlier run stored is known from the first Welcome.
+  const bool counts = welcomed_ || identity_.epoch == identity_.incarnation;
+  if (counts && totals.stored() > counters_.totals.stored) {
+    counters_.samples_acked += totals.stored() - counters_.totals.stored;
+  }
   counters_.totals.stored = totals.stored();
   counters_.totals.duplicate = totals.duplicate();
   counters_.totals.lost = totals.lost();
@@ -328,14 +370,13 @@ void SinkSession::SetState(SinkState state) {
 void SinkSession::Pump() {
   if (stream_ == nullptr || write_pending_ || SendControl()) return;
   if (state_ != SinkState::kStreaming) return;
-  // What stands before the hole goes first, as soon as the window lets it.
-  const std::optional<LogHole> hole = HoleAhead();
-  if (hole && body_.empty()) return SendGap(*hole);
-  if (window_used_ >= window_bytes_) return;
-  if (hole || FillMessage()) return SendMessage();
-  // Reading may have found one.
-  if (stream_ == nullptr || !body_.empty()) return;
-  if (const std::optional<LogHole> found = HoleAhead()) SendGap(*found);
+  if (OneAtATime() && sent_through_ > durable_) return;  // the ack comes, or the stream breaks
+  if (window_used_ < window_bytes_ && FillMessage()) {
+    if (MessageIsDue()) SendMessage();
+    return;
+  }
+  if (stream_ == nullptr || !feed_.empty()) return;
+  if (const std::optional<storage::v1::Gap> gap = feed_.NextGap()) SendGap(*gap);
 }
 
 bool SinkSession::SendControl() {
@@ -353,122 +394,23 @@ bool SinkSession::SendControl() {
   return true;
 }
 
-// The next number is not this sink's, or not in the log any more.
-std::optional<LogHole> SinkSession::HoleAhead() {
-  if (cursor_ < start_) return LogHole{.from = cursor_, .to = start_ - 1};
-  return log_.HoleAt(cursor_);
-}
-
-// The hole ends where its reason does.
-storage::v1::Gap::Reason SinkSession::GapReason(LogHole& hole) {
-  if (hole.from < start_) return storage::v1::Gap::BEFORE_SINK;
-  if (hole.from <= highest_durable_ && hole.to > highest_durable_) {
-    hole.to = highest_durable_;
-    hole.samples = log_.SamplesBetween(hole.from, hole.to);
-  }
-  if (hole.from <= highest_durable_) return storage::v1::Gap::STORE_REWOUND;
-  switch (hole.reason) {
-    case HoleReason::kTrimmed:
-      return storage::v1::Gap::STORE_REWOUND;
-    case HoleReason::kCap:
-      return storage::v1::Gap::SPOOL_CAP;
-    case HoleReason::kAge:
-      return storage::v1::Gap::SPOOL_AGE;
-    case HoleReason::kDamaged:
-      return storage::v1::Gap::DAMAGED;
-    case HoleReason::kNotSpooled:
-      return storage::v1::Gap::NOT_SPOOLED;
-  }
-  return storage::v1::Gap::REASON_UNSPECIFIED;
-}
-
-void SinkSession::SendGap(const LogHole& ahead) {
-  LogHole hole = ahead;
-  const storage::v1::Gap::Reason reason = GapReason(hole);
-  if (reason != storage::v1::Gap::BEFORE_SINK) CountLost(reason, hole);
-  storage::v1::AppendRequest request;
-  storage::v1::Gap& gap = *request.mutable_gap();
-  gap.set_from(hole.from);
-  gap.set_to(hole.to);
-  gap.set_samples(hole.samples);
-  gap.set_reason(reason);
-  sent_through_ = hole.to;
-  cursor_ = hole.to + 1;
-  rebuild_planned_ = false;
-  Write(std::move(request));
-}
-
-// A store that does not get as far as to keep a Gap is told of it again on the next stream.
-void SinkSession::CountLost(storage::v1::Gap::Reason reason, const LogHole& hole) {
-  uint64_t& counted = lost_through_[reason];
-  if (hole.to <= counted) return;
-  const uint64_t from = std::max(hole.from, counted + 1);
-  const uint64_t samples = from == hole.from ? hole.samples : log_.SamplesBetween(from, hole.to);
-  counted = hole.to;
-  counters_.gap_samples[reason] += samples;
-  LogWarn("Records are lost for a sink", {{"sink", name_},
-                                          {"lane", identity_.lane},
-                                          {"from", from},
-                                          {"to", hole.to},
-                                          {"samples", samples},
-                                          {"reason", storage::v1::Gap::Reason_Name(reason)}});
-}
-
+// False: there is nothing to be sent.
 bool SinkSession::FillMessage() {
-  if (!rebuild_planned_) {
-    if (cursor_ >= log_.next_number()) return false;
-    PlanRebuild();
+  const bool was_empty = feed_.empty();
+  const size_t bytes = options_.message_bytes;
+  if (absl::Status status = feed_.Fill(bytes, OneAtATime() ? 1 : bytes); !status.ok()) {
+    Drop(status);
+    return false;
   }
-  if (rebuild_at_ < rebuild_end_ && FillRebuild()) return true;
-  return FillNew();
+  if (was_empty) message_since_ = loop_.clock().Steady();
+  return !feed_.empty();
 }
 
-void SinkSession::PlanRebuild() {
-  rebuild_planned_ = true;
-  rebuild_end_ = cursor_;
-  rebuild_keyframe_ = log_.Keyframe(cursor_);
-  rebuild_at_ = log_.SegmentStart(cursor_);
-  raw_.reset();
-  if (wants_raw_) raw_.emplace();
-}
-
-// All D records of the segment, and from the keyframe on the S records as well, up to the cursor.
-bool SinkSession::FillRebuild() {
-  for (; rebuild_at_ < rebuild_end_ && body_.size() < options_.message_bytes; ++rebuild_at_) {
-    if (absl::Status status = AddRebuilt(rebuild_at_); !status.ok()) {
-      Drop(status);
-      return false;
-    }
-  }
-  return !body_.empty();
-}
-
-// Values in raw columns need no state: those before the cursor are for us alone.
-absl::Status SinkSession::AddRebuilt(uint64_t number) {
-  const absl::StatusOr<LogRecord> record = log_.Read(number);
-  // What can be read of a hole is the dictionary; it ends at a keyframe.
-  if (absl::IsNotFound(record.status()) && log_.HoleAt(number)) return absl::OkStatus();
-  RETURN_IF_ERROR(record.status());
-  const bool defines = record->kind == RecordKind::kDictionary;
-  if (!defines && number < rebuild_keyframe_) return absl::OkStatus();
-  if (raw_) RETURN_IF_ERROR(raw_->Follow(*record));
-  if (defines || !raw_) AddToMessage(*record, /*rebuild=*/true);
-  return absl::OkStatus();
-}
-
-bool SinkSession::FillNew() {
-  for (; cursor_ < log_.next_number() && body_.size() < options_.message_bytes; ++cursor_) {
-    const absl::Status status = AddNew(cursor_);
-    // A hole: what stands before it goes, then the Gap.
-    if (absl::IsNotFound(status) && log_.HoleAt(cursor_)) return !body_.empty();
-    if (!status.ok()) {
-      Drop(status);
-      return false;
-    }
-  }
-  if (body_.empty()) return false;
-  const absl::Duration age = loop_.clock().Steady() - body_since_;
-  if (body_.size() >= options_.message_bytes || flush_always_ || age >= options_.flush_delay) {
+// Arms the timer if it is not.
+bool SinkSession::MessageIsDue() {
+  const absl::Duration age = loop_.clock().Steady() - message_since_;
+  if (flush_always_ || OneAtATime() || age >= options_.flush_delay ||
+      feed_.complete(options_.message_bytes)) {
     return true;
   }
   if (flush_timer_ == 0) {
@@ -480,44 +422,59 @@ bool SinkSession::FillNew() {
   return false;
 }
 
-absl::Status SinkSession::AddNew(uint64_t number) {
-  ASSIGN_OR_RETURN(LogRecord record, log_.Read(number));
-  if (raw_) {
-    ASSIGN_OR_RETURN(record.bytes, raw_->Rewrite(record));
+void SinkSession::SendGap(storage::v1::Gap gap) {
+  // What the store had once is its own loss.
+  if (gap.from() <= highest_durable_ && gap.reason() != storage::v1::Gap::BEFORE_SINK) {
+    if (gap.to() > highest_durable_) {
+      gap.set_to(highest_durable_);
+      gap.set_samples(log_.SamplesBetween(gap.from(), gap.to()));
+    }
+    gap.set_reason(storage::v1::Gap::STORE_REWOUND);
   }
-  AddToMessage(record, /*rebuild=*/false);
-  return absl::OkStatus();
+  if (gap.reason() != storage::v1::Gap::BEFORE_SINK) CountLost(gap);
+  sent_through_ = gap.to();
+  feed_.PassGap(gap.to());
+  storage::v1::AppendRequest request;
+  *request.mutable_gap() = std::move(gap);
+  Write(std::move(request));
 }
 
-void SinkSession::AddToMessage(const LogRecord& record, bool rebuild) {
-  if (body_.empty()) {
-    message_.set_first_number(record.number);
-    message_.set_rebuild(rebuild);
-    body_since_ = loop_.clock().Steady();
-  }
-  message_.set_count(message_.count() + 1);
-  body_.append(record.bytes);
+// A store that does not get as far as to keep a Gap is told of it again on the next stream.
+void SinkSession::CountLost(const storage::v1::Gap& gap) {
+  uint64_t& counted = lost_through_[gap.reason()];
+  if (gap.to() <= counted) return;
+  const uint64_t from = std::max(gap.from(), counted + 1);
+  const uint64_t samples = from == gap.from() ? gap.samples() : log_.SamplesBetween(from, gap.to());
+  counted = gap.to();
+  counters_.gap_samples[gap.reason()] += samples;
+  LogWarn("Records are lost for a sink", {{"sink", name_},
+                                          {"lane", identity_.lane},
+                                          {"from", from},
+                                          {"to", gap.to()},
+                                          {"samples", samples},
+                                          {"reason", storage::v1::Gap::Reason_Name(gap.reason())}});
 }
 
 void SinkSession::SendMessage() {
   storage::v1::AppendRequest request;
-  request.mutable_records()->Swap(&message_);
   storage::v1::Records& records = *request.mutable_records();
+  records = feed_.message();
+  const std::string_view plain = feed_.body();
   const std::string_view compressed =
-      options_.compress ? compressor_.Compress(body_) : std::string_view();
+      options_.compress ? compressor_.Compress(plain) : std::string_view();
   records.set_compression(compressed.empty() ? storage::v1::Records::NONE
                                              : storage::v1::Records::ZSTD);
-  if (!compressed.empty()) records.set_raw_size(static_cast<uint32_t>(body_.size()));
-  const std::string_view body = compressed.empty() ? std::string_view(body_) : compressed;
+  if (!compressed.empty()) records.set_raw_size(static_cast<uint32_t>(plain.size()));
+  const std::string_view body = compressed.empty() ? plain : compressed;
   records.set_body(body.data(), body.size());
   ++counters_.messages_sent;
   counters_.records_sent += records.count();
   if (records.rebuild()) counters_.records_rebuilt += records.count();
-  counters_.raw_bytes_sent += body_.size();
+  counters_.raw_bytes_sent += plain.size();
   counters_.body_bytes_sent += body.size();
   window_used_ += body.size();
   if (!records.rebuild()) sent_through_ = records.first_number() + records.count() - 1;
-  ClearMessage();
+  feed_.Pass();
   loop_.Cancel(std::exchange(flush_timer_, 0));
   Write(std::move(request));
 }
@@ -525,12 +482,6 @@ void SinkSession::SendMessage() {
 void SinkSession::Write(storage::v1::AppendRequest request) {
   write_pending_ = true;
   stream_->Write(std::move(request));
-}
-
-void SinkSession::ClearMessage() {
-  message_.Clear();
-  if (body_.capacity() > 4 * options_.message_bytes) std::string().swap(body_);
-  body_.clear();
 }
 
 }  // namespace trawl

@@ -4,15 +4,16 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "absl/random/bit_gen_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/append/append_stream.h"
 #include "core/append/message_compressor.h"
-#include "core/append/raw_records.h"
+#include "core/append/record_feed.h"
 #include "core/append/record_log.h"
 #include "core/append/sink.h"
 #include "core/base/backoff.h"
@@ -24,15 +25,17 @@ namespace trawl {
 // Brings the records of one lane to one sink: the writer's side of a session
 // (storage-protocol.md, Session), over one stream after another.
 //
-//   waiting ── back-off ──► opening ── Welcome ──► streaming
-//      ▲                       │                       │
-//      └── closed, silent for drop_after, Goaway, protocol error ◄──┘
+//   held ── Release ──► waiting ── back-off ──► opening ── Welcome ──► streaming
+//                          ▲                       │                     │
+//                          └── closed, silent for drop_after, Goaway, protocol error
 //
 // Guarantees:
 //   1. `durable` follows the store's word alone, and never passes what was sent.
 //   2. Each stream tells every number from the Welcome on exactly once and in order: as a record
-//      or in a Gap.
+//      or in a Gap (record_feed.h).
 //   3. At most one Write is pending; memory is bounded by message_bytes and one record.
+//   4. A record at which streams break again and again is found out by sending one at a time, told
+//      as stuck, and waits for Skip.
 // The loop's thread only.
 class SinkSession final : private AppendStream::Observer {
  public:
@@ -44,6 +47,16 @@ class SinkSession final : private AppendStream::Observer {
     uint32_t lane = 0;
     std::string version;
   };
+  // What a sink is of this log.
+  struct Sink {
+    std::string name;
+    uint64_t start = 1;          // records before it are none of this sink's
+    std::set<uint64_t> skipped;  // records that were given up for it
+    bool held = false;           // no stream is opened before Release
+  };
+  // So many streams in a row must break at a record until it counts as stuck.
+  static constexpr uint64_t kStuckStreams = 5;
+
   struct Options {
     size_t message_bytes = size_t{256} << 10;              // a message goes when it has so many, or
     absl::Duration flush_delay = absl::Milliseconds(200);  // when its first record is so old
@@ -67,15 +80,27 @@ class SinkSession final : private AppendStream::Observer {
     Listener& listener;
   };
 
-  // Records before `start` are none of this sink's. The first stream opens at once, in a turn of
-  // its own. `factory` must outlive the session.
-  SinkSession(std::string name, uint64_t start, const Identity& identity, const Options& options,
-              const Deps& deps, AppendStreamFactory& factory);
+  // The first stream opens at once, in a turn of its own, unless the sink is held. `factory` must
+  // outlive the session.
+  SinkSession(const Sink& sink, const Identity& identity, const Options& options, const Deps& deps,
+              AppendStreamFactory& factory);
   ~SinkSession() override;
 
   const std::string& name() const { return name_; }
+  uint64_t start() const { return feed_.start(); }
   // The records up to this number are of no more use to this sink.
   uint64_t done_through() const;
+  // The store said what it has, on this stream or an earlier one, and has all there is.
+  bool drained() const;
+  // The store takes samples out of order: of several runs it wants the newest first.
+  bool newest_first() const { return newest_first_; }
+  bool held() const { return state_ == SinkState::kHeld; }
+  // Opens the stream of a sink that was held.
+  void Release();
+  // Gives a record up: it becomes a Gap, or, if it defines something, with it the rest of its
+  // segment. How many samples that takes. kFailedPrecondition: the sink does not wait for it.
+  // `dry_run` changes nothing.
+  absl::StatusOr<uint64_t> Skip(uint64_t number, bool dry_run);
   // Something was appended to the log.
   void Wake();
   // From now on nothing waits for flush_delay.
@@ -107,28 +132,21 @@ class SinkSession final : private AppendStream::Observer {
   void NoteRejects(const storage::v1::Ack& ack);
   void SetState(SinkState state);
 
+  void NoteStuck();
+
   // What goes out.
   void Pump();
   bool SendControl();
-  std::optional<LogHole> HoleAhead();
-  void SendGap(const LogHole& hole);
-  storage::v1::Gap::Reason GapReason(LogHole& hole);
-  void CountLost(storage::v1::Gap::Reason reason, const LogHole& hole);
-  // These put records into the message; true if it is to be sent now.
+  bool OneAtATime() const { return counters_.streams_without_progress >= 2; }
   bool FillMessage();
-  bool FillRebuild();
-  bool FillNew();
-  void PlanRebuild();
-  absl::Status AddRebuilt(uint64_t number);
-  absl::Status AddNew(uint64_t number);
-  void AddToMessage(const LogRecord& record, bool rebuild);
+  bool MessageIsDue();
+  void SendGap(storage::v1::Gap gap);
+  void CountLost(const storage::v1::Gap& gap);
   void SendMessage();
   void Write(storage::v1::AppendRequest request);
-  void ClearMessage();
 
   // Constant after construction.
   const std::string name_;
-  const uint64_t start_;
   const Identity identity_;
   const Options options_;
   EventLoop& loop_;
@@ -139,10 +157,13 @@ class SinkSession final : private AppendStream::Observer {
 
   // Owned by the loop's thread, for the session.
   AppendStreamFactory* factory_;
+  RecordFeed feed_;
   SinkState state_ = SinkState::kWaiting;
   Backoff backoff_;
   uint64_t durable_ = 0;
   uint64_t highest_durable_ = 0;  // more than durable_ when the store went back
+  bool welcomed_ = false;         // once
+  bool newest_first_ = false;
   bool flush_always_ = false;
   std::map<storage::v1::Gap::Reason, uint64_t> lost_through_;  // counted up to here
   SinkStatus counters_;                                        // without what Snapshot fills in
@@ -155,14 +176,7 @@ class SinkSession final : private AppendStream::Observer {
   bool write_pending_ = false;
   bool acked_ = false;  // durable advanced on this stream
   absl::Duration streaming_since_;
-  uint64_t cursor_ = 0;        // the next number to be told
   uint64_t sent_through_ = 0;  // all up to it was written as record or Gap
-  uint64_t rebuild_at_ = 0;    // next number to look at for the rebuild
-  uint64_t rebuild_keyframe_ = 0;
-  uint64_t rebuild_end_ = 0;  // rebuild is done when rebuild_at_ is here
-  bool rebuild_planned_ = false;
-  bool wants_raw_ = false;         // the store asked for raw columns
-  std::optional<RawRecords> raw_;  // if values go as raw columns
   uint64_t window_bytes_ = 0;
   uint64_t window_used_ = 0;
   absl::Duration heard_;  // steady time of the last message
@@ -170,11 +184,7 @@ class SinkSession final : private AppendStream::Observer {
   uint64_t next_nonce_ = 1;
   bool ping_due_ = false;
   std::optional<uint64_t> pong_due_;
-
-  // The message that is being filled.
-  storage::v1::Records message_;
-  std::string body_;
-  absl::Duration body_since_;
+  absl::Duration message_since_;  // steady time of the unsent message's first record
 };
 
 }  // namespace trawl

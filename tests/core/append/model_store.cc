@@ -30,8 +30,14 @@ void ModelStore::Take(const storage::v1::AppendRequest& request) {
     response.mutable_welcome()->set_durable(durable_);
     response.mutable_welcome()->set_window_bytes(window_bytes_);
     response.mutable_welcome()->set_encoding(encoding_);
+    response.mutable_welcome()->set_newest_first(newest_first_);
     factory_.Answer(response);
   } else if (request.has_records()) {
+    const storage::v1::Records& records = request.records();
+    if (poison_ >= records.first_number() && poison_ - records.first_number() < records.count() &&
+        !records.rebuild()) {
+      return Crash();
+    }
     if (request.records().rebuild()) rebuild_records_ += request.records().count();
     status = decoder_->Decode(request.records(), *this);
   } else if (request.has_gap()) {

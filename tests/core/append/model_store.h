@@ -38,6 +38,10 @@ class ModelStore final : private RecordDecoder::Visitor {
   // What Welcome asks for. Values that come otherwise are complained of.
   void set_encoding(storage::v1::Encoding encoding) { encoding_ = encoding; }
 
+  // It crashes whenever this record comes to be stored. 0: never.
+  void set_poison(uint64_t number) { poison_ = number; }
+  void set_newest_first(bool on) { newest_first_ = on; }
+
   uint64_t durable() const { return durable_; }
   const std::map<uint64_t, Rows>& rows() const { return committed_; }
   const std::vector<storage::v1::Gap>& gaps() const { return gaps_; }
@@ -52,6 +56,8 @@ class ModelStore final : private RecordDecoder::Visitor {
   FakeAppendStreamFactory& factory_;
   uint64_t window_bytes_ = uint64_t{1} << 30;
   storage::v1::Encoding encoding_ = storage::v1::ENCODING_DECIMAL_DELTA;
+  uint64_t poison_ = 0;
+  bool newest_first_ = false;
   uint64_t durable_ = 0;
   std::map<uint64_t, Rows> committed_;
   std::vector<storage::v1::Gap> gaps_;
