@@ -158,17 +158,27 @@ void App::StartShards() {
                            .epoch = data_.epoch,
                            .lane = 0,
                            .version = GetBuildInfo().version};
+  const EarlierLanes::Callbacks earlier{
+      .drained =
+          [this](const std::string& sink, const EpochLane& lane) {
+            main_loop_.Post([this, sink, lane] { sinks_->OnDrained(sink, lane); });
+          },
+      .newest_first =
+          [this](const std::string& sink) {
+            main_loop_.Post([this, sink] { sinks_->OnNewestFirst(sink); });
+          }};
   std::vector<ShardThread*> shards;
   for (uint32_t number = 0; number < count; ++number) {
     options.number = number;
     options.lane.identity.lane = number;
     shards_.push_back(std::make_unique<ShardThread>(
-        options, ShardThread::Deps{clock_, *budget_, metrics_.scrape()}));
+        options, ShardThread::Deps{clock_, *budget_, metrics_.scrape(), earlier}));
     shards.push_back(shards_.back().get());
   }
   sinks_ = std::make_unique<Sinks>(
-      Sinks::Options{.data_dir = data_.path, .version = GetBuildInfo().version},
-      Sinks::Deps{clock_, files_, shards, metrics_.append()});
+      Sinks::Options{
+          .data_dir = data_.path, .version = GetBuildInfo().version, .epoch = data_.epoch},
+      Sinks::Deps{clock_, files_, shards, metrics_.append(), {}});
   metrics_.append().queue_limit_bytes.Set(static_cast<double>(flags_.max_queue_bytes));
 }
 
@@ -220,7 +230,14 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
       StatusService::Deps{.pools = pools,
                           .reload = reload,
                           .sinks = [this] { return sinks_->Descriptions(); },
-                          .lanes = [this] { return LaneStatuses(); }});
+                          .lanes = [this] { return LaneStatuses(); },
+                          .skip =
+                              [this](const status::v1::SkipRecordRequest& request,
+                                     StatusService::SkipCallback done) {
+                                main_loop_.Post([this, request, done = std::move(done)]() mutable {
+                                  done(SkipRecord(request));
+                                });
+                              }});
   reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
       discovery::v1::DiscoveryService::service_full_name(),
       status::v1::StatusService::service_full_name(), ReflectionService::HealthServiceName()});
@@ -282,7 +299,28 @@ void App::CollectMetrics() {
 std::vector<std::shared_ptr<const LaneStatus>> App::LaneStatuses() const {
   std::vector<std::shared_ptr<const LaneStatus>> out;
   for (const auto& shard : shards_) out.push_back(shard->lane().status());
+  for (const auto& shard : shards_) {
+    const auto earlier = shard->earlier().status();
+    for (const LaneStatus& lane : *earlier) out.emplace_back(earlier, &lane);
+  }
   return out;
+}
+
+absl::StatusOr<status::v1::SkipRecordResponse> App::SkipRecord(
+    const status::v1::SkipRecordRequest& request) {
+  const EpochLane lane{request.epoch() != 0 ? request.epoch() : data_.epoch, request.lane()};
+  status::v1::SkipRecordResponse response;
+  for (const auto& status : LaneStatuses()) {
+    if (status->epoch != lane.epoch || status->lane != lane.lane) continue;
+    for (const SinkStatus& sink : status->sinks) {
+      const bool told = sink.name == request.sink() && sink.stuck_number == request.number();
+      if (told) response.set_target_labels(sink.stuck_target);
+    }
+  }
+  ASSIGN_OR_RETURN(const uint64_t samples,
+                   sinks_->SkipRecord(request.sink(), lane, request.number(), request.dry_run()));
+  response.set_samples(samples);
+  return response;
 }
 
 // ---- Signals and reloads

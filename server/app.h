@@ -75,6 +75,8 @@ class App {
   absl::Status Apply(const LoadedConfig& next);
   void SetPushJobs(const Config& config);
   void CountJobsWithoutSource();
+  absl::StatusOr<status::v1::SkipRecordResponse> SkipRecord(
+      const status::v1::SkipRecordRequest& request);
 
   void Drain();
   void DrainLanes();

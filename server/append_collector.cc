@@ -22,7 +22,21 @@ std::string RejectName(int code) {
 }  // namespace
 
 void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes) {
-  for (const auto& lane : lanes) CollectLane(*lane);
+  std::map<uint32_t, uint64_t> queued;  // by lane, over all epochs
+  std::map<std::pair<std::string, uint32_t>, bool> stuck;
+  for (const auto& lane : lanes) {
+    queued[lane->lane] += lane->log_bytes;
+    for (const SinkStatus& sink : lane->sinks) {
+      stuck[{sink.name, lane->lane}] |= sink.stuck_number != 0;
+    }
+    CollectLane(*lane);
+  }
+  for (const auto& [lane, bytes] : queued) {
+    metrics_.queue_bytes.Set({absl::StrCat(lane)}, static_cast<double>(bytes));
+  }
+  for (const auto& [sink, is_stuck] : stuck) {
+    metrics_.sink_stuck.Set({sink.first, absl::StrCat(sink.second)}, is_stuck ? 1 : 0);
+  }
 }
 
 double AppendCollector::Added(const std::string& counter, uint64_t value) {
@@ -34,21 +48,25 @@ double AppendCollector::Added(const std::string& counter, uint64_t value) {
 
 void AppendCollector::CollectLane(const LaneStatus& lane) {
   const std::string name = absl::StrCat(lane.lane);
-  metrics_.queue_bytes.Set({name}, static_cast<double>(lane.log_bytes));
-  metrics_.records_total.Increment({name}, Added("records/" + name, lane.next_number - 1));
-  metrics_.samples_total.Increment(Added("samples/" + name, lane.samples));
-  for (const SinkStatus& sink : lane.sinks) CollectSink(name, sink);
+  if (!lane.earlier) {
+    metrics_.records_total.Increment({name}, Added("records/" + name, lane.next_number - 1));
+    metrics_.samples_total.Increment(Added("samples/" + name, lane.samples));
+  }
+  for (const SinkStatus& sink : lane.sinks) CollectSink(lane, sink);
 }
 
-void AppendCollector::CollectSink(const std::string& lane, const SinkStatus& sink) {
+void AppendCollector::CollectSink(const LaneStatus& of, const SinkStatus& sink) {
   const std::string& name = sink.name;
+  const std::string lane = absl::StrCat(of.lane);
   const auto added = [&](std::string_view what, uint64_t value) {
-    return Added(absl::StrCat(what, "/", lane, "/", name), value);
+    return Added(absl::StrCat(what, "/", of.epoch, "/", lane, "/", name), value);
   };
-  metrics_.sink_connected.Set({name, lane}, sink.state == SinkState::kStreaming ? 1 : 0);
-  metrics_.sink_durable_number.Set({name, lane}, static_cast<double>(sink.durable));
+  if (!of.earlier) {
+    metrics_.sink_connected.Set({name, lane}, sink.state == SinkState::kStreaming ? 1 : 0);
+    metrics_.sink_durable_number.Set({name, lane}, static_cast<double>(sink.durable));
+  }
   metrics_.sink_bytes_sent_total.Increment({name}, added("bytes", sink.body_bytes_sent));
-  metrics_.sink_samples_acked_total.Increment({name}, added("stored", sink.totals.stored));
+  metrics_.sink_samples_acked_total.Increment({name}, added("stored", sink.samples_acked));
   const uint64_t again = sink.streams_opened > 0 ? sink.streams_opened - 1 : 0;
   metrics_.sink_reconnects_total.Increment({name}, added("reconnects", again));
   for (const auto& [code, samples] : sink.reject_samples) {

@@ -22,7 +22,7 @@ class AppendCollector {
 
  private:
   void CollectLane(const LaneStatus& lane);
-  void CollectSink(const std::string& lane, const SinkStatus& sink);
+  void CollectSink(const LaneStatus& of, const SinkStatus& sink);
   // What was added to a counter; one that went back (the sink is another) counts from 0.
   double Added(const std::string& counter, uint64_t value);
 

@@ -17,6 +17,9 @@ void ShardThread::Build(const Options& options, const Deps& deps) {
   log_ = std::make_unique<MemoryRecordLog>(options.log);
   lane_ = std::make_unique<Lane>(options.lane,
                                  Lane::Deps{.loop = loop, .log = *log_, .random = random_});
+  earlier_ = std::make_unique<EarlierLanes>(
+      EarlierLanes::Options{.identity = options.lane.identity, .session = options.lane.session},
+      EarlierLanes::Deps{.loop = loop, .random = random_}, deps.earlier);
   resolver_ = std::make_unique<CaresResolver>(CaresResolver::Options{},
                                               CaresResolver::Deps{.loop = loop, .watcher = loop});
   fetcher_ = std::make_unique<CurlFetcher>(

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/random/random.h"
+#include "core/append/earlier_lanes.h"
 #include "core/append/lane.h"
 #include "core/append/memory_record_log.h"
 #include "core/base/clock.h"
@@ -36,6 +37,7 @@ class ShardThread {
     const Clock& clock;
     DescriptorBudget& budget;
     ScrapeMetrics& metrics;
+    EarlierLanes::Callbacks earlier;  // run on the shard's thread
   };
 
   ShardThread(const Options& options, const Deps& deps);
@@ -49,6 +51,8 @@ class ShardThread {
   Shard& shard() { return *shard_; }
   // The loop's thread, but for status().
   Lane& lane() { return *lane_; }
+  // What earlier runs left for this shard to drain. The loop's thread, but for status().
+  EarlierLanes& earlier() { return *earlier_; }
   // The loop's thread.
   CurlFetcher& fetcher() { return *fetcher_; }
 
@@ -62,6 +66,7 @@ class ShardThread {
   ScrapeScratch scratch_;
   std::unique_ptr<MemoryRecordLog> log_;
   std::unique_ptr<Lane> lane_;
+  std::unique_ptr<EarlierLanes> earlier_;
   std::unique_ptr<CaresResolver> resolver_;
   std::unique_ptr<CurlFetcher> fetcher_;
   std::unique_ptr<Shard> shard_;

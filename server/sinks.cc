@@ -23,7 +23,8 @@ namespace trawl {
 struct Sinks::Sink {
   SinkSpec spec;
   std::unique_ptr<EmbeddedStore> store;                             // null for a service elsewhere
-  std::vector<std::unique_ptr<GrpcAppendStreamFactory>> factories;  // by lane
+  std::vector<std::unique_ptr<GrpcAppendStreamFactory>> factories;  // by shard
+  DrainOrder order{{}};
 };
 
 namespace {
@@ -60,7 +61,14 @@ std::vector<SinkSpec> DesiredSinks(const SinkFlags& flags, const Config& config)
   return specs;
 }
 
-Sinks::Sinks(Options options, Deps deps) : options_(std::move(options)), deps_(std::move(deps)) {}
+std::string SinkSpec::Id() const {
+  return absl::StrFormat("%016x", XxHash64(absl::StrCat(name, "\n", int{kind}, "\n", address)));
+}
+
+Sinks::Sinks(Options options, Deps deps)
+    : options_(std::move(options)),
+      deps_(std::move(deps)),
+      registry_(deps_.files, absl::StrCat(options_.data_dir, "/sinks")) {}
 
 Sinks::~Sinks() { Shutdown(absl::ZeroDuration()); }
 
@@ -89,6 +97,10 @@ absl::Status Sinks::Apply(const std::vector<SinkSpec>& specs) {
   for (std::unique_ptr<Sink>& sink : added) {
     AddToLanes(*sink);
     sinks_.push_back(std::move(sink));
+  }
+  SaveRegistry();
+  for (ShardThread* shard : deps_.shards) {
+    RunOn(shard->loop(), [shard] { shard->earlier().CloseUnwanted(); });
   }
   Publish();
   return absl::OkStatus();
@@ -149,7 +161,7 @@ absl::Status Sinks::Reopen(Sink& sink, const SinkSpec& spec) {
   }
   const auto old_factories = std::move(sink.factories);
   MakeFactories(sink);
-  AddToLanes(sink);  // in place of the old ones
+  ReplaceInLanes(sink);
   return status;
 }
 
@@ -166,16 +178,138 @@ void Sinks::MakeFactories(Sink& sink) {
   }
 }
 
+ShardThread& Sinks::ShardOf(const EpochLane& lane) const {
+  return *deps_.shards[lane.lane % deps_.shards.size()];
+}
+
 void Sinks::AddToLanes(Sink& sink) {
+  const std::string id = sink.spec.Id();
+  const SinkRegistry::Entry* const known = registry_.Find(id);
+  SinkRegistry::Entry entry;
+  if (known != nullptr) entry = *known;
+  entry.name = sink.spec.name;
+  std::set<EpochLane> wanted;
+  for (const EpochLane& lane : deps_.earlier) {
+    SinkSession::Sink there{.name = sink.spec.name, .start = entry.StartOf(lane)};
+    if (known == nullptr || there.start == 0) continue;
+    if (const auto skipped = entry.skipped.find(lane); skipped != entry.skipped.end()) {
+      there.skipped = skipped->second;
+    }
+    ShardThread& shard = ShardOf(lane);
+    AppendStreamFactory& factory = *sink.factories[lane.lane % deps_.shards.size()];
+    RunOn(shard.loop(), [&] { shard.earlier().AddSink(lane, there, factory); });
+    wanted.insert(lane);
+  }
+  sink.order = DrainOrder(std::move(wanted));
+  const bool held = !sink.order.RunningStreams();
+  if (known == nullptr) entry.since_epoch = options_.epoch;
+  for (uint32_t i = 0; i < deps_.shards.size(); ++i) {
+    ShardThread& shard = *deps_.shards[i];
+    uint64_t start = 0;
+    RunOn(shard.loop(),
+          [&] { start = shard.lane().AddSink(sink.spec.name, *sink.factories[i], held); });
+    if (known == nullptr) entry.starts[i] = start;
+  }
+  registry_.Set(id, std::move(entry));
+  StreamInOrder(sink);
+}
+
+// New factories in place of the old ones.
+void Sinks::ReplaceInLanes(Sink& sink) {
   for (size_t i = 0; i < deps_.shards.size(); ++i) {
     ShardThread& shard = *deps_.shards[i];
-    RunOn(shard.loop(), [&] { shard.lane().AddSink(sink.spec.name, *sink.factories[i]); });
+    AppendStreamFactory& factory = *sink.factories[i];
+    RunOn(shard.loop(), [&] {
+      shard.lane().AddSink(sink.spec.name, factory);
+      for (const EpochLane& lane : sink.order.left()) {
+        if (&ShardOf(lane) == &shard) shard.earlier().ReplaceSink(lane, sink.spec.name, factory);
+      }
+    });
   }
 }
 
 void Sinks::RemoveFromLanes(const Sink& sink) {
   for (ShardThread* shard : deps_.shards) {
-    RunOn(shard->loop(), [&] { shard->lane().RemoveSink(sink.spec.name); });
+    RunOn(shard->loop(), [&] {
+      shard->lane().RemoveSink(sink.spec.name);
+      shard->earlier().RemoveSink(sink.spec.name);
+    });
+  }
+}
+
+// ---- What earlier runs left
+
+void Sinks::StreamInOrder(Sink& sink) {
+  const std::string& name = sink.spec.name;
+  for (const EpochLane& lane : sink.order.Streaming()) {
+    ShardThread* const shard = &ShardOf(lane);
+    shard->loop().Post([shard, lane, name] { shard->earlier().ReleaseSink(lane, name); });
+  }
+  if (!sink.order.RunningStreams()) return;
+  for (ShardThread* const shard : deps_.shards) {
+    shard->loop().Post([shard, name] { shard->lane().ReleaseSink(name); });
+  }
+}
+
+Sinks::Sink* Sinks::FindSink(const std::string& name) {
+  for (const auto& sink : sinks_) {
+    if (sink->spec.name == name) return sink.get();
+  }
+  return nullptr;
+}
+
+void Sinks::OnDrained(const std::string& name, const EpochLane& lane) {
+  Sink* const sink = FindSink(name);
+  if (sink == nullptr || sink->order.done()) return;
+  sink->order.Drained(lane);
+  if (sink->order.done()) {
+    LogInfo("A sink has all that earlier runs left", {{"sink", name}});
+  }
+  StreamInOrder(*sink);
+}
+
+void Sinks::OnNewestFirst(const std::string& name) {
+  Sink* const sink = FindSink(name);
+  if (sink == nullptr || sink->order.RunningStreams()) return;
+  sink->order.SetNewestFirst();
+  StreamInOrder(*sink);
+}
+
+absl::StatusOr<uint64_t> Sinks::SkipRecord(const std::string& name, const EpochLane& lane,
+                                           uint64_t number, bool dry_run) {
+  Sink* const sink = FindSink(name);
+  if (sink == nullptr) return absl::NotFoundError(absl::StrCat("no sink ", name));
+  ASSIGN_OR_RETURN(const uint64_t samples, SkipOnShard(name, lane, number, /*dry_run=*/true));
+  if (dry_run) return samples;
+  registry_.Skip(sink->spec.Id(), lane, number);
+  RETURN_IF_ERROR(registry_.Save());
+  return SkipOnShard(name, lane, number, /*dry_run=*/false);
+}
+
+absl::StatusOr<uint64_t> Sinks::SkipOnShard(const std::string& sink, const EpochLane& lane,
+                                            uint64_t number, bool dry_run) {
+  if (lane.epoch == options_.epoch && lane.lane >= deps_.shards.size()) {
+    return absl::NotFoundError(absl::StrCat("no lane ", lane.lane));
+  }
+  ShardThread& shard = ShardOf(lane);
+  absl::StatusOr<uint64_t> samples;
+  RunOn(shard.loop(), [&] {
+    samples = lane.epoch == options_.epoch
+                  ? shard.lane().SkipRecord(sink, number, dry_run)
+                  : shard.earlier().SkipRecord(lane, sink, number, dry_run);
+  });
+  return samples;
+}
+
+void Sinks::SaveRegistry() {
+  std::set<std::string> ids;
+  for (const auto& sink : sinks_) ids.insert(sink->spec.Id());
+  std::set<uint64_t> epochs = {options_.epoch};
+  for (const EpochLane& lane : deps_.earlier) epochs.insert(lane.epoch);
+  registry_.Keep(ids, epochs);
+  const absl::Status saved = registry_.Save();
+  if (!saved.ok()) {
+    LogError("Which sinks there are can't be kept for the next run", {{"err", saved}});
   }
 }
 
@@ -190,8 +324,15 @@ void Sinks::Publish() {
 }
 
 void Sinks::Shutdown(absl::Duration deadline) {
+  if (!sinks_.empty()) {
+    for (ShardThread* shard : deps_.shards) {
+      RunOn(shard->loop(), [shard] {
+        shard->lane().Shutdown();
+        shard->earlier().Shutdown();
+      });
+    }
+  }
   for (const auto& sink : sinks_) {
-    RemoveFromLanes(*sink);
     sink->factories.clear();
     if (sink->store != nullptr) sink->store->Shutdown(deadline);
   }

@@ -9,12 +9,15 @@
 #include "absl/time/time.h"
 #include "client/append/grpc_append_stream.h"
 #include "client/store/embedded_store.h"
+#include "core/append/drain_order.h"
+#include "core/append/sink.h"
 #include "core/base/clock.h"
 #include "core/base/file_system.h"
 #include "core/base/published.h"
 #include "core/config/config.h"
 #include "core/telemetry/append_metrics.h"
 #include "server/shard_thread.h"
+#include "server/sink_registry.h"
 #include "server/status_conversions.h"
 
 namespace trawl {
@@ -26,6 +29,9 @@ struct SinkSpec {
   std::string address;  // of a service, URL or path
   std::optional<RemoteWriteConfig> remote_write;
   friend bool operator==(const SinkSpec&, const SinkSpec&) = default;
+
+  // What it is, over runs: name, kind and address, as a hash.
+  std::string Id() const;
 };
 
 struct SinkFlags {
@@ -38,20 +44,25 @@ struct SinkFlags {
 std::vector<SinkSpec> DesiredSinks(const SinkFlags& flags, const Config& config);
 
 // Brings every lane's records to every sink: one stream a lane and sink, over gRPC to a service,
-// and over gRPC's in-process channel to a store of our own.
+// and over gRPC's in-process channel to a store of our own. What earlier runs left goes first, for
+// each sink by itself (DrainOrder); a sink that is new gets nothing of it.
 //
 // The main thread only, but for Descriptions.
 class Sinks {
  public:
   struct Options {
-    std::string data_dir;  // remote_write keeps its numbers there
+    std::string data_dir;  // remote_write keeps its numbers there, and the registry of sinks is
     std::string version;
+    uint64_t epoch = 0;  // of this run
   };
   struct Deps {
     const Clock& clock;
     FileSystem& files;
     std::vector<ShardThread*> shards;
     AppendMetrics& metrics;
+    // What earlier runs left: the lanes whose logs stand in the shards' EarlierLanes, lane k with
+    // shard k mod shards.
+    std::vector<EpochLane> earlier;
   };
 
   Sinks(Options options, Deps deps);
@@ -61,6 +72,15 @@ class Sinks {
   // lanes, also if its credentials changed; one with another address starts anew. Errors are the
   // stores'; no sink is added or removed then.
   absl::Status Apply(const std::vector<SinkSpec>& specs);
+
+  // Of EarlierLanes::Callbacks.
+  void OnDrained(const std::string& sink, const EpochLane& lane);
+  void OnNewestFirst(const std::string& sink);
+
+  // Gives a record up for a sink; that is remembered on disk first. How many samples that takes.
+  // kNotFound: no such sink or lane. kFailedPrecondition: the sink doesn't wait for that record.
+  absl::StatusOr<uint64_t> SkipRecord(const std::string& sink, const EpochLane& lane,
+                                      uint64_t number, bool dry_run);
 
   // Takes the sinks from the lanes and stops the stores, with what they took committed. Before the
   // shards' threads end. Idempotent.
@@ -77,11 +97,19 @@ class Sinks {
   absl::Status Reopen(Sink& sink, const SinkSpec& spec);
   void MakeFactories(Sink& sink);
   void AddToLanes(Sink& sink);
+  void ReplaceInLanes(Sink& sink);
+  void StreamInOrder(Sink& sink);
+  Sink* FindSink(const std::string& name);
+  ShardThread& ShardOf(const EpochLane& lane) const;
+  absl::StatusOr<uint64_t> SkipOnShard(const std::string& sink, const EpochLane& lane,
+                                       uint64_t number, bool dry_run);
+  void SaveRegistry();
   void RemoveFromLanes(const Sink& sink);
   void Publish();
 
   const Options options_;
   const Deps deps_;
+  SinkRegistry registry_;
   std::vector<std::unique_ptr<Sink>> sinks_;
   uint32_t next_thread_ = 0;
   Published<std::vector<SinkDescription>> descriptions_;

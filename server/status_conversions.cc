@@ -114,6 +114,13 @@ pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
     SetTime(sink.last_error_time, out.mutable_last_error_time());
   }
   out.set_connects(sink.streams_opened);
+  if (sink.stuck_number != 0) {
+    pb::StuckRecord& stuck = *out.mutable_stuck();
+    stuck.set_number(sink.stuck_number);
+    stuck.set_attempts(static_cast<uint32_t>(sink.streams_without_progress));
+    stuck.set_error(std::string(sink.last_error.message()));
+    stuck.set_target_labels(sink.stuck_target);
+  }
   return out;
 }
 

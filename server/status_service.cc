@@ -121,9 +121,17 @@ grpc::ServerUnaryReactor* StatusService::GetConfig(grpc::CallbackServerContext* 
 }
 
 grpc::ServerUnaryReactor* StatusService::SkipRecord(grpc::CallbackServerContext* context,
-                                                    const pb::SkipRecordRequest* /*request*/,
-                                                    pb::SkipRecordResponse* /*response*/) {
-  return Answer(context, NotYet("records can't be skipped yet"));
+                                                    const pb::SkipRecordRequest* request,
+                                                    pb::SkipRecordResponse* response) {
+  if (request->sink().empty() || request->number() == 0) {
+    return Answer(context, {grpc::StatusCode::INVALID_ARGUMENT, "sink and number are required"});
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  deps_.skip(*request, [reactor, response](absl::StatusOr<pb::SkipRecordResponse> result) {
+    if (result.ok()) response->Swap(&*result);
+    reactor->Finish(ToGrpcStatus(result.status()));
+  });
+  return reactor;
 }
 
 }  // namespace trawl

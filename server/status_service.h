@@ -20,6 +20,7 @@ namespace trawl {
 class StatusService final : public status::v1::StatusService::CallbackService {
  public:
   using ReloadCallback = absl::AnyInvocable<void(absl::StatusOr<status::v1::ReloadConfigResponse>)>;
+  using SkipCallback = absl::AnyInvocable<void(absl::StatusOr<status::v1::SkipRecordResponse>)>;
   // All thread-safe.
   struct Deps {
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
@@ -27,6 +28,8 @@ class StatusService final : public status::v1::StatusService::CallbackService {
     std::function<void(ReloadCallback)> reload;
     std::function<std::vector<SinkDescription>()> sinks;
     std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
+    // Gives a record up. Runs the callback later, on any thread.
+    std::function<void(const status::v1::SkipRecordRequest&, SkipCallback)> skip;
   };
   struct Options {
     status::v1::GetBuildInfoResponse build_info;
@@ -50,6 +53,9 @@ class StatusService final : public status::v1::StatusService::CallbackService {
   grpc::ServerUnaryReactor* ListSinks(grpc::CallbackServerContext* context,
                                       const status::v1::ListSinksRequest* request,
                                       status::v1::ListSinksResponse* response) override;
+  grpc::ServerUnaryReactor* SkipRecord(grpc::CallbackServerContext* context,
+                                       const status::v1::SkipRecordRequest* request,
+                                       status::v1::SkipRecordResponse* response) override;
 
   // Not served yet: UNIMPLEMENTED, with a sentence.
   grpc::ServerUnaryReactor* GetTarget(grpc::CallbackServerContext* context,
@@ -70,9 +76,6 @@ class StatusService final : public status::v1::StatusService::CallbackService {
   grpc::ServerUnaryReactor* GetConfig(grpc::CallbackServerContext* context,
                                       const status::v1::GetConfigRequest* request,
                                       status::v1::GetConfigResponse* response) override;
-  grpc::ServerUnaryReactor* SkipRecord(grpc::CallbackServerContext* context,
-                                       const status::v1::SkipRecordRequest* request,
-                                       status::v1::SkipRecordResponse* response) override;
 
  private:
   const Options options_;

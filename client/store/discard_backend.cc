@@ -57,7 +57,7 @@ class DiscardBackend final : public StoreBackend {
     return ledger_.Find(lane);
   }
   std::vector<std::pair<LaneKey, LaneState>> Lanes() const override { return ledger_.Lanes(); }
-  void OpenLane(const LaneKey& lane, OpenedLane opened) override {
+  void OpenLane(const LaneKey& lane, uint64_t /*incarnation*/, OpenedLane opened) override {
     Commit();
     opened(std::make_unique<DiscardWriter>(ledger_, ledger_.Lane(lane), samples_));
   }

@@ -23,6 +23,7 @@ class LaneLedger {
     std::vector<storage::v1::Reject> rejects;  // not yet told
     bool known = false;                        // has been durable once
     bool dirty = false;                        // `taken` differs from `durable`
+    uint64_t incarnation = 0;                  // of the stream that it comes from
   };
 
   // Loads what was kept.

@@ -139,7 +139,7 @@ class RemoteWriteBackend final : public StoreBackend {
     return ledger_.Find(lane);
   }
   std::vector<std::pair<LaneKey, LaneState>> Lanes() const override { return ledger_.Lanes(); }
-  void OpenLane(const LaneKey& lane, OpenedLane opened) override;
+  void OpenLane(const LaneKey& lane, uint64_t incarnation, OpenedLane opened) override;
   void Commit() override {
     if (ledger_.dirty()) (void)Save();
   }
@@ -248,7 +248,7 @@ void RemoteWriteBackend::OnItemDone(LaneLedger::Entry& entry, const RemoteWriteQ
   ledger_.MarkDirty(entry);
 }
 
-void RemoteWriteBackend::OpenLane(const LaneKey& key, OpenedLane opened) {
+void RemoteWriteBackend::OpenLane(const LaneKey& key, uint64_t /*incarnation*/, OpenedLane opened) {
   Lane& lane = FindOrAddLane(key);
   lane.queue->Drop([this, &lane, opened = std::move(opened)] {
     const absl::Status saved = ledger_.dirty() ? Save() : absl::OkStatus();

@@ -116,8 +116,9 @@ class StoreBackend {
   virtual std::vector<std::pair<LaneKey, LaneState>> Lanes() const = 0;
 
   // Calls `opened` (perhaps before it returns) when all that older writers of this lane took is
-  // durable or dropped; FindLane then says where to go on.
-  virtual void OpenLane(const LaneKey& lane, OpenedLane opened) = 0;
+  // durable or dropped; FindLane then says where to go on. What it takes is that incarnation's:
+  // where the step is a transaction, it fails if a newer one has fenced it by then.
+  virtual void OpenLane(const LaneKey& lane, uint64_t incarnation, OpenedLane opened) = 0;
 
   // Makes what was taken durable; OnDurable or OnFailed follow, perhaps before this returns.
   // Called about every 200 ms while there is something, see store_sessions.h.

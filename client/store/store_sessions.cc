@@ -121,7 +121,7 @@ absl::Status StoreSessions::OnHello(StreamId id, const storage::v1::Hello& hello
                           {"lane", hello.lane()},
                           {"writer_version", hello.version()},
                           {"sink", hello.sink()}});
-  backend_.OpenLane(lane, [this, id, alive = alive_](auto writer) {
+  backend_.OpenLane(lane, hello.incarnation(), [this, id, alive = alive_](auto writer) {
     if (*alive) OnLaneOpened(id, std::move(writer));
   });
   return absl::OkStatus();

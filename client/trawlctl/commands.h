@@ -23,6 +23,17 @@ absl::Status RunTargets(Connection& connection, const TargetsOptions& options);
 
 absl::Status RunPools(Connection& connection, const std::string& job, bool json);
 absl::Status RunSinks(Connection& connection, bool json);
+struct SkipOptions {
+  std::string sink;
+  uint32_t lane = 0;
+  uint64_t epoch = 0;  // 0: of the running trawld
+  uint64_t number = 0;
+  bool dry_run = false;
+  bool json = false;
+};
+// Gives up a record that a sink's streams break at.
+absl::Status RunSkip(Connection& connection, const SkipOptions& options);
+
 absl::Status RunSources(Connection& connection, bool json);
 absl::Status RunGroups(Connection& connection, const std::string& source, const std::string& job,
                        bool json);

@@ -25,6 +25,7 @@ struct Options {
   trawl::ReleaseOptions release;
   trawl::CheckOptions check;
   trawl::SamplesOptions samples;
+  trawl::SkipOptions skip;
 };
 
 using Command = std::function<absl::Status()>;
@@ -110,10 +111,27 @@ class Program {
     })->add_option("--job", options_.job, "only this one");
     Add(&app_, "sinks", "where samples go, and how far each sink is",
         [this](Connection& c) { return trawl::RunSinks(c, options_.json); });
+    AddSpool();
     Add(&app_, "reload", "reload trawld's configuration",
         [this](Connection& c) { return trawl::RunReload(c, options_.json); });
     Add(&app_, "version", "version of the running trawld",
         [this](Connection& c) { return trawl::RunVersion(c, options_.json); });
+  }
+
+  void AddSpool() {
+    CLI::App* spool = app_.add_subcommand("spool", "records that wait for storage");
+    spool->require_subcommand(1);
+    CLI::App* skip =
+        Add(spool, "skip", "give up the record that a sink is stuck at (see sinks), for it alone",
+            [this](Connection& c) {
+              options_.skip.json = options_.json;
+              return trawl::RunSkip(c, options_.skip);
+            });
+    skip->add_option("sink", options_.skip.sink, "its name")->required();
+    skip->add_option("lane", options_.skip.lane, "the lane")->required();
+    skip->add_option("number", options_.skip.number, "the record")->required();
+    skip->add_option("--epoch", options_.skip.epoch, "the run that made it [this one]");
+    skip->add_flag("--dry-run", options_.skip.dry_run, "say what would be lost; change nothing");
   }
 
   void AddDiscovery() {

@@ -113,16 +113,34 @@ absl::Status RunSinks(Connection& connection, bool json) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& sink : response.sinks()) {
     for (const auto& lane : sink.lanes()) {
-      rows.push_back({sink.name(), status::v1::Sink::Kind_Name(sink.kind()), sink.address(),
-                      absl::StrCat(lane.lane()), lane.connected() ? "yes" : "no",
-                      absl::StrCat(lane.durable()), absl::StrCat(lane.next_number()),
-                      absl::StrCat(lane.stored()), absl::StrCat(LostSamples(lane)),
-                      lane.last_error()});
+      rows.push_back(
+          {sink.name(), status::v1::Sink::Kind_Name(sink.kind()), sink.address(),
+           absl::StrCat(lane.lane()), absl::StrCat(lane.epoch()), lane.connected() ? "yes" : "no",
+           absl::StrCat(lane.durable()), absl::StrCat(lane.next_number()),
+           absl::StrCat(lane.stored()), absl::StrCat(LostSamples(lane)),
+           lane.has_stuck() ? absl::StrCat(lane.stuck().number()) : "", lane.last_error()});
     }
   }
-  Print(FormatTable({"SINK", "KIND", "ADDRESS", "LANE", "CONNECTED", "DURABLE", "NEXT", "STORED",
-                     "LOST", "LAST ERROR"},
+  Print(FormatTable({"SINK", "KIND", "ADDRESS", "LANE", "EPOCH", "CONNECTED", "DURABLE", "NEXT",
+                     "STORED", "LOST", "STUCK AT", "LAST ERROR"},
                     rows));
+  return absl::OkStatus();
+}
+
+absl::Status RunSkip(Connection& connection, const SkipOptions& options) {
+  status::v1::SkipRecordRequest request;
+  request.set_sink(options.sink);
+  request.set_lane(options.lane);
+  request.set_epoch(options.epoch);
+  request.set_number(options.number);
+  request.set_dry_run(options.dry_run);
+  status::v1::SkipRecordResponse response;
+  RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::SkipRecord,
+                                  request, response));
+  if (options.json) return PrintJson(std::vector{response});
+  Print(absl::StrCat("record ", options.number, ", ", response.samples(), " samples",
+                     response.target_labels().empty() ? "" : " of ", response.target_labels(),
+                     options.dry_run ? ": would be skipped\n" : ": skipped\n"));
   return absl::OkStatus();
 }
 

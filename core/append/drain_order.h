@@ -1,6 +1,7 @@
 #pragma once
 
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "core/append/sink.h"
@@ -24,6 +25,7 @@ class DrainOrder {
   // This run's records stream now.
   bool RunningStreams() const { return newest_first_ || left_.empty(); }
   bool done() const { return left_.empty(); }
+  const std::set<EpochLane>& left() const { return left_; }
 
  private:
   std::set<EpochLane> left_;

@@ -15,10 +15,12 @@ EarlierLanes::EarlierLanes(Options options, const Deps& deps, Callbacks callback
   Publish();
 }
 
-EarlierLanes::~EarlierLanes() {
+EarlierLanes::~EarlierLanes() { Shutdown(); }
+
+void EarlierLanes::Shutdown() {
   logs_.clear();  // their last words are heard while the rest still stands
-  loop_.Cancel(settle_timer_);
-  loop_.Cancel(status_timer_);
+  loop_.Cancel(std::exchange(settle_timer_, 0));
+  loop_.Cancel(std::exchange(status_timer_, 0));
 }
 
 void EarlierLanes::AddLog(const EpochLane& lane, std::unique_ptr<RecordSource> log,
@@ -32,7 +34,6 @@ void EarlierLanes::AddSink(const EpochLane& lane, const SinkSession::Sink& sink,
                            AppendStreamFactory& factory) {
   const auto log = logs_.find(lane);
   if (log == logs_.end()) return;
-  if (SinkSession* const known = Find(lane, sink.name)) return known->SetFactory(factory);
   SinkSession::Identity identity = options_.identity;
   identity.epoch = lane.epoch;
   identity.lane = lane.lane;
@@ -42,6 +43,11 @@ void EarlierLanes::AddSink(const EpochLane& lane, const SinkSession::Sink& sink,
   log->second.sinks.push_back(
       std::make_unique<SinkSession>(held, identity, options_.session, deps, factory));
   OnSinkChanged();
+}
+
+void EarlierLanes::ReplaceSink(const EpochLane& lane, std::string_view name,
+                               AppendStreamFactory& factory) {
+  if (SinkSession* const sink = Find(lane, name)) sink->SetFactory(factory);
 }
 
 SinkSession* EarlierLanes::Find(const EpochLane& lane, std::string_view name) {

@@ -53,14 +53,17 @@ class EarlierLanes final : private SinkSession::Listener {
   // `remove` is called once, when no sink wants the log any more, before it is destroyed.
   void AddLog(const EpochLane& lane, std::unique_ptr<RecordSource> log,
               std::function<void()> remove);
-  // The sink gets this log, as soon as it is released. Of a log that is not here: ignored. An equal
-  // name replaces the factory of its session.
+  // The sink gets this log, as soon as it is released. Of a log that is not here: ignored.
   void AddSink(const EpochLane& lane, const SinkSession::Sink& sink, AppendStreamFactory& factory);
+  // Its streams come from another factory; of a sink that is not here: ignored.
+  void ReplaceSink(const EpochLane& lane, std::string_view name, AppendStreamFactory& factory);
   void ReleaseSink(const EpochLane& lane, std::string_view name);
   // It wants nothing any more.
   void RemoveSink(std::string_view name);
   // From now on a log goes when no sink wants it.
   void CloseUnwanted();
+  // Ends all streams and closes the logs, which stay for the next run.
+  void Shutdown();
   // SinkSession::Skip. kNotFound: no such log or sink.
   absl::StatusOr<uint64_t> SkipRecord(const EpochLane& lane, std::string_view sink, uint64_t number,
                                       bool dry_run);

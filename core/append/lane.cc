@@ -158,7 +158,14 @@ void Lane::OnSinkDurable() {
   OnSinkChanged();
 }
 
+void Lane::Shutdown() {
+  shut_down_ = true;
+  sinks_.clear();
+  OnSinkChanged();
+}
+
 void Lane::TrimLog() {
+  if (shut_down_) return;
   uint64_t durable = log_.next_number() - 1;
   for (const auto& sink : sinks_) durable = std::min(durable, sink->done_through());
   log_.Trim(durable);

@@ -76,6 +76,9 @@ class Lane final : public Appender, private SinkSession::Listener {
   // The sink's cursor is forgotten. Unknown names are ignored.
   void RemoveSink(std::string_view name);
 
+  // Ends all streams; what is in the log stays there, for the next run.
+  void Shutdown();
+
   // From the next record on.
   void SetExternalLabels(const Labels& labels);
 
@@ -122,6 +125,7 @@ class Lane final : public Appender, private SinkSession::Listener {
   std::vector<std::unique_ptr<SinkSession>> sinks_;
   absl::AnyInvocable<void(bool)> drained_;
   bool draining_ = false;
+  bool shut_down_ = false;
   TimerId drain_timer_ = 0;
   TimerId status_timer_ = 0;
 

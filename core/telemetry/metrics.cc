@@ -183,12 +183,12 @@ DiscoveryMetrics::DiscoveryMetrics(Registry& r)
       pending_groups(PlainGauge(r, "trawl_discovery_pending_groups",
                                 "Current number of target groups of jobs that the configuration "
                                 "does not name.")),
-      state_damaged_files_total(PlainCounter(
-          r, "trawl_discovery_state_damaged_files_total",
-          "Total number of damaged files of discovery state, set aside at start-up.")),
-      state_write_failures_total(PlainCounter(
-          r, "trawl_discovery_state_write_failures_total",
-          "Total number of changes that were not taken because they could not be written to disk.")),
+      state_damaged_files_total(
+          PlainCounter(r, "trawl_discovery_state_damaged_files_total",
+                       "Total number of damaged files of discovery state, set aside at start-up.")),
+      state_write_failures_total(PlainCounter(r, "trawl_discovery_state_write_failures_total",
+                                              "Total number of changes that were not taken because "
+                                              "they could not be written to disk.")),
       job_without_source(Gauges(r, "trawl_job_without_source",
                                 "1 when no source gives this job target groups.", {"job"})) {}
 
@@ -219,6 +219,10 @@ AppendMetrics::AppendMetrics(Registry& r)
                                  "Number of the last record that a sink has acknowledged as "
                                  "durable.",
                                  {"sink", "lane"})),
+      sink_stuck(Gauges(r, "trawl_sink_stuck",
+                        "1 while a record breaks a sink's streams again and again, and waits to "
+                        "be skipped.",
+                        {"sink", "lane"})),
       sink_bytes_sent_total(Counters(r, "trawl_sink_bytes_sent_total",
                                      "Total number of bytes sent to a sink, compressed.",
                                      {"sink"})),
@@ -239,6 +243,7 @@ AppendMetrics::AppendMetrics(Registry& r)
 
 void AppendMetrics::RemoveSink(std::string_view sink) {
   sink_connected.Remove(sink);
+  sink_stuck.Remove(sink);
   sink_durable_number.Remove(sink);
   sink_bytes_sent_total.Remove(sink);
   sink_samples_acked_total.Remove(sink);

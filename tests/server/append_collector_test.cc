@@ -19,7 +19,7 @@ std::vector<std::shared_ptr<const LaneStatus>> OneLane(uint64_t stored, uint64_t
   sink.state = SinkState::kStreaming;
   sink.durable = 7;
   sink.streams_opened = 3;
-  sink.totals.stored = stored;
+  sink.samples_acked = stored;
   sink.gap_samples[storage::v1::Gap::SPOOL_CAP] = lost;
   lane->sinks.push_back(sink);
   return {lane};
@@ -58,6 +58,29 @@ TEST(AppendCollectorTest, GaugesAreAsTheyAre) {
   EXPECT_EQ(metrics.append().queue_bytes.Value({"0"}), 500);
   EXPECT_EQ(metrics.append().sink_connected.Value({"store", "0"}), 1);
   EXPECT_EQ(metrics.append().sink_durable_number.Value({"store", "0"}), 7);
+  EXPECT_EQ(metrics.append().sink_stuck.Value({"store", "0"}), 0);
+}
+
+TEST(AppendCollectorTest, WhatAnEarlierRunLeftIsCountedBesideThisRunsLane) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+  auto lanes = OneLane(100, 0);
+  LaneStatus earlier = *OneLane(40, 5)[0];
+  earlier.earlier = true;
+  earlier.epoch = 1;
+  earlier.sinks[0].state = SinkState::kWaiting;
+  earlier.sinks[0].stuck_number = 3;
+  lanes.push_back(std::make_shared<const LaneStatus>(earlier));
+
+  collector.Collect(lanes);
+  collector.Collect(lanes);
+
+  EXPECT_EQ(metrics.append().queue_bytes.Value({"0"}), 1000);
+  EXPECT_EQ(metrics.append().records_total.Value({"0"}), 10);
+  EXPECT_EQ(metrics.append().sink_samples_acked_total.Value({"store"}), 140);
+  EXPECT_EQ(metrics.append().sink_lost_samples_total.Value({"store", "spool_cap"}), 5);
+  EXPECT_EQ(metrics.append().sink_connected.Value({"store", "0"}), 1);
+  EXPECT_EQ(metrics.append().sink_stuck.Value({"store", "0"}), 1);
 }
 
 }  // namespace

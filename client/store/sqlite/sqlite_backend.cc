@@ -65,7 +65,7 @@ class SqliteBackend final : public StoreBackend {
     return ledger_.Find(lane);
   }
   std::vector<std::pair<LaneKey, LaneState>> Lanes() const override { return ledger_.Lanes(); }
-  void OpenLane(const LaneKey& lane, OpenedLane opened) override;
+  void OpenLane(const LaneKey& lane, uint64_t incarnation, OpenedLane opened) override;
   void Commit() override;
   void Write(const storage::v1::WriteRequest& request, Written done) override;
   bool Maintain() override;
@@ -136,10 +136,11 @@ absl::Status SqliteBackend::Prepare() {
       {&writing_.add_timed,
        "INSERT OR IGNORE INTO timed_samples(key, target, time_ms, value) VALUES(?, ?, ?, ?)"},
       {&add_lane_, "INSERT OR IGNORE INTO lanes VALUES(?, ?, ?, 0, 0, 0, 0, '{}')"},
-      // Exactly once: only from the number that was committed before.
+      // Exactly once: only from the number that was committed before, and by nobody who is fenced.
       {&save_lane_,
        "UPDATE lanes SET durable = ?4, stored = ?5, duplicate = ?6, lost = ?7, rejected = ?8 "
-       "WHERE writer = ?1 AND epoch = ?2 AND lane = ?3 AND durable = ?9"},
+       "WHERE writer = ?1 AND epoch = ?2 AND lane = ?3 AND durable = ?9 "
+       "AND ?10 >= (SELECT incarnation FROM writers WHERE writer = ?1)"},
       {&drop_scrapes_,
        "DELETE FROM scrapes WHERE id IN (SELECT id FROM scrapes WHERE time_ms < ? "
        "ORDER BY time_ms LIMIT 64)"},
@@ -193,8 +194,9 @@ absl::Status SqliteBackend::Fence(const std::string& writer, uint64_t incarnatio
   return absl::OkStatus();
 }
 
-void SqliteBackend::OpenLane(const LaneKey& lane, OpenedLane opened) {
+void SqliteBackend::OpenLane(const LaneKey& lane, uint64_t incarnation, OpenedLane opened) {
   Commit();
+  ledger_.Lane(lane).incarnation = incarnation;
   opened(std::make_unique<SqliteLaneWriter>(writing_, ledger_.Lane(lane)));
 }
 
@@ -230,7 +232,8 @@ absl::Status SqliteBackend::CommitLane(const LaneKey& lane, LaneLedger::Entry& e
   const std::string rejected = RejectedToJson(totals.rejected);
   save_lane_.Bind(4, i64(entry.taken.durable)).Bind(5, i64(totals.stored));
   save_lane_.Bind(6, i64(totals.duplicate)).Bind(7, i64(totals.lost)).Bind(8, rejected);
-  RETURN_IF_ERROR(save_lane_.Bind(9, i64(entry.durable.durable)).Run());
+  save_lane_.Bind(9, i64(entry.durable.durable)).Bind(10, i64(entry.incarnation));
+  RETURN_IF_ERROR(save_lane_.Run());
   if (database_->changes() == 1) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("lane ", lane.lane, " of ", lane.writer, " was changed by somebody else"));

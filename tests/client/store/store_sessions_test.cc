@@ -689,6 +689,26 @@ TEST_F(StoreSessionsTest, WhenItCannotCommitEveryStreamEndsAndResumes) {
   EXPECT_EQ(Query("SELECT count(*) FROM samples"), 1);
 }
 
+TEST_F(StoreSessionsTest, ACommitOfAnIncarnationThatWasFencedMeanwhileFails) {
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  writer_.Scrape(target, kT0, {1});
+  writer_.Scrape(target, kT0 + 1000, {2});
+  Send(id, writer_.Records(1, 2));
+  PassCommit();
+  Send(id, writer_.Records(3, 3));
+  {
+    ASSERT_OK_AND_ASSIGN(auto intruder,
+                         SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
+    ASSERT_OK(intruder->Execute("UPDATE writers SET incarnation = 11"));
+  }
+
+  PassCommit();
+
+  EXPECT_THAT(wire_->status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(Query("SELECT count(*) FROM samples"), 1);
+}
+
 TEST_F(StoreSessionsTest, AWriteThatIsNotCommittedIsAnError) {
   const auto id = Open(wire_);
   const LayoutPtr target = writer_.Target("a:1", {"m"});

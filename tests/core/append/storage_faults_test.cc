@@ -1,0 +1,146 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "core/append/sink_session.h"
+#include "tests/core/append/sink_rig.h"
+
+namespace trawl {
+namespace {
+
+using ::testing::IsEmpty;
+
+using Rig = SinkRig;
+
+Rig::Options SmallSegments() {
+  Rig::Options options;
+  options.segment_bytes = 6'000;
+  options.keyframe_bytes = 1'500;
+  options.message_bytes = 400;
+  return options;
+}
+
+// Once the fault is over nothing is lost, nothing there twice, and nobody broke the protocol.
+void ExpectAllStoredOnce(Rig& rig) {
+  ASSERT_TRUE(rig.Finish());
+  EXPECT_EQ(rig.store.rows(), rig.expected);
+  EXPECT_THAT(rig.store.complaints(), IsEmpty());
+  EXPECT_THAT(rig.store.gaps(), IsEmpty());
+  EXPECT_EQ(rig.sink().protocol_errors, 0u);
+}
+
+// Scrapes go on for a while; at each message the stream breaks with this chance, before the store
+// took it, or after, or after it committed it.
+void RunWithBreaks(Rig& rig, absl::StatusCode code, int percent, std::mt19937_64& random) {
+  for (int step = 0; step < 60; ++step) {
+    rig.Scrape();
+    rig.loop.Advance(absl::Milliseconds(random() % 400));
+    for (int message = 0; message < 3; ++message) {
+      if (!rig.factory.open()) break;
+      const bool breaks = static_cast<int>(random() % 100) < percent;
+      const uint64_t when = random() % 3;
+      if (!breaks || when > 0) rig.store.TakeOne();
+      if (breaks) rig.factory.Close(absl::Status(code, "fault"));
+      if (!breaks || when > 1) rig.store.Commit();
+      rig.loop.RunUntilIdle();
+    }
+  }
+}
+
+TEST(StorageFaultsTest, EveryStatusAtEveryRateLosesAndDoublesNothing) {
+  for (int code = 1; code <= 16; ++code) {
+    for (const int percent : {1, 10, 100}) {
+      SCOPED_TRACE(absl::StrCat("status ", code, " at ", percent, " %"));
+      Rig rig(SmallSegments());
+      std::mt19937_64 random(static_cast<uint64_t>(code * 1000 + percent));
+      rig.lane.AddSink("s", rig.factory);
+
+      RunWithBreaks(rig, static_cast<absl::StatusCode>(code), percent, random);
+
+      if (percent == 100) EXPECT_EQ(rig.sink().last_error.code(), absl::StatusCode(code));
+      ExpectAllStoredOnce(rig);
+    }
+  }
+}
+
+TEST(StorageFaultsTest, AStoreThatEndsStreamsInOrderLosesAndDoublesNothing) {
+  Rig rig(SmallSegments());
+  std::mt19937_64 random(1);
+  rig.lane.AddSink("s", rig.factory);
+
+  RunWithBreaks(rig, absl::StatusCode::kOk, 30, random);
+
+  ExpectAllStoredOnce(rig);
+}
+
+TEST(StorageFaultsTest, AStoreThatAnswersNothingIsLeftAfterTwentySecondsAndTriedAgain) {
+  Rig rig(SmallSegments());
+  rig.lane.AddSink("s", rig.factory);
+  for (int second = 0; second < 60; ++second) {
+    rig.Scrape();
+    rig.loop.Advance(absl::Seconds(1));
+  }
+  EXPECT_GE(rig.factory.opened(), 3u);
+  EXPECT_EQ(rig.sink().last_error.code(), absl::StatusCode::kDeadlineExceeded);
+
+  ExpectAllStoredOnce(rig);
+}
+
+TEST(StorageFaultsTest, SlowAcksLoseAndDoubleNothing) {
+  for (const absl::Duration wait : {absl::Milliseconds(100), absl::Seconds(1), absl::Seconds(10)}) {
+    SCOPED_TRACE(absl::FormatDuration(wait));
+    Rig rig(SmallSegments());
+    rig.lane.AddSink("s", rig.factory);
+    for (absl::Duration time; time < absl::Seconds(40); time += absl::Milliseconds(100)) {
+      if (time % absl::Milliseconds(500) == absl::ZeroDuration()) rig.Scrape();
+      rig.loop.Advance(absl::Milliseconds(100));
+      rig.store.TakeAll();
+      if (time % wait == absl::ZeroDuration()) rig.store.Commit();
+      rig.loop.RunUntilIdle();
+    }
+    EXPECT_EQ(rig.factory.opened(), 1u);  // it answers pings all the while
+
+    ExpectAllStoredOnce(rig);
+  }
+}
+
+TEST(StorageFaultsTest, AWindowThatStaysShutHoldsTheRecordsBack) {
+  Rig rig(SmallSegments());
+  rig.store.set_window_bytes(0);
+  rig.lane.AddSink("s", rig.factory);
+  for (int second = 0; second < 60; ++second) {
+    rig.Scrape();
+    rig.loop.Advance(absl::Seconds(1));
+    rig.store.TakeAll();
+    rig.loop.RunUntilIdle();
+  }
+  EXPECT_EQ(rig.sink().records_sent, 0u);
+  EXPECT_TRUE(rig.sink().window_shut);
+  EXPECT_EQ(rig.factory.opened(), 1u);
+
+  rig.store.set_window_bytes(uint64_t{1} << 30);
+  rig.store.Crash();  // the limit comes with the next Welcome
+  ExpectAllStoredOnce(rig);
+}
+
+TEST(StorageFaultsTest, AResetBehindEveryCommitLosesAckAfterAckAndDoublesNothing) {
+  Rig rig(SmallSegments());
+  rig.lane.AddSink("s", rig.factory);
+  for (int step = 0; step < 60; ++step) {
+    rig.Scrape();
+    rig.loop.Advance(absl::Milliseconds(700));
+    rig.store.TakeAll();
+    rig.loop.RunUntilIdle();
+    rig.store.TakeAll();
+    if (rig.factory.open()) rig.factory.Close(absl::UnavailableError("connection reset"));
+    rig.store.Commit();
+    rig.loop.RunUntilIdle();
+  }
+
+  ExpectAllStoredOnce(rig);
+}
+
+}  // namespace
+}  // namespace trawl
