@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import unittest
 
-from harness import EndToEndTest, Program, TOP, free_port, wait_for
+from harness import EndToEndTest, Program, TOP, free_port, get, wait_for
 
 STORE = TOP / "client" / "store" / "examples" / "store.py"
 
@@ -30,10 +30,21 @@ class ExampleStoreTest(EndToEndTest):
         self.address = f"127.0.0.1:{free_port()}"
         self.path = self.directory / "samples.db"
 
-    def example(self):
+    def example(self, store=STORE):
         return self.started(Program("store.py", [
-            "/usr/bin/env", f"PYTHONPATH={self.directory / 'generated'}", "/usr/bin/python3", STORE,
+            "/usr/bin/env", f"PYTHONPATH={self.directory / 'generated'}", "/usr/bin/python3", store,
             self.address, self.path], self.directory))
+
+    def poisoned(self):
+        """A store that breaks whenever the fourth scrape comes to be stored."""
+        text = STORE.read_text()
+        place = "            if first and not r.records.rebuild:\n"
+        self.assertIn(place, text)
+        path = self.directory / "poisoned.py"
+        path.write_text(text.replace(place, (
+            "            if not r.records.rebuild and any('\"n\"' in l and v == 4 for l, _, v in rows):"
+            "\n                raise RuntimeError('poison')\n") + place))
+        return path
 
     def rows(self, name):
         with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as db:
@@ -76,6 +87,41 @@ scrape_configs:
         self.assertEqual(odd[:4], [1, None, 1, None][:len(odd[:4])])
         self.assertTrue(all(value is None for _, _, value in self.rows("even")))
         self.assertGreaterEqual(len(odd), 4)
+
+    def test_a_record_that_breaks_the_store_waits_until_somebody_skips_it(self):
+        exporter = self.exporter(page)
+        self.example(self.poisoned())
+        config = f"""
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - {{job_name: page, static_configs: [{{targets: ['{exporter.address}']}}]}}
+"""
+        trawld = self.trawld(config, f"--storage.address={self.address}")
+        trawld.wait_ready().wait_up(1)
+
+        def stuck():
+            sinks = trawld.grpcurl("trawl.status.v1.StatusService/ListSinks").get("sinks", [])
+            return next((lane for sink in sinks for lane in sink["lanes"] if "stuck" in lane), None)
+        lane = wait_for("the lane to be stuck", stuck, 60)
+        self.assertIn(exporter.address, lane["stuck"]["target_labels"])
+        self.assertEqual(trawld.metric("trawl_sink_stuck"), 1)
+        self.assertEqual([value for _, _, value in self.rows("n")], [1, 2, 3])
+
+        number, index = lane["stuck"]["number"], lane.get("lane", 0)
+        wrong = trawld.trawlctl("spool", "skip", "storage", index, 1, check=False)
+        self.assertEqual(wrong.returncode, 1)
+        dry = trawld.trawlctl("spool", "skip", "storage", index, number, "--dry-run")
+        self.assertIn("would be skipped", dry.stdout)
+        self.assertIn(exporter.address, dry.stdout)
+        self.assertIn("skipped", trawld.trawlctl("spool", "skip", "storage", index, number).stdout)
+        rows = wait_for("the records behind it",
+                        lambda: self.rows("n") if len(self.rows("n")) >= 6 else None)
+        self.assertEqual([value for _, _, value in rows][:6], [1, 2, 3, 5, 6, 7])
+        self.assertEqual(trawld.metric("trawl_sink_stuck"), 0)
+        lost = [line for line in get(f"http://{trawld.http}/metrics").splitlines()
+                if line.startswith("trawl_sink_lost_samples_total") and "skipped" in line]
+        self.assertEqual(len(lost), 1)
+        self.assertEqual(trawld.stop(), 0)
 
 
 if __name__ == "__main__":

@@ -696,13 +696,13 @@ TEST_F(StoreSessionsTest, ACommitOfAnIncarnationThatWasFencedMeanwhileFails) {
   writer_.Scrape(target, kT0 + 1000, {2});
   Send(id, writer_.Records(1, 2));
   PassCommit();
-  Send(id, writer_.Records(3, 3));
   {
     ASSERT_OK_AND_ASSIGN(auto intruder,
                          SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
     ASSERT_OK(intruder->Execute("UPDATE writers SET incarnation = 11"));
   }
 
+  Send(id, writer_.Records(3, 3));
   PassCommit();
 
   EXPECT_THAT(wire_->status, StatusIs(absl::StatusCode::kUnavailable));

@@ -59,7 +59,9 @@ TEST(StorageFaultsTest, EveryStatusAtEveryRateLosesAndDoublesNothing) {
 
       RunWithBreaks(rig, static_cast<absl::StatusCode>(code), percent, random);
 
-      if (percent == 100) EXPECT_EQ(rig.sink().last_error.code(), absl::StatusCode(code));
+      if (percent == 100) {
+        EXPECT_EQ(rig.sink().last_error.code(), absl::StatusCode(code));
+      }
       ExpectAllStoredOnce(rig);
     }
   }

@@ -24,11 +24,16 @@ Rig::Options ManyRecordsAMessage() {
   return options;
 }
 
-// The first record of a kind behind some others that, as the one behind it, is no keyframe.
+// The first record of a kind behind some others that is no keyframe, nor is the next scrape.
 uint64_t FindRecord(Rig& rig, RecordKind kind) {
-  for (uint64_t number = 10; number + 1 < rig.log.next_number(); ++number) {
+  for (uint64_t number = 10; number < rig.log.next_number(); ++number) {
+    uint64_t scrape = number + 1;
+    while (scrape < rig.log.next_number() && rig.log.Read(scrape)->kind != RecordKind::kScrape) {
+      ++scrape;
+    }
+    if (scrape == rig.log.next_number()) break;
     if (rig.log.Read(number)->kind == kind && !rig.log.Read(number)->keyframe &&
-        !rig.log.Read(number + 1)->keyframe) {
+        !rig.log.Read(scrape)->keyframe) {
       return number;
     }
   }
