@@ -207,7 +207,7 @@ absl::Status App::StartDiscovery() {
     discovery_ = std::make_unique<Discovery>(
         flags_.discovery,
         Discovery::Deps{loop, reconcile, metrics_.discovery(), state_store_.get()});
-    discovery_->Restore(std::move(restored));
+    discovery_->Restore(std::move(restored), state_store_->last_running());
     config_sources_ = std::make_unique<ConfigSources>(
         ConfigSources::Deps{loop, loop, files_, *discovery_, metrics_.discovery()});
   });
@@ -262,6 +262,9 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   ASSIGN_OR_RETURN(http_, HttpServer::Start(http, std::move(http_deps)));
   RpcServer::Options rpc;
   ASSIGN_OR_RETURN(rpc.credentials, MakeRpcCredentials(flags_.grpc_tls));
+  // What is a little too large is refused by the service, which counts it.
+  rpc.max_message_bytes =
+      static_cast<int>(std::min<uint64_t>(flags_.discovery.max_request_bytes + (8 << 20), 1 << 30));
   ASSIGN_OR_RETURN(rpc_, RpcServer::Start(rpc, std::move(rpc_sockets),
                                           {discovery_service_.get(), status_service_.get(),
                                            &reflection_->v1(), &reflection_->v1alpha()}));

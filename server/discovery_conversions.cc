@@ -51,6 +51,8 @@ Change CommonChange(const Request& request, const std::string& peer) {
   if (request.has_version()) change.version = request.version();
   if (request.has_fencing_token()) change.fencing_token = request.fencing_token();
   change.allow_partial = request.allow_partial();
+  change.allow_shrink = request.allow_shrink();
+  change.source_targets = request.source_targets();
   change.dry_run = request.dry_run();
   if (request.has_lease()) change.lease = ToLease(request.lease());
   change.peer = peer;
@@ -82,7 +84,17 @@ SyncDelta ToDelta(const pb::Delta& delta) {
   return {.base_version = delta.base_version(),
           .version = delta.version(),
           .upsert = ToGroups(delta.upsert()),
-          .remove = ToNames(delta.remove())};
+          .remove = ToNames(delta.remove()),
+          .allow_shrink = delta.allow_shrink(),
+          .source_targets = delta.source_targets()};
+}
+
+SyncBegin ToBegin(const pb::SnapshotBegin& begin) {
+  return {.version = begin.version(),
+          .groups = begin.groups(),
+          .bytes = begin.bytes(),
+          .allow_shrink = begin.allow_shrink(),
+          .source_targets = begin.source_targets()};
 }
 
 pb::Ack::Status ToProto(ApplyStatus status) {
@@ -97,13 +109,6 @@ pb::Ack::Status ToProto(ApplyStatus status) {
       return pb::Ack::REJECTED;
   }
   return pb::Ack::STATUS_UNSPECIFIED;
-}
-
-pb::Source::State StateOf(const SourceView& view, const SourceClock& clock) {
-  if (view.connected || view.kind != SourceView::Kind::kPushed) return pb::Source::LIVE;
-  if (view.restored) return pb::Source::RESTORED;
-  const bool silent = clock.steady - view.last_heard_steady > clock.silent_after;
-  return silent ? pb::Source::ORPHANED : pb::Source::LIVE;
 }
 
 // Not in the middle of a character.
@@ -157,14 +162,13 @@ Change ToChange(const pb::UpdateRequest& request, const std::string& peer) {
 SyncInput ToSyncInput(const pb::SyncRequest& request, const std::string& peer) {
   SyncInput input;
   input.id = request.id();
+  input.bytes = request.ByteSizeLong();
   switch (request.msg_case()) {
     case pb::SyncRequest::kHello:
       input.message = ToHello(request.hello(), peer);
       break;
     case pb::SyncRequest::kSnapshotBegin:
-      input.message =
-          SyncBegin{request.snapshot_begin().version(), request.snapshot_begin().groups(),
-                    request.snapshot_begin().bytes()};
+      input.message = ToBegin(request.snapshot_begin());
       break;
     case pb::SyncRequest::kSnapshotPart:
       input.message = SyncPart{ToGroups(request.snapshot_part().groups()),
@@ -222,6 +226,7 @@ pb::Counts ToProto(const SourceCounts& counts) {
   out.set_added(counts.added);
   out.set_removed(counts.removed);
   out.set_unchanged(counts.unchanged);
+  out.set_held(counts.held);
   return out;
 }
 
@@ -270,6 +275,26 @@ pb::LeasePolicy ToProto(const LeasePolicy& lease) {
   return out;
 }
 
+pb::Want ToProto(const SyncWant& want) {
+  pb::Want out;
+  for (const GroupName& name : want.groups) {
+    pb::GroupKey& key = *out.add_groups();
+    key.set_job(name.job);
+    key.set_key(name.key);
+  }
+  return out;
+}
+
+TargetSets::AcceptOptions ToAccept(const pb::AcceptHeldRequest& request) {
+  using What = TargetSets::AcceptOptions::What;
+  TargetSets::AcceptOptions options;
+  const bool known = pb::AcceptHeldRequest::What_IsValid(request.what());
+  options.what = known ? static_cast<What>(request.what()) : What::kUnspecified;
+  options.jobs.assign(request.jobs().begin(), request.jobs().end());
+  options.dry_run = request.dry_run();
+  return options;
+}
+
 pb::Source ToProto(const SourceView& view, const SourceClock& clock) {
   pb::Source out;
   out.set_name(view.name);
@@ -284,12 +309,13 @@ pb::Source ToProto(const SourceView& view, const SourceClock& clock) {
   }
   *out.mutable_counts() = ToProto(view.counts);
   if (view.fencing_token) out.set_fencing_token(*view.fencing_token);
-  out.set_state(StateOf(view, clock));
+  out.set_state(static_cast<pb::Source::State>(view.standing));
   for (const Issue& issue : view.refused) *out.add_refused() = RefusedToProto(issue);
   out.set_kind(static_cast<pb::Source::Kind>(view.kind));
   if (view.lease != LeasePolicy{}) *out.mutable_lease() = ToProto(view.lease);
   out.mutable_pending_jobs()->Add(view.pending_jobs.begin(), view.pending_jobs.end());
-  out.set_refused_count(view.refused.size());
+  out.set_refused_count(view.refused_count);
+  if (view.held_for) SetTime(clock.now + *view.held_for, out.mutable_held_until());
   out.set_peer(view.peer);
   return out;
 }

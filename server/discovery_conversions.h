@@ -20,6 +20,9 @@ Change ToChange(const discovery::v1::UpdateRequest& request, const std::string& 
 // A message of no known kind becomes std::monostate, which ends the stream.
 SyncInput ToSyncInput(const discovery::v1::SyncRequest& request, const std::string& peer);
 
+// An enum value that is not known becomes kUnspecified.
+TargetSets::AcceptOptions ToAccept(const discovery::v1::AcceptHeldRequest& request);
+
 JobGroup ToJobGroup(const discovery::v1::TargetGroup& group);
 discovery::v1::TargetGroup ToProto(const std::string& job, const TargetGroup& group);
 discovery::v1::Issue ToProto(const Issue& issue);
@@ -28,15 +31,15 @@ discovery::v1::Ack ToProto(const ApplyResult& result);
 discovery::v1::Ack ToProto(const SyncAck& ack);
 discovery::v1::Resync ToProto(const SyncResync& resync);
 discovery::v1::Goaway ToProto(const SyncGoaway& goaway);
+discovery::v1::Want ToProto(const SyncWant& want);
 discovery::v1::LeasePolicy ToProto(const LeasePolicy& lease);
 
 // An issue of a group that was refused earlier: its field is relative to the group.
 discovery::v1::Issue RefusedToProto(const Issue& issue);
 
-// When a source counts as silent, and when a lease without a length ends.
+// Now, and when a lease without a length ends.
 struct SourceClock {
-  absl::Duration steady;  // now
-  absl::Duration silent_after;
+  absl::Time now;
   absl::Duration default_lease;
 };
 discovery::v1::Source ToProto(const SourceView& view, const SourceClock& clock);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/discovery_conversions.h"
 #include "server/grpc_status.h"
 #include "server/page_token.h"
@@ -26,10 +27,6 @@ bool Names(const std::vector<std::string>& sources, const std::string& source) {
 void FillGroups(const TargetSets& sets, const pb::ListGroupsRequest& request,
                 const std::optional<TargetSets::GroupPosition>& after,
                 pb::ListGroupsResponse* response) {
-  std::map<std::pair<std::string, GroupName>, Issue> refused;
-  for (const SourceView& source : sets.Sources()) {
-    for (const Issue& issue : source.refused) refused[{source.name, issue.group}] = issue;
-  }
   const size_t page = PageSize(request.page_size());
   const auto groups = sets.Groups(request.source(), request.job(), after, page + 1);
   size_t bytes = 0;
@@ -42,10 +39,15 @@ void FillGroups(const TargetSets& sets, const pb::ListGroupsRequest& request,
     }
     pb::Group& group = *response->add_groups();
     group.set_source(view.source);
-    *group.mutable_group() = ToProto(view.job, *view.group);
+    // A group that was removed is listed for as long as some of it is held.
+    const TargetGroup removed{
+        view.name.key, {}, view.held == nullptr ? Labels() : view.held->labels};
+    *group.mutable_group() = ToProto(view.name.job, view.group == nullptr ? removed : *view.group);
+    if (view.held != nullptr) {
+      group.mutable_held_targets()->Add(view.held->targets.begin(), view.held->targets.end());
+    }
     group.set_pending(view.pending);
-    const auto issue = refused.find({view.source, {view.job, view.group->key}});
-    if (issue != refused.end()) *group.add_refused() = RefusedToProto(issue->second);
+    if (view.refused != nullptr) *group.add_refused() = RefusedToProto(*view.refused);
     bytes += group.ByteSizeLong();
   }
 }
@@ -67,14 +69,23 @@ void DiscoveryService::CountTargets(const std::string& source, pb::Counts* count
     for (const auto& target : pool->active) active += Names(target->sources, source) ? 1 : 0;
   }
   // Whatever it lists and is not scraped was dropped, failed, or is of a job that is not there.
-  counts->set_active(std::min(active, counts->targets()));
-  counts->set_dropped(counts->targets() - counts->active());
+  counts->set_active(std::min(active, counts->targets() + counts->held()));
+  counts->set_dropped(counts->targets() + counts->held() - counts->active());
 }
 
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* DiscoveryService::Apply(grpc::CallbackServerContext* context,
                                                   const Request& request, Response* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const size_t bytes = request.ByteSizeLong();
+  const uint64_t max_bytes = deps_.discovery.options().max_request_bytes;
+  if (bytes > max_bytes) {
+    deps_.discovery.CountLimit("request_bytes");
+    reactor->Finish({grpc::StatusCode::RESOURCE_EXHAUSTED,
+                     absl::StrCat("request of ", bytes, " bytes, at most ", max_bytes,
+                                  " are allowed: use Sync, or several calls")});
+    return reactor;
+  }
   deps_.discovery.ApplyAsync(
       ToChange(request, context->peer()),
       [this, reactor, response, source = request.source()](const ApplyResult& result) {
@@ -125,10 +136,9 @@ grpc::ServerUnaryReactor* DiscoveryService::ListSources(grpc::CallbackServerCont
                                                         pb::ListSourcesResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   deps_.discovery.ReadAsync([this, reactor, request, response](const TargetSets& sets) {
-    const Discovery::Options& options = deps_.discovery.options();
-    const SourceClock clock{deps_.discovery.Now().steady, options.silent_after,
-                            options.default_lease};
-    for (const SourceView& view : sets.Sources()) {
+    const TargetSets::Now now = deps_.discovery.Now();
+    const SourceClock clock{now.wall, deps_.discovery.options().default_lease};
+    for (const SourceView& view : sets.Sources(now)) {
       if (!request->source().empty() && request->source() != view.name) continue;
       pb::Source& source = *response->add_sources();
       source = ToProto(view, clock);
@@ -140,11 +150,17 @@ grpc::ServerUnaryReactor* DiscoveryService::ListSources(grpc::CallbackServerCont
 }
 
 grpc::ServerUnaryReactor* DiscoveryService::AcceptHeld(grpc::CallbackServerContext* context,
-                                                       const pb::AcceptHeldRequest* /*request*/,
-                                                       pb::AcceptHeldResponse* /*response*/) {
+                                                       const pb::AcceptHeldRequest* request,
+                                                       pb::AcceptHeldResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(
-      {grpc::StatusCode::UNIMPLEMENTED, "removals are not held yet: they are carried out at once"});
+  deps_.discovery.AcceptHeldAsync(
+      request->source(), ToAccept(*request),
+      [this, reactor, response, source = request->source()](absl::StatusOr<ApplyResult> result) {
+        if (!result.ok()) return reactor->Finish(ToGrpcStatus(result.status()));
+        *response->mutable_counts() = ToProto(result->counts);
+        CountTargets(source, response->mutable_counts());
+        reactor->Finish(grpc::Status::OK);
+      });
   return reactor;
 }
 

@@ -83,6 +83,9 @@ void SyncReactor::Send(SyncOutput output) {
   } else if (auto* resync = std::get_if<SyncResync>(&output.message)) {
     *response.mutable_resync() = ToProto(*resync);
     answers = false;
+  } else if (auto* want = std::get_if<SyncWant>(&output.message)) {
+    *response.mutable_want() = ToProto(*want);
+    answers = false;
   } else {
     *response.mutable_goaway() = ToProto(std::get<SyncGoaway>(output.message));
     answers = false;
@@ -110,7 +113,7 @@ pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
   welcome.set_history_id(hello.history_id);
   SetLabels(deps_.external_labels(), welcome.mutable_external_labels());
   *welcome.mutable_counts() = ToProto(hello.counts);
-  welcome.set_state(pb::Source::LIVE);
+  welcome.set_state(hello.withheld ? pb::Source::HELD : pb::Source::LIVE);
   AddLease(source_, welcome);
   return welcome;
 }

@@ -44,16 +44,42 @@ struct PushOptions {
   std::string file;  // file_sd's JSON or YAML; "-" for standard input
   std::string job;
   std::string source = "trawlctl";
+  bool allow_shrink = false;  // its removals are meant, however many
   bool dry_run = false;
   bool json = false;
 };
 // Replaces what `source` has in `job` by the file's groups.
 absl::Status RunPush(Connection& connection, const PushOptions& options);
 
+struct UpdateOptions {
+  std::string job;
+  std::string source = "trawlctl";
+  std::string key;                   // of the group that is put; "" for none
+  std::vector<std::string> targets;  // of that group
+  std::vector<std::string> labels;   // of that group: name=value
+  std::vector<std::string> remove;   // keys of groups that go
+  bool allow_shrink = false;
+  bool dry_run = false;
+  bool json = false;
+};
+// Puts a group of `source` in `job` and removes others; none at all renews the source's lease.
+absl::Status RunUpdate(Connection& connection, const UpdateOptions& options);
+
+struct AcceptOptions {
+  std::string source;
+  std::string what = "removals";  // removals, restored, discard
+  std::vector<std::string> jobs;  // none: all
+  bool dry_run = false;
+  bool json = false;
+};
+// Decides about what is held of a source.
+absl::Status RunAccept(Connection& connection, const AcceptOptions& options);
+
 struct ReleaseOptions {
   std::string source;
   bool remove_targets = false;
   bool force = false;
+  bool dry_run = false;
   bool json = false;
 };
 absl::Status RunRelease(Connection& connection, const ReleaseOptions& options);

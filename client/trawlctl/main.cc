@@ -22,6 +22,8 @@ struct Options {
   double timeout_seconds = 10;
   trawl::TargetsOptions targets;
   trawl::PushOptions push;
+  trawl::UpdateOptions update;
+  trawl::AcceptOptions accept;
   trawl::ReleaseOptions release;
   trawl::CheckOptions check;
   trawl::SamplesOptions samples;
@@ -80,7 +82,8 @@ class Program {
   CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& help,
                 const std::function<absl::Status(Connection&)>& run) {
     CLI::App* command = parent->add_subcommand(name, help);
-    command->callback([this, run] {
+    command->callback([this, command, run] {
+      if (!command->get_subcommands().empty()) return;  // which is meant
       command_ = [this, run] {
         absl::StatusOr<std::unique_ptr<Connection>> connection =
             Connection::Open(options_.connection);
@@ -144,10 +147,11 @@ class Program {
         ->required();
     push->add_option("--job", options_.push.job, "the scrape config's job_name")->required();
     push->add_option("--source", options_.push.source, "name of the owner")->capture_default_str();
+    push->add_flag("--allow-shrink", options_.push.allow_shrink,
+                   "its removals are meant, however many, and those that are held");
     push->add_flag("--dry-run", options_.push.dry_run, "check and count, change nothing");
-
-    Add(&app_, "sources", "who pushed which number of targets",
-        [this](Connection& c) { return trawl::RunSources(c, options_.json); });
+    AddUpdate();
+    AddSources();
     CLI::App* groups = Add(&app_, "groups", "target groups as applied", [this](Connection& c) {
       return trawl::RunGroups(c, options_.source, options_.job, options_.json);
     });
@@ -162,6 +166,48 @@ class Program {
     release->add_flag("--remove-targets", options_.release.remove_targets,
                       "remove its targets; otherwise they stay");
     release->add_flag("--force", options_.release.force, "whoever holds it");
+    release->add_flag("--dry-run", options_.release.dry_run, "count, change nothing");
+  }
+
+  void AddUpdate() {
+    CLI::App* update =
+        Add(&app_, "update", "put or remove single groups of a source; none renews its lease",
+            [this](Connection& c) {
+              options_.update.json = options_.json;
+              return trawl::RunUpdate(c, options_.update);
+            });
+    update->add_option("targets", options_.update.targets, "addresses of the group that is put");
+    update->add_option("--job", options_.update.job, "the scrape config's job_name");
+    update->add_option("--source", options_.update.source, "name of the owner")
+        ->capture_default_str();
+    update->add_option("--key", options_.update.key, "name of the group that is put");
+    update->add_option("--label", options_.update.labels, "name=value, of that group; repeatable")
+        ->allow_extra_args(false);
+    update->add_option("--remove", options_.update.remove, "key of a group that goes; repeatable")
+        ->allow_extra_args(false);
+    update->add_flag("--allow-shrink", options_.update.allow_shrink,
+                     "its removals are meant, however many, and those that are held");
+    update->add_flag("--dry-run", options_.update.dry_run, "check and count, change nothing");
+  }
+
+  void AddSources() {
+    CLI::App* sources = Add(&app_, "sources", "who pushed which number of targets",
+                            [this](Connection& c) { return trawl::RunSources(c, options_.json); });
+    CLI::App* accept =
+        Add(sources, "accept", "decide about what is held of a source", [this](Connection& c) {
+          options_.accept.json = options_.json;
+          return trawl::RunAccept(c, options_.accept);
+        });
+    accept->add_option("source", options_.accept.source, "its name")->required();
+    accept
+        ->add_option("--what", options_.accept.what,
+                     "removals: carry them out; discard: keep the targets until an update "
+                     "removes them again; restored: scrape a source that is held")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"removals", "restored", "discard"}));
+    accept->add_option("--job", options_.accept.jobs, "only of this job; repeatable")
+        ->allow_extra_args(false);
+    accept->add_flag("--dry-run", options_.accept.dry_run, "count, change nothing");
   }
 
   void AddOffline() {

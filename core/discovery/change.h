@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -58,18 +59,20 @@ struct Issue {
   int target_index = -1;  // -1: the whole group
   std::string field;      // path in the request: "groups[3].targets[0]"; "" for the request itself
   std::string detail;
+  std::string_view limit;  // the limit that was hit, as the counter names it; not kept on disk
 };
 
 // "groups[3].targets[0]: "a/b" is not a valid hostname"
 std::string DescribeIssue(const Issue& issue);
 
-// Numbers of one source. added, removed and unchanged count targets (addresses in groups).
+// Numbers of one source. All but `groups` count targets (addresses in groups).
 struct SourceCounts {
   uint64_t groups = 0;
   uint64_t targets = 0;
   uint64_t added = 0;
   uint64_t removed = 0;
   uint64_t unchanged = 0;
+  uint64_t held = 0;  // removed, and scraped all the same
 };
 
 struct LeasePolicy {
@@ -97,6 +100,8 @@ struct Change {
   std::optional<uint64_t> version;
   std::optional<uint64_t> fencing_token;
   bool allow_partial = false;
+  bool allow_shrink = false;    // its removals are meant, and those that are held
+  uint64_t source_targets = 0;  // of the whole source, if its pusher divides it; 0: it does not
   bool dry_run = false;
   std::optional<LeasePolicy> lease;
   std::string peer;        // network address, for people
@@ -113,6 +118,7 @@ struct ApplyResult {
   SourceCounts counts;
   bool resync = false;        // the pusher's idea of the applied version is wrong
   bool precondition = false;  // rejected for the source's state, not for the request's content
+  uint64_t newly_held = 0;    // targets whose removal is held from now on
   std::vector<std::string> changed_jobs;
 };
 

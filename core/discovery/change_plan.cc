@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/hash.h"
 #include "core/base/text.h"
 
@@ -30,12 +31,18 @@ void AppendText(std::string& out, const std::string& text) {
   absl::StrAppend(&out, text.size(), ":", text);
 }
 
+// What a group adds to a source, or takes from it.
+struct Growth {
+  int64_t groups = 0;
+  int64_t targets = 0;
+};
+
 class Planner {
  public:
-  Planner(const Change& change, const GroupMap& groups, const GroupLimits& limits)
-      : change_(change), groups_(groups), limits_(limits) {}
+  Planner(const Change& change, const SourceState& state, const PlanOptions& options)
+      : change_(change), state_(state), options_(options) {}
 
-  ChangePlan Run(uint64_t targets) {
+  ChangePlan Run(const SourceSizes& sizes, absl::Time now) {
     for (size_t i = 0; i < change_.groups.size(); ++i) CheckOne(i);
     CheckJobs();
     if (change_.scope == Change::Scope::kGroups) {
@@ -43,18 +50,27 @@ class Planner {
     } else {
       RemoveUnnamed();
     }
-    Count(targets);
+    FitIntoLimits(sizes);
+    Count(sizes);
+    PlanHeld(sizes, now);
     return std::move(plan_);
   }
 
  private:
+  const TargetGroup* Listed(const GroupName& name) const {
+    const auto it = state_.groups.find(name);
+    return it == state_.groups.end() ? nullptr : it->second.get();
+  }
+  static GroupName NameOf(const JobGroup& group) { return {group.job, group.group.key}; }
+  std::string PathOf(size_t i) const {
+    return absl::StrCat(GroupsField(change_.scope), "[", i, "]");
+  }
+
   void CheckOne(size_t i) {
     const JobGroup& group = change_.groups[i];
-    const std::string path = absl::StrCat(GroupsField(change_.scope), "[", i, "]");
-    std::vector<Issue> issues = CheckGroup(group, path, limits_);
-    if (!named_.insert({group.job, group.group.key}).second) {
-      issues.push_back(Twice({group.job, group.group.key}, path));
-    }
+    const std::string path = PathOf(i);
+    std::vector<Issue> issues = CheckGroup(group, path, options_.group);
+    if (!named_.insert(NameOf(group)).second) issues.push_back(Twice(NameOf(group), path));
     auto error = std::find_if(issues.begin(), issues.end(), [](const Issue& x) { return x.error; });
     if (error != issues.end()) {
       plan_.refused.push_back(*error);
@@ -96,8 +112,8 @@ class Planner {
       const GroupName& name = change_.remove[i];
       if (named_.contains(name)) {
         Refuse(Twice(name, absl::StrCat("remove[", i, "]")));
-      } else if (groups_.contains(name)) {
-        plan_.remove.insert(name);
+      } else {
+        Remove(name);
       }
     }
   }
@@ -106,38 +122,103 @@ class Planner {
   void RemoveUnnamed() {
     std::set<std::string> jobs(change_.jobs.begin(), change_.jobs.end());
     for (const GroupName& name : named_) jobs.insert(name.job);
-    for (const auto& [name, unused] : groups_) {
-      const bool covered = change_.scope == Change::Scope::kSource || jobs.contains(name.job);
-      if (covered && !named_.contains(name)) plan_.remove.insert(name);
-    }
+    const auto remove = [&](const auto& names) {
+      for (const auto& [name, unused] : names) {
+        const bool covered = change_.scope == Change::Scope::kSource || jobs.contains(name.job);
+        if (covered && !named_.contains(name)) Remove(name);
+      }
+    };
+    remove(state_.groups);
+    remove(state_.refused);
+    remove(state_.held);
   }
 
-  void Count(uint64_t targets) {
+  void Remove(const GroupName& name) {
+    if (state_.groups.contains(name) || state_.refused.contains(name)) plan_.remove.insert(name);
+    if (state_.groups.contains(name) || state_.held.contains(name)) edits_[name] = nullptr;
+  }
+
+  Growth GrowthOf(const JobGroup& group) const {
+    const TargetGroup* old = Listed(NameOf(group));
+    const int64_t was = old == nullptr ? 0 : static_cast<int64_t>(old->targets.size());
+    return {old == nullptr ? 1 : 0, static_cast<int64_t>(group.group.targets.size()) - was};
+  }
+
+  void FitIntoLimits(const SourceSizes& sizes) {
+    auto groups = static_cast<int64_t>(state_.groups.size());
+    auto targets = static_cast<int64_t>(sizes.targets);
+    for (const GroupName& name : plan_.remove) {
+      const TargetGroup* listed = Listed(name);
+      if (listed == nullptr) continue;
+      --groups;
+      targets -= static_cast<int64_t>(listed->targets.size());
+    }
+    for (const JobGroup* group : plan_.upsert) {
+      groups += GrowthOf(*group).groups;
+      targets += GrowthOf(*group).targets;
+    }
+    const auto fits = [&] {
+      return groups <= static_cast<int64_t>(options_.max_groups) &&
+             targets <= static_cast<int64_t>(options_.max_targets);
+    };
+    if (fits()) return;
+    if (!change_.allow_partial) return Refuse(NoRoom(groups, targets));
+    for (size_t i = plan_.upsert.size(); i-- > 0 && !fits();) {
+      const JobGroup& group = *plan_.upsert[i];
+      const Growth growth = GrowthOf(group);
+      if (growth.groups <= 0 && growth.targets <= 0) continue;
+      Issue issue = NoRoom(groups, targets);
+      issue.group = NameOf(group);
+      issue.field = PathOf(&group - change_.groups.data());
+      Refuse(std::move(issue));
+      groups -= growth.groups;
+      targets -= growth.targets;
+      plan_.upsert[i] = nullptr;
+    }
+    std::erase(plan_.upsert, nullptr);
+  }
+
+  Issue NoRoom(int64_t groups, int64_t targets) const {
+    const bool too_many_groups = groups > static_cast<int64_t>(options_.max_groups);
+    Issue issue;
+    issue.code = IssueCode::kLimit;
+    issue.limit = too_many_groups ? "groups" : "targets";
+    issue.detail =
+        absl::StrFormat("source %s: %d %s, at most %d are allowed in a source",
+                        GoQuote(change_.source), too_many_groups ? groups : targets, issue.limit,
+                        too_many_groups ? options_.max_groups : options_.max_targets);
+    return issue;
+  }
+
+  void Count(const SourceSizes& sizes) {
     SourceCounts& counts = plan_.counts;
-    counts.groups = groups_.size();
-    counts.targets = counts.unchanged = targets;
+    counts.groups = state_.groups.size();
+    counts.targets = counts.unchanged = sizes.targets;
     for (const JobGroup* group : plan_.upsert) CountUpsert(*group);
     for (const GroupName& name : plan_.remove) {
-      const uint64_t was = groups_.at(name)->targets.size();
+      const TargetGroup* listed = Listed(name);
+      if (listed == nullptr) continue;
       --counts.groups;
-      CountTargets(was, 0, 0);
+      CountTargets(listed->targets.size(), 0, 0);
       plan_.jobs.insert(name.job);
     }
-    plan_.any = !plan_.jobs.empty();
+    plan_.any = !plan_.jobs.empty() || !plan_.remove.empty();
   }
 
   void CountUpsert(const JobGroup& group) {
-    auto old = groups_.find({group.job, group.group.key});
-    if (old == groups_.end()) {
+    GroupName name = NameOf(group);
+    const TargetGroup* old = Listed(name);
+    const bool same = old != nullptr && *old == group.group;
+    if (!same || state_.held.contains(name)) edits_[std::move(name)] = &group.group;
+    if (same) return;
+    if (old == nullptr) {
       ++plan_.counts.groups;
       CountTargets(0, group.group.targets.size(), 0);
-    } else if (*old->second == group.group) {
-      return;
     } else {
       // A target with other labels is another target.
-      const bool same_labels = old->second->labels == group.group.labels;
-      CountTargets(old->second->targets.size(), group.group.targets.size(),
-                   same_labels ? CommonTargets(*old->second, group.group) : 0);
+      const bool same_labels = old->labels == group.group.labels;
+      CountTargets(old->targets.size(), group.group.targets.size(),
+                   same_labels ? CommonTargets(*old, group.group) : 0);
     }
     plan_.jobs.insert(group.job);
   }
@@ -149,18 +230,37 @@ class Planner {
     plan_.counts.targets += now - was;
   }
 
+  void PlanHeld(const SourceSizes& sizes, absl::Time now) {
+    plan_.removals = PlanRemovals(change_, edits_, state_, sizes, options_.guard, now);
+    const RemovalPlan& removals = plan_.removals;
+    plan_.counts.removed += removals.carried_out - removals.newly_held;
+    plan_.counts.held = removals.held_after;
+    for (const auto& [name, unused] : removals.held) plan_.jobs.insert(name.job);
+    plan_.any |= !removals.held.empty() || !removals.peaks.empty();
+    if (removals.newly_held == 0 || removals.held_after <= options_.max_targets) return;
+    Issue issue;
+    issue.code = IssueCode::kLimit;
+    issue.limit = "held";
+    issue.detail =
+        absl::StrFormat("source %s: %d targets whose removal is held, at most %d are allowed",
+                        GoQuote(change_.source), removals.held_after, options_.max_targets);
+    plan_.no_room_to_hold = true;
+    plan_.issues.push_back(std::move(issue));
+  }
+
   const Change& change_;
-  const GroupMap& groups_;
-  const GroupLimits& limits_;
+  const SourceState& state_;
+  const PlanOptions& options_;
   std::set<GroupName> named_;
+  GroupEdits edits_;
   ChangePlan plan_;
 };
 
 }  // namespace
 
-ChangePlan PlanChange(const Change& change, const GroupMap& groups, uint64_t targets,
-                      const GroupLimits& limits) {
-  return Planner(change, groups, limits).Run(targets);
+ChangePlan PlanChange(const Change& change, const SourceState& state, const SourceSizes& sizes,
+                      const PlanOptions& options, absl::Time now) {
+  return Planner(change, state, options).Run(sizes, now);
 }
 
 const char* GroupsField(Change::Scope scope) {

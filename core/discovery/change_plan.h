@@ -2,34 +2,44 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/discovery/change.h"
 #include "core/discovery/group_check.h"
+#include "core/discovery/shrink_guard.h"
+#include "core/discovery/source_state.h"
 
 namespace trawl {
-
-using GroupMap = std::map<GroupName, std::shared_ptr<const TargetGroup>>;
 
 // What a change comes to, before anything is touched.
 struct ChangePlan {
   std::vector<const JobGroup*> upsert;  // into the change
-  std::set<GroupName> remove;           // of what is there
+  std::set<GroupName> remove;           // of what is there, or was refused
   std::vector<Issue> issues;   // everything that is wrong or doubtful, in the request's order
   std::vector<Issue> refused;  // the first error of each group that is not taken
   SourceCounts counts;         // after the change
-  std::set<std::string> jobs;  // with a group that changes
-  bool any = false;            // false: nothing would change
+  std::set<std::string> jobs;  // whose targets change
+  RemovalPlan removals;
+  bool no_room_to_hold = false;  // its removals can't be held, and must not be carried out
+  bool any = false;              // false: nothing would change
 };
 
-// Decides what a change does to a source that has `groups` with `targets` addresses; pure. A group
-// with an error is refused alone: it keeps its last good content. Whether the change goes on in
-// spite of errors is the caller's decision.
-ChangePlan PlanChange(const Change& change, const GroupMap& groups, uint64_t targets,
-                      const GroupLimits& limits);
+struct PlanOptions {
+  GroupLimits group;
+  uint64_t max_groups = 1'000'000;   // of a source
+  uint64_t max_targets = 1'000'000;  // of a source; and so many that are held
+  ShrinkGuard guard;
+};
+
+// Decides what a change does to a source of this state; pure. A group with an error is refused
+// alone: it keeps its last good content. Where the change may go on without some groups, so are
+// those that the source has no room for, the last ones first. Whether the change goes on in spite
+// of errors is the caller's decision.
+ChangePlan PlanChange(const Change& change, const SourceState& state, const SourceSizes& sizes,
+                      const PlanOptions& options, absl::Time now);
 
 // The field of the request that holds its groups: "groups", or "upsert" in an Update.
 const char* GroupsField(Change::Scope scope);

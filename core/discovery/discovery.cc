@@ -40,23 +40,46 @@ const char* StatusName(ApplyStatus status) {
 }  // namespace
 
 Discovery::Discovery(const Options& options, Deps deps)
-    : options_(options), deps_(std::move(deps)), sets_(options.sets, deps_.journal) {}
+    : options_(options),
+      deps_(std::move(deps)),
+      sets_(SetsOptions(options), deps_.journal),
+      tick_timer_(deps_.loop.RunAfter(options_.tick, [this] { OnTick(); })) {}
 
-void Discovery::Restore(std::vector<RestoredSource> sources) {
+TargetSets::Options Discovery::SetsOptions(const Options& options) {
+  TargetSets::Options sets = options.sets;
+  sets.default_lease = options.default_lease;
+  return sets;
+}
+
+void Discovery::Restore(std::vector<RestoredSource> sources,
+                        std::optional<absl::Time> last_running) {
+  const TargetSets::Now now = Now();
+  const bool withhold = !last_running || now.wall - *last_running > options_.max_restored_age;
   std::set<std::string> jobs;
   for (RestoredSource& restored : sources) {
     const std::string name = restored.source;
-    for (const auto& [group, unused] : restored.state.groups) jobs.insert(group.job);
-    sets_.Restore(std::move(restored), Now());
-    ArmLease(name);
+    for (const std::string& job : JobsOf(restored.state)) jobs.insert(job);
+    sets_.Restore(std::move(restored), withhold, now);
+    ArmTimers(name);
     CountGroups(name);
   }
+  if (withhold && !sources.empty()) {
+    LogWarn(
+        "Not running for too long, or not known for how long: restored targets are not scraped "
+        "before they are confirmed",
+        {{"sources", sources.size()},
+         {"last_running", last_running ? absl::FormatTime(*last_running) : "unknown"}});
+  }
   deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
+  CountStandings();
+  NoteRunning();
   ReconcileJobs({jobs.begin(), jobs.end()}, {});
 }
 
 Discovery::~Discovery() {
-  for (auto& [source, timer] : lease_timers_) deps_.loop.Cancel(timer);
+  deps_.loop.Cancel(tick_timer_);
+  for (auto& [source, timer] : lease_timers_) deps_.loop.Cancel(timer.id);
+  for (auto& [source, timer] : hold_timers_) deps_.loop.Cancel(timer);
 }
 
 TargetSets::Now Discovery::Now() const {
@@ -72,19 +95,22 @@ void Discovery::ApplyAsync(Change change, ApplyCallback done) {
 void Discovery::Apply(Change change, uint64_t stream_id, ApplyCallback done) {
   const std::string source = change.source;
   const uint64_t holder = sets_.Holder(source);
+  const bool withheld = sets_.Withheld(source);
   const Change::Scope scope = change.scope;
   ApplyResult result = sets_.Apply(change, Now());
   // A rejected change must not make a metric for each name that a stranger thinks up.
   const std::string counted = sets_.CountsOf(source) ? source : "";
   deps_.metrics.updates_total.Increment({counted, KindName(scope), StatusName(result.status)});
+  if (!change.dry_run) CountResult(counted, result);
   if (result.status == ApplyStatus::kRejected || change.dry_run) return done(std::move(result));
   if (stream_id == 0 && holder != 0) {
     // A unary call with a higher token took the source over from its stream.
     sets_.EndStream(source, holder);
     Displace(holder, true);
   }
-  ArmLease(source);
+  ArmTimers(source);
   CountSource(source);
+  if (withheld) CountStandings();
   const std::vector<std::string> jobs = result.changed_jobs;
   // The session may have ended by the time its loops are told: it is looked up again.
   auto answer = [this, stream_id, result = std::move(result), done = std::move(done)]() mutable {
@@ -121,8 +147,25 @@ void Discovery::ReleaseAsync(std::string source, TargetSets::ReleaseOptions opti
     absl::StatusOr<ApplyResult> result = sets_.Release(source, options);
     if (!result.ok()) return done(std::move(result));
     if (holder != 0 && options.force && !options.dry_run) Displace(holder, false);
-    ArmLease(source);
+    ArmTimers(source);
     CountSource(source);
+    CountStandings();
+    const std::vector<std::string> jobs = result->changed_jobs;
+    ReconcileJobs(jobs, [result = std::move(result), done = std::move(done)]() mutable {
+      done(std::move(result));
+    });
+  });
+}
+
+void Discovery::AcceptHeldAsync(std::string source, TargetSets::AcceptOptions options,
+                                ReleaseCallback done) {
+  deps_.loop.Post([this, source = std::move(source), options = std::move(options),
+                   done = std::move(done)]() mutable {
+    absl::StatusOr<ApplyResult> result = sets_.AcceptHeld(source, options, Now());
+    if (!result.ok() || options.dry_run) return done(std::move(result));
+    ArmTimers(source);
+    CountSource(source);
+    CountStandings();
     const std::vector<std::string> jobs = result->changed_jobs;
     ReconcileJobs(jobs, [result = std::move(result), done = std::move(done)]() mutable {
       done(std::move(result));
@@ -139,11 +182,13 @@ void Discovery::ReadAsync(absl::AnyInvocable<void(const TargetSets&)> read) {
 void Discovery::OpenStreamAsync(uint64_t stream_id, SyncPeer& peer) {
   deps_.loop.Post([this, stream_id, &peer] {
     if (streams_.size() >= options_.max_streams) {
+      CountLimit("streams");
       peer.Finish(absl::ResourceExhaustedError(
           absl::StrCat("at most ", options_.max_streams, " streams are served")));
       return;
     }
     streams_[stream_id] = std::make_unique<SyncSession>(*this, stream_id, peer);
+    deps_.metrics.streams.Set(static_cast<double>(streams_.size()));
   });
 }
 
@@ -164,6 +209,7 @@ void Discovery::StreamHalfCloseAsync(uint64_t stream_id) {
 void Discovery::CloseStreamAsync(uint64_t stream_id, absl::AnyInvocable<void()> closed) {
   deps_.loop.Post([this, stream_id, closed = std::move(closed)]() mutable {
     streams_.erase(stream_id);
+    deps_.metrics.streams.Set(static_cast<double>(streams_.size()));
     closed();
   });
 }
@@ -183,40 +229,109 @@ void Discovery::ShutdownAsync(absl::AnyInvocable<void()> done) {
 bool Discovery::ReserveStaged(uint64_t bytes) {
   if (staged_bytes_ + bytes > options_.max_staged_bytes) return false;
   staged_bytes_ += bytes;
+  deps_.metrics.staged_bytes.Set(static_cast<double>(staged_bytes_));
   return true;
 }
 
-void Discovery::ReleaseStaged(uint64_t bytes) { staged_bytes_ -= bytes; }
+void Discovery::ReleaseStaged(uint64_t bytes) {
+  staged_bytes_ -= bytes;
+  deps_.metrics.staged_bytes.Set(static_cast<double>(staged_bytes_));
+}
 
-// --- leases
+// Also in answer to a reload: whoever was refused something may try again.
+void Discovery::AskAllAgain() {
+  for (auto& [id, stream] : streams_) stream->AskAgain();
+}
 
-void Discovery::ArmLease(const std::string& source) {
-  const bool armed = lease_timers_.contains(source);
-  const std::optional<LeasePolicy> lease = sets_.Lease(source);
-  if (!lease || !lease->remove_on_expiry) {
-    if (armed) {
-      deps_.loop.Cancel(lease_timers_[source]);
-      lease_timers_.erase(source);
-    }
+void Discovery::OnConfirmed(const std::string& source, const std::vector<std::string>& jobs) {
+  if (jobs.empty()) return;
+  CountSource(source);
+  CountStandings();
+  ReconcileJobs(jobs, {});
+}
+
+// --- what time brings
+
+void Discovery::ArmTimers(const std::string& source) {
+  ArmLease(source);
+  ArmHold(source);
+}
+
+void Discovery::OnTick() {
+  tick_timer_ = deps_.loop.RunAfter(options_.tick, [this] { OnTick(); });
+  NoteRunning();
+  CountStandings();
+  AskAllAgain();
+}
+
+// Only when the disk knows who is withheld: else the next start would take them for confirmed.
+void Discovery::NoteRunning() {
+  if (deps_.journal == nullptr) return;
+  absl::Status noted = sets_.KeepWithheld();
+  if (noted.ok()) noted = deps_.journal->NoteRunning(deps_.loop.clock().Now());
+  if (!noted.ok() && !note_failing_) {
+    LogError("Can't note that trawld runs: a restart may hold what it knew", {{"err", noted}});
+  }
+  note_failing_ = !noted.ok();
+}
+
+// One that is armed looks at what was heard when it fires.
+void Discovery::ArmHold(const std::string& source) {
+  if (hold_timers_.contains(source)) return;
+  const std::optional<absl::Duration> due = sets_.NextDue(source, Now());
+  if (!due) return;
+  hold_timers_[source] = deps_.loop.RunAfter(*due, [this, source] { OnHoldTimer(source); });
+}
+
+void Discovery::OnHoldTimer(const std::string& source) {
+  hold_timers_.erase(source);
+  const absl::StatusOr<ApplyResult> result = sets_.CarryOutDue(source, Now());
+  if (absl::IsUnavailable(result.status())) {
+    hold_timers_[source] =
+        deps_.loop.RunAfter(options_.persist_retry, [this, source] { OnHoldTimer(source); });
     return;
   }
-  // One that is armed looks at what was heard when it fires, and goes on waiting.
-  if (armed) return;
-  lease_timers_[source] = deps_.loop.RunAfter(lease->ttl.value_or(options_.default_lease),
-                                              [this, source] { OnLeaseTimer(source); });
+  if (!result.ok()) return;  // it is gone
+  if (result->counts.removed > 0) {
+    LogWarn("Removals were held for long enough, targets removed",
+            {{"source", source}, {"targets", result->counts.removed}});
+  }
+  CountSource(source);
+  ArmHold(source);
+  ReconcileJobs(result->changed_jobs, {});
+}
+
+// One that is armed looks at what was heard when it fires, and goes on waiting; only a lease that
+// has become shorter needs another.
+void Discovery::ArmLease(const std::string& source) {
+  const std::optional<absl::Duration> end = sets_.LeaseEnd(source);
+  const auto armed = lease_timers_.find(source);
+  if (armed != lease_timers_.end()) {
+    if (end && armed->second.due <= *end) return;
+    deps_.loop.Cancel(armed->second.id);
+    lease_timers_.erase(armed);
+  }
+  if (!end) return;
+  const absl::Duration left = *end - deps_.loop.clock().Steady();
+  const TimerId id = deps_.loop.RunAfter(std::max(left, absl::ZeroDuration()),
+                                         [this, source] { OnLeaseTimer(source); });
+  lease_timers_[source] = {id, *end};
 }
 
 void Discovery::OnLeaseTimer(const std::string& source) {
   lease_timers_.erase(source);
-  const std::optional<LeasePolicy> lease = sets_.Lease(source);
-  if (!lease || !lease->remove_on_expiry) return;
-  const absl::Duration left = sets_.LastHeard(source) +
-                              lease->ttl.value_or(options_.default_lease) -
-                              deps_.loop.clock().Steady();
-  if (left > absl::ZeroDuration()) {
-    lease_timers_[source] = deps_.loop.RunAfter(left, [this, source] { OnLeaseTimer(source); });
-    return;
-  }
+  const std::optional<absl::Duration> end = sets_.LeaseEnd(source);
+  if (!end) return;
+  if (*end > deps_.loop.clock().Steady()) return ArmLease(source);
+  // After a long write timers come first: what was said before it renews the lease.
+  deps_.loop.Post([this, alive = std::weak_ptr<void>(alive_), source] {
+    if (!alive.expired()) ExpireLease(source);
+  });
+}
+
+void Discovery::ExpireLease(const std::string& source) {
+  const std::optional<absl::Duration> end = sets_.LeaseEnd(source);
+  if (!end || *end > deps_.loop.clock().Steady()) return ArmLease(source);
   ApplyResult result = sets_.Expire(source);
   if (result.counts.removed > 0) {
     LogWarn("Lease expired, targets removed",
@@ -232,6 +347,7 @@ void Discovery::SetKnownJobsAsync(std::vector<std::string> jobs, absl::AnyInvoca
   deps_.loop.Post([this, jobs = std::move(jobs), done = std::move(done)]() mutable {
     sets_.SetKnownJobs(std::move(jobs));
     deps_.metrics.pending_groups.Set(static_cast<double>(sets_.PendingGroups()));
+    AskAllAgain();
     if (done) done();
   });
 }
@@ -245,6 +361,29 @@ void Discovery::SetConfigured(const std::string& source, SourceView::Kind kind,
                 std::move(done));
 }
 
+void Discovery::CountLimit(std::string_view limit) {
+  deps_.metrics.limit_hits_total.Increment({limit});
+}
+
+void Discovery::CountResult(const std::string& source, const ApplyResult& result) {
+  for (const Issue& issue : result.issues) {
+    if (!issue.limit.empty()) CountLimit(issue.limit);
+  }
+  if (result.newly_held == 0) return;
+  deps_.metrics.removals_held_total.Increment({source}, static_cast<double>(result.newly_held));
+  LogWarn("Removals are held, targets are still scraped",
+          {{"source", source}, {"targets", result.newly_held}});
+}
+
+void Discovery::CountStandings() {
+  const TargetSets::Standings standings = sets_.CountStandings(Now());
+  deps_.metrics.withheld_sources.Set(static_cast<double>(standings.withheld));
+  deps_.metrics.orphaned_sources.Set(static_cast<double>(standings.orphaned));
+  for (const std::string& source : standings.newly_orphaned) {
+    LogWarn("Source is orphaned: nobody was heard, its targets are kept", {{"source", source}});
+  }
+}
+
 void Discovery::CountSource(const std::string& source) {
   CountGroups(source);
   deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
@@ -256,6 +395,7 @@ void Discovery::CountGroups(const std::string& source) {
   if (counts) {
     deps_.metrics.groups.Set({source}, static_cast<double>(counts->groups));
     deps_.metrics.targets.Set({source}, static_cast<double>(counts->targets));
+    deps_.metrics.held_targets.Set({source}, static_cast<double>(counts->held));
   } else {
     deps_.metrics.RemoveSource(source);
   }

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -34,9 +36,15 @@ class Discovery {
     uint32_t max_message_bytes = 4 << 20;
     size_t max_streams = 1000;
     absl::Duration heartbeat_interval = absl::Seconds(10);
-    absl::Duration default_lease = absl::Seconds(60);  // for leases that give no length
-    absl::Duration silent_after = absl::Hours(1);      // then a source is ORPHANED
-    absl::Duration persist_retry = absl::Seconds(5);   // a pusher's, when the disk is full
+    // For leases that give no length; and how long a pusher counts as heard after a message, which
+    // is time that removals under the shrink guard wait.
+    absl::Duration default_lease = absl::Seconds(60);
+    absl::Duration persist_retry = absl::Seconds(5);  // a pusher's, when the disk is full
+    // What was not known to run for longer does not scrape what it knew before it is confirmed.
+    absl::Duration max_restored_age = absl::Hours(1);
+    // How often it is noted that the process runs, and looked for what time has brought.
+    absl::Duration tick = absl::Minutes(1);
+    uint64_t max_request_bytes = 32 << 20;  // of unary calls
   };
   // Takes a job's new targets; runs `done`, on any thread, when its loops were told.
   using Reconcile = absl::AnyInvocable<void(std::shared_ptr<const DesiredTargets> targets,
@@ -52,13 +60,15 @@ class Discovery {
   Discovery(const Options& options, Deps deps);
   ~Discovery();
 
-  // What the journal kept, on the loop, before anything else.
-  void Restore(std::vector<RestoredSource> sources);
+  // What the journal kept, on the loop, before anything else; and when the last process noted
+  // that it ran, if it is known.
+  void Restore(std::vector<RestoredSource> sources, std::optional<absl::Time> last_running);
 
   using ApplyCallback = absl::AnyInvocable<void(ApplyResult)>;
   void ApplyAsync(Change change, ApplyCallback done);
   using ReleaseCallback = absl::AnyInvocable<void(absl::StatusOr<ApplyResult>)>;
   void ReleaseAsync(std::string source, TargetSets::ReleaseOptions options, ReleaseCallback done);
+  void AcceptHeldAsync(std::string source, TargetSets::AcceptOptions options, ReleaseCallback done);
   // Runs a read on the loop: the sets may be looked at, not kept.
   void ReadAsync(absl::AnyInvocable<void(const TargetSets&)> read);
 
@@ -88,11 +98,25 @@ class Discovery {
   bool ReserveStaged(uint64_t bytes);
   void ReleaseStaged(uint64_t bytes);
   void Displace(uint64_t stream_id, bool fenced);
-  void ArmLease(const std::string& source);
+  // The source's lease and its held removals, after it was heard or changed.
+  void ArmTimers(const std::string& source);
+  // A source that was withheld is to be scraped now.
+  void OnConfirmed(const std::string& source, const std::vector<std::string>& jobs);
+  void CountLimit(std::string_view limit);
 
  private:
+  static TargetSets::Options SetsOptions(const Options& options);
   void ReconcileJobs(const std::vector<std::string>& jobs, absl::AnyInvocable<void()> done);
+  void ArmLease(const std::string& source);
   void OnLeaseTimer(const std::string& source);
+  void ExpireLease(const std::string& source);
+  void ArmHold(const std::string& source);
+  void OnHoldTimer(const std::string& source);
+  void OnTick();
+  void NoteRunning();
+  void AskAllAgain();
+  void CountStandings();
+  void CountResult(const std::string& source, const ApplyResult& result);
   void CountSource(const std::string& source);
   void CountGroups(const std::string& source);
 
@@ -105,7 +129,15 @@ class Discovery {
   // Owned by the loop's thread.
   TargetSets sets_;
   std::map<uint64_t, std::unique_ptr<SyncSession>> streams_;
-  std::map<std::string, TimerId> lease_timers_;
+  struct LeaseTimer {
+    TimerId id = 0;
+    absl::Duration due;  // steady clock; not later than the lease ends
+  };
+  std::map<std::string, LeaseTimer> lease_timers_;
+  std::map<std::string, TimerId> hold_timers_;
+  TimerId tick_timer_ = 0;
+  const std::shared_ptr<void> alive_ = std::make_shared<char>();  // for what is posted
+  bool note_failing_ = false;  // said once
   uint64_t staged_bytes_ = 0;
 };
 

@@ -11,6 +11,8 @@
 namespace trawl {
 namespace {
 
+constexpr size_t kMaxQuoted = 256;
+
 class Checker {
  public:
   Checker(const JobGroup& group, const std::string& path, const GroupLimits& limits)
@@ -24,6 +26,19 @@ class Checker {
   }
 
  private:
+  void AddTooLong(std::string_view limit, std::string_view field, size_t size, size_t max,
+                  int target = -1) {
+    Add(IssueCode::kTooLarge, field, absl::StrFormat("%d bytes, at most %d are allowed", size, max),
+        target);
+    issues_.back().limit = limit;
+  }
+
+  void AddTooMany(std::string_view limit, std::string_view field, size_t size, size_t max) {
+    Add(IssueCode::kTooLarge, field,
+        absl::StrFormat("%d %s, at most %d are allowed in a group", size, field, max));
+    issues_.back().limit = limit;
+  }
+
   void Add(IssueCode code, std::string_view field, std::string detail, int target = -1) {
     Issue issue;
     issue.code = code;
@@ -43,19 +58,16 @@ class Checker {
 
   void CheckName(const std::string& text, const std::string& field) {
     if (text.size() > limits_.max_name_bytes) {
-      Add(IssueCode::kTooLarge, field, TooLong(text.size(), limits_.max_name_bytes));
+      AddTooLong("name_bytes", field, text.size(), limits_.max_name_bytes);
     } else if (!IsValidUtf8(text)) {
-      Add(IssueCode::kBadLabelValue, field, absl::StrCat(GoQuote(text), " is not valid UTF-8"));
+      Add(IssueCode::kBadLabelValue, field, absl::StrCat(Quoted(text), " is not valid UTF-8"));
     }
   }
 
   void CheckTargets() {
     const auto& targets = group_.group.targets;
     if (targets.size() > limits_.max_targets) {
-      Add(IssueCode::kTooLarge, "targets",
-          absl::StrFormat("%d targets, at most %d are allowed in a group", targets.size(),
-                          limits_.max_targets));
-      return;
+      return AddTooMany("group_targets", "targets", targets.size(), limits_.max_targets);
     }
     absl::flat_hash_set<std::string_view> seen;
     for (size_t i = 0; i < targets.size(); ++i) {
@@ -70,49 +82,50 @@ class Checker {
     if (address.empty()) {
       Add(IssueCode::kBadAddress, field, "no address", index);
     } else if (address.size() > limits_.max_value_bytes) {
-      Add(IssueCode::kTooLarge, field, TooLong(address.size(), limits_.max_value_bytes), index);
+      AddTooLong("value_bytes", field, address.size(), limits_.max_value_bytes, index);
     } else if (!IsValidUtf8(address) || address.find('/') != std::string::npos) {
-      Add(IssueCode::kBadAddress, field, absl::StrCat(GoQuote(address), " is not a valid hostname"),
+      Add(IssueCode::kBadAddress, field, absl::StrCat(Quoted(address), " is not a valid hostname"),
           index);
     }
   }
 
   void WarnDuplicate(size_t i, const std::string& address) {
     Add(IssueCode::kDuplicateTarget, absl::StrCat("targets[", i, "]"),
-        absl::StrCat(GoQuote(address), " is listed twice in the group"), static_cast<int>(i));
+        absl::StrCat(Quoted(address), " is listed twice in the group"), static_cast<int>(i));
     issues_.back().error = false;
   }
 
   void CheckLabels() {
     const Labels& labels = group_.group.labels;
     if (labels.size() > limits_.max_labels) {
-      Add(IssueCode::kTooLarge, "labels",
-          absl::StrFormat("%d labels, at most %d are allowed in a group", labels.size(),
-                          limits_.max_labels));
+      AddTooMany("group_labels", "labels", labels.size(), limits_.max_labels);
     }
     for (const Label& label : labels) CheckLabel(label);
   }
 
   void CheckLabel(const Label& label) {
-    const std::string field = absl::StrCat("labels[", GoQuote(label.name), "]");
+    const std::string field = absl::StrCat("labels[", Quoted(label.name), "]");
     if (!IsValidLabelName(label.name, NameValidation::kUtf8)) {
       Add(IssueCode::kBadLabelName, field,
-          absl::StrCat(GoQuote(label.name), " is not a valid label name"));
+          absl::StrCat(Quoted(label.name), " is not a valid label name"));
     } else if (label.name == "__address__") {
       Add(IssueCode::kBadLabelName, field, "addresses stand in targets, not in a label");
     } else if (label.name.size() > limits_.max_name_bytes) {
-      Add(IssueCode::kTooLarge, field, TooLong(label.name.size(), limits_.max_name_bytes));
+      AddTooLong("name_bytes", field, label.name.size(), limits_.max_name_bytes);
     }
     if (label.value.size() > limits_.max_value_bytes) {
-      Add(IssueCode::kTooLarge, field, TooLong(label.value.size(), limits_.max_value_bytes));
+      AddTooLong("value_bytes", field, label.value.size(), limits_.max_value_bytes);
     } else if (!IsValidUtf8(label.value)) {
       Add(IssueCode::kBadLabelValue, field,
-          absl::StrCat(GoQuote(label.value), " is not a valid label value"));
+          absl::StrCat(Quoted(label.value), " is not a valid label value"));
     }
   }
 
-  static std::string TooLong(size_t size, size_t max) {
-    return absl::StrFormat("%d bytes, at most %d are allowed", size, max);
+  // A hundred issues fit into an answer, whatever was pushed. PresentableText would change bytes
+  // that are not UTF-8, which are what is to be seen.
+  static std::string Quoted(const std::string& text) {
+    return text.size() <= kMaxQuoted ? GoQuote(text)
+                                     : absl::StrCat(GoQuote(text.substr(0, kMaxQuoted)), "...");
   }
 
   const JobGroup& group_;

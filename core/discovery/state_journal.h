@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "core/discovery/state_record.h"
 
 namespace trawl {
@@ -19,6 +20,9 @@ class StateJournal {
                               const StateDelta& delta) = 0;
   // After OK a restart finds no such source. One that was never recorded is OK.
   virtual absl::Status Forget(const std::string& source) = 0;
+  // The process runs at this time: said now and then, so that the next start knows how long
+  // nobody listened to pushers.
+  virtual absl::Status NoteRunning(absl::Time now) = 0;
 };
 
 }  // namespace trawl

@@ -44,11 +44,28 @@ void PutName(std::string& out, const GroupName& name) {
   PutText(out, name.key);
 }
 
-enum HeadFlags : uint8_t { kHasToken = 1, kHasTtl = 2, kRemoveOnExpiry = 4 };
+enum HeadFlags : uint8_t {
+  kHasToken = 1,
+  kHasTtl = 2,
+  kRemoveOnExpiry = 4,
+  kWithheld = 8,
+  kReleased = 16,
+  kDivided = 32,
+};
+
+uint8_t FlagsOf(const SourceHead& head) {
+  uint8_t flags = 0;
+  if (head.fencing_token) flags |= kHasToken;
+  if (head.lease.ttl) flags |= kHasTtl;
+  if (head.lease.remove_on_expiry) flags |= kRemoveOnExpiry;
+  if (head.withheld) flags |= kWithheld;
+  if (head.released) flags |= kReleased;
+  if (head.source_targets != 0) flags |= kDivided;
+  return flags;
+}
 
 void PutHead(std::string& out, const SourceHead& head) {
-  out += static_cast<char>((head.fencing_token ? kHasToken : 0) | (head.lease.ttl ? kHasTtl : 0) |
-                           (head.lease.remove_on_expiry ? kRemoveOnExpiry : 0));
+  out += static_cast<char>(FlagsOf(head));
   PutVarint(out, head.version);
   PutText(out, head.history_id);
   PutFixed64(out, head.last_digest);
@@ -56,16 +73,36 @@ void PutHead(std::string& out, const SourceHead& head) {
   if (head.lease.ttl) {
     PutFixed64(out, static_cast<uint64_t>(absl::ToInt64Nanoseconds(*head.lease.ttl)));
   }
+  if (head.source_targets != 0) PutVarint(out, head.source_targets);
+}
+
+void PutTargets(std::string& out, const std::vector<std::string>& targets, const Labels& labels) {
+  PutVarint(out, targets.size());
+  for (const std::string& target : targets) PutText(out, target);
+  PutVarint(out, labels.size());
+  for (const Label& label : labels) {
+    PutText(out, label.name);
+    PutText(out, label.value);
+  }
 }
 
 void PutGroup(std::string& out, const GroupName& name, const TargetGroup& group) {
   PutName(out, name);
-  PutVarint(out, group.targets.size());
-  for (const std::string& target : group.targets) PutText(out, target);
-  PutVarint(out, group.labels.size());
-  for (const Label& label : group.labels) {
-    PutText(out, label.name);
-    PutText(out, label.value);
+  PutTargets(out, group.targets, group.labels);
+}
+
+void PutHeld(std::string& out, const GroupName& name, const HeldGroup& held) {
+  PutName(out, name);
+  out += static_cast<char>(held.kept ? 1 : 0);
+  PutTargets(out, held.targets, held.labels);
+}
+
+void PutPeaks(std::string& out, const std::string& job, const Peaks& peaks) {
+  PutText(out, job);
+  PutVarint(out, peaks.size());
+  for (const Peak& peak : peaks) {
+    PutVarint(out, static_cast<uint64_t>(peak.minute));
+    PutVarint(out, peak.targets);
   }
 }
 
@@ -162,6 +199,9 @@ SourceHead ReadHead(Reader& in) {
                          : absl::Nanoseconds(nanoseconds);
   }
   head.lease.remove_on_expiry = (flags & kRemoveOnExpiry) != 0;
+  head.withheld = (flags & kWithheld) != 0;
+  head.released = (flags & kReleased) != 0;
+  if (flags & kDivided) head.source_targets = in.Varint();
   return head;
 }
 
@@ -178,13 +218,39 @@ Labels ReadLabels(Reader& in) {
   return in.good() ? Labels::FromSorted(std::move(labels)) : Labels();
 }
 
+std::vector<std::string> ReadTexts(Reader& in) {
+  std::vector<std::string> texts;
+  for (uint64_t left = in.Count(); left > 0; --left) texts.push_back(in.Text());
+  return texts;
+}
+
 std::pair<GroupName, std::shared_ptr<const TargetGroup>> ReadGroup(Reader& in) {
   GroupName name = in.Name();
   auto group = std::make_shared<TargetGroup>();
   group->key = name.key;
-  for (uint64_t left = in.Count(); left > 0; --left) group->targets.push_back(in.Text());
+  group->targets = ReadTexts(in);
   group->labels = ReadLabels(in);
   return {std::move(name), std::move(group)};
+}
+
+std::pair<GroupName, std::shared_ptr<const HeldGroup>> ReadHeld(Reader& in) {
+  GroupName name = in.Name();
+  auto held = std::make_shared<HeldGroup>();
+  held->kept = in.Byte() != 0;
+  held->targets = ReadTexts(in);
+  held->labels = ReadLabels(in);
+  if (held->targets.empty()) held = nullptr;
+  return {std::move(name), std::move(held)};
+}
+
+std::pair<std::string, Peaks> ReadPeaks(Reader& in) {
+  std::string job = in.Text();
+  Peaks peaks;
+  for (uint64_t left = in.Count(); left > 0; --left) {
+    const auto minute = static_cast<int64_t>(in.Varint());
+    peaks.push_back({minute, in.Varint()});
+  }
+  return {std::move(job), std::move(peaks)};
 }
 
 Issue ReadIssue(Reader& in) {
@@ -204,6 +270,8 @@ void ReadDelta(Reader& in, StateDelta& delta) {
   for (uint64_t left = in.Count(); left > 0; --left) delta.remove.push_back(in.Name());
   for (uint64_t left = in.Count(); left > 0; --left) delta.upsert.push_back(ReadGroup(in));
   for (uint64_t left = in.Count(); left > 0; --left) delta.refused.push_back(ReadIssue(in));
+  for (uint64_t left = in.Count(); left > 0; --left) delta.held.push_back(ReadHeld(in));
+  for (uint64_t left = in.Count(); left > 0; --left) delta.peaks.push_back(ReadPeaks(in));
 }
 
 struct Record {
@@ -251,23 +319,6 @@ bool ApplyRecord(const Record& record, bool first, StateLogContents& contents) {
 
 }  // namespace
 
-void ApplyDelta(const StateDelta& delta, SourceState& state) {
-  static_cast<SourceHead&>(state) = delta.head;
-  if (delta.remove_all) {
-    state.groups.clear();
-    state.refused.clear();
-  }
-  for (const GroupName& name : delta.remove) {
-    state.groups.erase(name);
-    state.refused.erase(name);
-  }
-  for (const auto& [name, group] : delta.upsert) {
-    state.groups[name] = group;
-    state.refused.erase(name);
-  }
-  for (const Issue& issue : delta.refused) state.refused[issue.group] = issue;
-}
-
 std::string EncodeLogStart(std::string_view source, const SourceState& state) {
   std::string payload;
   PutText(payload, source);
@@ -277,6 +328,10 @@ std::string EncodeLogStart(std::string_view source, const SourceState& state) {
   for (const auto& [name, group] : state.groups) PutGroup(payload, name, *group);
   PutVarint(payload, state.refused.size());
   for (const auto& [unused, issue] : state.refused) PutIssue(payload, issue);
+  PutVarint(payload, state.held.size());
+  for (const auto& [name, held] : state.held) PutHeld(payload, name, *held);
+  PutVarint(payload, state.peaks.size());
+  for (const auto& [job, peaks] : state.peaks) PutPeaks(payload, job, peaks);
   return absl::StrCat(kFileMark, Frame(kSnapshot, payload));
 }
 
@@ -289,6 +344,12 @@ std::string EncodeDelta(const StateDelta& delta) {
   for (const auto& [name, group] : delta.upsert) PutGroup(payload, name, *group);
   PutVarint(payload, delta.refused.size());
   for (const Issue& issue : delta.refused) PutIssue(payload, issue);
+  PutVarint(payload, delta.held.size());
+  for (const auto& [name, held] : delta.held) {
+    PutHeld(payload, name, held == nullptr ? HeldGroup() : *held);
+  }
+  PutVarint(payload, delta.peaks.size());
+  for (const auto& [job, peaks] : delta.peaks) PutPeaks(payload, job, peaks);
   return Frame(kDelta, payload);
 }
 

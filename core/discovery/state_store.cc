@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/hash.h"
@@ -26,6 +27,7 @@ absl::StatusOr<std::vector<RestoredSource>> StateStore::Recover() {
   // A replaced file that is seen now must be there after a loss of power too.
   RETURN_IF_ERROR(deps_.files.SyncDirectory(directory));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, deps_.files.List(directory));
+  RecoverRunning();
   std::vector<RestoredSource> restored;
   for (const std::string& name : names) {
     const std::string path = absl::StrCat(directory, "/", name);
@@ -34,6 +36,24 @@ absl::StatusOr<std::vector<RestoredSource>> StateStore::Recover() {
     if (absl::EndsWith(name, ".state")) RecoverFile(path, restored);
   }
   return restored;
+}
+
+std::string StateStore::RunningPath() const { return absl::StrCat(options_.directory, "/running"); }
+
+void StateStore::RecoverRunning() {
+  const absl::StatusOr<std::string> text = deps_.files.ReadFile(RunningPath());
+  absl::Time time;
+  std::string error;
+  if (text.ok() &&
+      absl::ParseTime(absl::RFC3339_full, absl::StripAsciiWhitespace(*text), &time, &error)) {
+    last_running_ = time;
+  }
+}
+
+absl::Status StateStore::NoteRunning(absl::Time now) {
+  return WriteFileDurably(
+      deps_.files, RunningPath(),
+      absl::StrCat(absl::FormatTime(absl::RFC3339_sec, now, absl::UTCTimeZone()), "\n"));
 }
 
 void StateStore::RecoverFile(const std::string& path, std::vector<RestoredSource>& restored) {

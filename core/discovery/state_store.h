@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -41,8 +42,13 @@ class StateStore final : public StateJournal {
   absl::Status Record(const std::string& source, const SourceState& before,
                       const StateDelta& delta) override;
   absl::Status Forget(const std::string& source) override;
+  absl::Status NoteRunning(absl::Time now) override;
+  // What the last process noted; unset: nothing that can be read. After Recover.
+  std::optional<absl::Time> last_running() const { return last_running_; }
 
  private:
+  std::string RunningPath() const;
+  void RecoverRunning();
   void RecoverFile(const std::string& path, std::vector<RestoredSource>& restored);
   void SetAside(const std::string& path, const absl::Status& why);
   std::string NewPath(const std::string& source) const;
@@ -52,7 +58,8 @@ class StateStore final : public StateJournal {
   const Deps deps_;
   std::map<std::string, std::unique_ptr<StateLog>> logs_;  // by source
   std::set<std::string> paths_;                            // of logs_
-  bool failing_ = false;                                   // said once
+  std::optional<absl::Time> last_running_;
+  bool failing_ = false;  // said once
 };
 
 }  // namespace trawl

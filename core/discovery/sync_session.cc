@@ -8,6 +8,27 @@
 #include "core/discovery/discovery.h"
 
 namespace trawl {
+namespace {
+
+constexpr absl::Duration kStagingRetry = absl::Seconds(1);
+
+// What a string takes besides its object.
+size_t Heap(const std::string& text) {
+  return text.capacity() <= std::string().capacity() ? 0 : text.capacity() + 1;
+}
+
+// Short strings take several times their bytes on the wire: what is bounded is what is held.
+size_t MemoryOf(const JobGroup& group) {
+  size_t bytes = sizeof(JobGroup) + Heap(group.job) + Heap(group.group.key);
+  bytes += group.group.targets.capacity() * sizeof(std::string);
+  for (const std::string& target : group.group.targets) bytes += Heap(target);
+  for (const Label& label : group.group.labels) {
+    bytes += sizeof(Label) + Heap(label.name) + Heap(label.value);
+  }
+  return bytes;
+}
+
+}  // namespace
 
 SyncSession::SyncSession(Discovery& discovery, uint64_t stream_id, SyncPeer& peer)
     : discovery_(discovery), stream_id_(stream_id), peer_(peer) {}
@@ -26,7 +47,17 @@ void SyncSession::OnMessage(SyncInput input) {
   }
   if (!welcomed_) return End(absl::InvalidArgumentError("the first message must be a hello"));
   discovery_.sets().Heard(hello_.source, discovery_.Now());
-  discovery_.ArmLease(hello_.source);
+  discovery_.ArmTimers(hello_.source);
+  const uint32_t max_bytes = discovery_.options().max_message_bytes;
+  if (input.bytes > max_bytes) {
+    return RejectForLimit(
+        input.id, "message_bytes",
+        absl::StrFormat("message of %d bytes, at most %d are allowed", input.bytes, max_bytes), {});
+  }
+  OnPlainMessage(std::move(input));
+}
+
+void SyncSession::OnPlainMessage(SyncInput input) {
   if (auto* begin = std::get_if<SyncBegin>(&input.message)) return OnBegin(input.id, *begin);
   if (auto* part = std::get_if<SyncPart>(&input.message)) {
     return OnPart(input.id, std::move(*part));
@@ -50,36 +81,40 @@ void SyncSession::OnHello(StreamHello hello) {
     if (absl::IsAborted(result.status)) {
       peer_.Send({SyncGoaway{std::string(result.status.message()), std::nullopt, result.fenced}});
     }
+    if (absl::IsResourceExhausted(result.status)) discovery_.CountLimit("sources");
     return End(result.status);
   }
   hello_ = std::move(hello);
   welcomed_ = true;
   if (result.displaced != 0) discovery_.Displace(result.displaced, result.outranked);
-  discovery_.ArmLease(hello_.source);
+  discovery_.ArmTimers(hello_.source);
+  discovery_.OnConfirmed(hello_.source, result.changed_jobs);
   peer_.Send({SyncWelcome{std::move(result)}});
+  AskAgain();
+}
+
+void SyncSession::AskAgain() {
+  if (ended_ || !welcomed_) return;
+  std::vector<GroupName> groups = discovery_.sets().TakeWanted(hello_.source);
+  if (!groups.empty()) peer_.Send({SyncWant{std::move(groups)}});
 }
 
 void SyncSession::OnBegin(uint64_t id, const SyncBegin& begin) {
   DropStaged();
-  if (begin.bytes > discovery_.options().max_staged_bytes) {
-    return RejectMessage(id, IssueCode::kTooLarge,
-                         absl::StrFormat("snapshot of %d bytes, at most %d are allowed",
-                                         begin.bytes, discovery_.options().max_staged_bytes));
+  const uint64_t max_bytes = discovery_.options().max_staged_bytes;
+  if (begin.bytes > max_bytes) {
+    return RejectForLimit(
+        id, "staged_bytes",
+        absl::StrFormat("snapshot of %d bytes, at most %d are allowed", begin.bytes, max_bytes),
+        {});
   }
   if (!discovery_.ReserveStaged(begin.bytes)) {
-    SyncAck ack;
-    ack.id = id;
-    ack.result.status = ApplyStatus::kRejected;
-    ack.result.applied_version = discovery_.sets().AppliedVersion(hello_.source);
-    Issue issue;
-    issue.code = IssueCode::kLimit;
-    issue.detail = "no room to stage the snapshot now: others are being staged";
-    ack.result.issues.push_back(std::move(issue));
-    ack.result.issue_count = 1;
-    ack.retry_after = absl::Seconds(1);
-    return QueueAck(std::move(ack));
+    return RejectForLimit(id, "staged_bytes",
+                          "no room to stage the snapshot now: others are being staged",
+                          kStagingRetry);
   }
   staged_.emplace(begin);
+  staged_->reserved = begin.bytes;
   staged_->applied_at_begin = discovery_.sets().AppliedVersion(hello_.source);
   AckStaged(id);
 }
@@ -96,8 +131,30 @@ void SyncSession::OnPart(uint64_t id, SyncPart part) {
     DropStaged();
     return RejectMessage(id, IssueCode::kCountMismatch, stated);
   }
-  for (JobGroup& group : part.groups) staged_->groups.push_back(std::move(group));
+  if (!Stage(std::move(part.groups))) {
+    const uint64_t memory = staged_->memory;
+    const uint64_t max = discovery_.options().max_staged_bytes;
+    DropStaged();
+    const auto retry = memory > max ? std::nullopt : std::make_optional(kStagingRetry);
+    return RejectForLimit(id, "staged_bytes",
+                          absl::StrFormat("no room to stage the snapshot: it takes %d bytes of "
+                                          "memory so far, all together may take %d",
+                                          memory, max),
+                          retry);
+  }
   AckStaged(id);
+}
+
+// False if there is no room for them.
+bool SyncSession::Stage(std::vector<JobGroup> groups) {
+  for (JobGroup& group : groups) {
+    staged_->memory += MemoryOf(group);
+    staged_->groups.push_back(std::move(group));
+  }
+  if (staged_->memory <= staged_->reserved) return true;
+  if (!discovery_.ReserveStaged(staged_->memory - staged_->reserved)) return false;
+  staged_->reserved = staged_->memory;
+  return true;
 }
 
 void SyncSession::AckStaged(uint64_t id) {
@@ -117,8 +174,10 @@ void SyncSession::OnEnd(uint64_t id) {
   if (!staged_) return RejectMessage(id, IssueCode::kNoSnapshot, "no snapshot was begun");
   if (discovery_.sets().AppliedVersion(hello_.source) != staged_->applied_at_begin) {
     DropStaged();
-    return RejectMessage(id, IssueCode::kNoSnapshot,
-                         "the applied version moved since the snapshot was begun");
+    SyncAck ack = Rejection(id, IssueCode::kNoSnapshot,
+                            "the applied version moved since the snapshot was begun");
+    ack.result.resync = true;
+    return QueueAck(std::move(ack));
   }
   if (staged_->groups.size() != staged_->begin.groups) {
     const std::string detail = absl::StrFormat("the snapshot's begin stated %d groups, %d came",
@@ -130,6 +189,8 @@ void SyncSession::OnEnd(uint64_t id) {
   change.scope = Change::Scope::kSource;
   change.groups = std::move(staged_->groups);
   change.version = staged_->begin.version;
+  change.allow_shrink = staged_->begin.allow_shrink;
+  change.source_targets = staged_->begin.source_targets;
   DropStaged();
   Apply(id, std::move(change));
 }
@@ -141,6 +202,8 @@ void SyncSession::OnDelta(uint64_t id, SyncDelta delta) {
   change.remove = std::move(delta.remove);
   change.base_version = delta.base_version;
   change.version = delta.version;
+  change.allow_shrink = delta.allow_shrink;
+  change.source_targets = delta.source_targets;
   Apply(id, std::move(change));
 }
 
@@ -164,7 +227,7 @@ void SyncSession::Apply(uint64_t id, Change change) {
   });
 }
 
-void SyncSession::RejectMessage(uint64_t id, IssueCode code, std::string detail) {
+SyncAck SyncSession::Rejection(uint64_t id, IssueCode code, std::string detail) const {
   SyncAck ack;
   ack.id = id;
   ack.result.status = ApplyStatus::kRejected;
@@ -174,6 +237,20 @@ void SyncSession::RejectMessage(uint64_t id, IssueCode code, std::string detail)
   issue.detail = std::move(detail);
   ack.result.issues.push_back(std::move(issue));
   ack.result.issue_count = 1;
+  return ack;
+}
+
+void SyncSession::RejectMessage(uint64_t id, IssueCode code, std::string detail) {
+  QueueAck(Rejection(id, code, std::move(detail)));
+}
+
+// What can be tried again is a limit of the moment, the rest is too large in itself.
+void SyncSession::RejectForLimit(uint64_t id, std::string_view limit, std::string detail,
+                                 std::optional<absl::Duration> retry_after) {
+  discovery_.CountLimit(limit);
+  SyncAck ack =
+      Rejection(id, retry_after ? IssueCode::kLimit : IssueCode::kTooLarge, std::move(detail));
+  ack.retry_after = retry_after;
   QueueAck(std::move(ack));
 }
 
@@ -223,7 +300,7 @@ void SyncSession::OnShutdown() {
 void SyncSession::DropStaged() {
   if (!staged_) return;
   discovery_.loop().Cancel(staged_->stall_timer);
-  discovery_.ReleaseStaged(staged_->begin.bytes);
+  discovery_.ReleaseStaged(staged_->reserved);
   staged_.reset();
 }
 

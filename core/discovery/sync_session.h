@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -24,6 +25,8 @@ struct SyncBegin {
   uint64_t version = 0;
   uint64_t groups = 0;
   uint64_t bytes = 0;
+  bool allow_shrink = false;
+  uint64_t source_targets = 0;
 };
 struct SyncPart {
   std::vector<JobGroup> groups;
@@ -35,12 +38,15 @@ struct SyncDelta {
   uint64_t version = 0;
   std::vector<JobGroup> upsert;
   std::vector<GroupName> remove;
+  bool allow_shrink = false;
+  uint64_t source_targets = 0;
 };
 struct SyncHeartbeat {};
 struct SyncInput {
   uint64_t id = 0;
   std::variant<std::monostate, StreamHello, SyncBegin, SyncPart, SyncEnd, SyncDelta, SyncHeartbeat>
       message;
+  uint64_t bytes = 0;  // serialized size
 };
 
 // What it is told.
@@ -64,8 +70,11 @@ struct SyncGoaway {
   std::optional<absl::Duration> retry_after;
   bool fenced = false;
 };
+struct SyncWant {
+  std::vector<GroupName> groups;
+};
 struct SyncOutput {
-  std::variant<SyncWelcome, SyncAck, SyncResync, SyncGoaway> message;
+  std::variant<SyncWelcome, SyncAck, SyncResync, SyncGoaway, SyncWant> message;
 };
 
 // The edge's half of a stream: sends, and ends the stream with a status. Called on the discovery
@@ -94,6 +103,8 @@ class SyncSession {
   void OnDisplaced(bool fenced);
   // The server stops.
   void OnShutdown();
+  // Asks for refused groups again, if there is a reason.
+  void AskAgain();
 
   uint64_t stream_id() const { return stream_id_; }
   const std::string& source() const { return hello_.source; }
@@ -103,7 +114,9 @@ class SyncSession {
     explicit Staged(SyncBegin b) : begin(std::move(b)) {}
     SyncBegin begin;
     std::vector<JobGroup> groups;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0;             // of the parts, serialized
+    uint64_t memory = 0;            // that they take
+    uint64_t reserved = 0;          // of all that may be staged
     uint64_t applied_at_begin = 0;  // version
     TimerId stall_timer = 0;
   };
@@ -118,7 +131,12 @@ class SyncSession {
   void OnEnd(uint64_t id);
   void OnDelta(uint64_t id, SyncDelta delta);
   void Apply(uint64_t id, Change change);
+  void OnPlainMessage(SyncInput input);
+  bool Stage(std::vector<JobGroup> groups);
+  SyncAck Rejection(uint64_t id, IssueCode code, std::string detail) const;
   void RejectMessage(uint64_t id, IssueCode code, std::string detail);
+  void RejectForLimit(uint64_t id, std::string_view limit, std::string detail,
+                      std::optional<absl::Duration> retry_after);
   void AckStaged(uint64_t id);
   void QueueAck(SyncAck ack);
   void FlushAcks();

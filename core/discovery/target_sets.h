@@ -14,7 +14,8 @@
 #include "core/discovery/change.h"
 #include "core/discovery/change_plan.h"
 #include "core/discovery/desired_targets.h"
-#include "core/discovery/group_check.h"
+#include "core/discovery/source.h"
+#include "core/discovery/source_view.h"
 #include "core/discovery/state_journal.h"
 #include "core/discovery/state_record.h"
 
@@ -46,26 +47,8 @@ struct HelloResult {
   std::string history_id;
   std::vector<Issue> refused;
   SourceCounts counts;
-};
-
-// A source as readers see it.
-struct SourceView {
-  enum class Kind { kPushed = 1, kStatic = 2, kFile = 3, kHttp = 4 };
-  std::string name;
-  Kind kind = Kind::kPushed;
-  std::string instance;
-  std::string peer;
-  bool connected = false;
-  bool restored = false;  // from disk, and not heard of since
-  uint64_t applied_version = 0;
-  std::string history_id;
-  std::optional<uint64_t> fencing_token;
-  absl::Time last_heard = absl::InfinitePast();  // wall clock
-  absl::Duration last_heard_steady;              // steady clock
-  LeasePolicy lease;
-  SourceCounts counts;
-  std::vector<Issue> refused;
-  std::vector<std::string> pending_jobs;  // with groups, but not in the running config
+  bool withheld = false;  // still: restored, and what the client holds is not what was applied
+  std::vector<std::string> changed_jobs;  // of a source that was withheld and is no more
 };
 
 // Who wants which targets: (source, job, group key) → group, for every source. The state behind
@@ -80,28 +63,35 @@ struct SourceView {
 //   5. Groups that did not change keep their object: who compares pointers sees what changed.
 //   6. WHAT IS ANSWERED IS KEPT: with a journal, a pushed source's change is recorded before
 //      anything is touched; one that can't be is rejected (kNotPersisted).
+//   7. REMOVALS THAT LOOK LIKE A MISTAKE ARE HELD (ShrinkGuard): listed apart, counted, and wanted
+//      as before, until they are confirmed, or their pusher was heard for long enough.
+//   8. A source that is withheld is listed, and nothing of it is wanted.
 //
 // One thread.
 class TargetSets {
  public:
   struct Options {
-    GroupLimits group;
+    PlanOptions plan;
     size_t max_sources = 1000;
-    size_t max_groups_per_source = 1'000'000;
-    size_t max_targets_per_source = 1'000'000;
-    size_t max_issues = 100;  // listed in an answer; the true number is given too
+    size_t max_issues = 100;      // listed in an answer; the true number is given too
+    size_t max_refused = 10'000;  // refused groups that a source's state remembers
+    size_t max_wanted = 1000;     // groups that are asked for in one message
+    // Of leases that state no length. A pusher counts as heard for so long after each message: time
+    // in which held removals wait.
+    absl::Duration default_lease = absl::Minutes(1);
+    absl::Duration silent_after = absl::Hours(1);  // then a source is orphaned
   };
-  struct Now {
-    absl::Time wall;
-    absl::Duration steady;
-  };
+  using Now = DiscoveryTime;
 
   // Without a journal nothing is kept. It outlives the sets.
   explicit TargetSets(const Options& options, StateJournal* journal = nullptr)
       : options_(options), journal_(journal) {}
 
-  // A source as the journal kept it, before anything was said of it. Its lease starts anew.
-  void Restore(RestoredSource restored, const Now& now);
+  // A source as the journal kept it, before anything was said of it. Its lease starts anew, and
+  // the time that its held removals wait. `withhold`: it may be too old to be scraped.
+  void Restore(RestoredSource restored, bool withhold, const Now& now);
+  // Records which sources are withheld, so that the next start does not take them for confirmed.
+  absl::Status KeepWithheld();
 
   // The one way to change a pushed source.
   ApplyResult Apply(const Change& change, const Now& now);
@@ -114,6 +104,7 @@ class TargetSets {
   // The id of the stream that holds a source; 0: none.
   uint64_t Holder(const std::string& source) const;
   uint64_t AppliedVersion(const std::string& source) const;
+  bool Withheld(const std::string& source) const;
   std::string HistoryId(const std::string& source) const;
   std::optional<SourceCounts> CountsOf(const std::string& source) const;  // unset: no such source
   size_t source_count() const { return sources_.size(); }
@@ -121,7 +112,9 @@ class TargetSets {
   size_t PendingGroups() const;
   // Unset: no such source.
   std::optional<LeasePolicy> Lease(const std::string& source) const;
-  absl::Duration LastHeard(const std::string& source) const;  // steady clock
+  // When the source's targets go if nothing is heard, on the steady clock. Unset: never, or they
+  // went. May be over.
+  std::optional<absl::Duration> LeaseEnd(const std::string& source) const;
 
   // Gives a source up. kNotFound; kFailedPrecondition while another holds it (unless `force`);
   // kUnavailable: it can't be recorded.
@@ -136,6 +129,31 @@ class TargetSets {
   // be recorded: a restart finds them then, and starts the lease anew.
   ApplyResult Expire(const std::string& source);
 
+  // An operator decides about what is held. kNotFound; kInvalidArgument; kUnavailable: it can't
+  // be recorded. The source's version does not change: its pusher removed the targets long ago.
+  struct AcceptOptions {
+    enum class What {
+      kUnspecified = 0,
+      kRemovals = 1,         // they are carried out
+      kRestored = 2,         // the source is withheld no longer
+      kDiscardRemovals = 3,  // the targets stay until an update removes them again
+    };
+    What what = What::kUnspecified;
+    std::vector<std::string> jobs;  // empty: all
+    bool dry_run = false;
+  };
+  absl::StatusOr<ApplyResult> AcceptHeld(const std::string& source, const AcceptOptions& options,
+                                         const Now& now);
+  // Carries out the held removals whose time is over. kUnavailable: it can't be recorded.
+  absl::StatusOr<ApplyResult> CarryOutDue(const std::string& source, const Now& now);
+  // When that is, if the pusher is heard until then. Unset: nothing waits, or the pusher is not
+  // heard now.
+  std::optional<absl::Duration> NextDue(const std::string& source, const Now& now) const;
+
+  // Refused groups that the stream which holds the source is to be asked for, once each time that
+  // there is a reason: a restart, a reload, or room that came. Empty: none, or no stream.
+  std::vector<GroupName> TakeWanted(const std::string& source);
+
   // Makes `source` one of the configuration's own: from now on nobody can push to it.
   void Claim(const std::string& source, SourceView::Kind kind);
   // Replaces what one of the configuration's own sources (static, file) wants for one job.
@@ -143,16 +161,25 @@ class TargetSets {
   bool SetConfigured(const std::string& source, SourceView::Kind kind, const std::string& job,
                      std::vector<TargetGroup> groups);
 
-  // The running configuration's jobs: decides what is pending.
+  // The running configuration's jobs: decides what is pending. Refused groups may be wanted now.
   void SetKnownJobs(std::vector<std::string> jobs);
   const std::vector<std::string>& known_jobs() const { return known_jobs_; }
 
   std::shared_ptr<const DesiredTargets> Desired(const std::string& job) const;
-  std::vector<SourceView> Sources() const;
+  std::vector<SourceView> Sources(const Now& now) const;
+  // How many sources stand how. O(sources).
+  struct Standings {
+    size_t withheld = 0;
+    size_t orphaned = 0;
+    std::vector<std::string> newly_orphaned;  // told once
+  };
+  Standings CountStandings(const Now& now);
   struct GroupView {
     std::string source;
-    std::string job;
-    std::shared_ptr<const TargetGroup> group;
+    GroupName name;
+    std::shared_ptr<const TargetGroup> group;  // listed; null: all of it is held
+    std::shared_ptr<const HeldGroup> held;     // null: nothing is
+    const Issue* refused = nullptr;            // why its newest content was; valid for the call
     bool pending = false;
   };
   // Ordered by (source, job, key), those after `after`; empty filters match all.
@@ -164,41 +191,38 @@ class TargetSets {
                                 const std::optional<GroupPosition>& after, size_t limit) const;
 
  private:
-  // What of it is pushed and kept, and what ends with the process.
-  struct Source : SourceState {
-    SourceView::Kind kind = SourceView::Kind::kPushed;
-    uint64_t targets = 0;
-    std::string instance;
-    std::string peer;
-    uint64_t stream_id = 0;
-    absl::Time last_heard = absl::InfinitePast();
-    absl::Duration last_heard_steady;
-    bool restored = false;
-  };
-  ApplyResult Reject(ApplyResult result, IssueCode code, std::string detail) const;
-  bool CheckHolder(const Change& change, const Source& source, ApplyResult& result) const;
-  // True when the change is to go on; otherwise `result` is final (no-op or rejected).
-  bool CheckVersion(const Change& change, const Source& source, ApplyResult& result) const;
-  bool MendsRefused(const Change& change, const Source& source) const;
-  bool CheckLimits(const Change& change, const ChangePlan& plan, ApplyResult& result) const;
+  const Source* Find(const std::string& source) const;
+  ApplyResult Unchanged(const Source& source) const;
+  ApplyResult Reject(ApplyResult result, Issue issue) const;
+  ApplyResult NotPersisted(const Source& before, const absl::Status& status) const;
+  ApplyResult Repeat(const Change& change, const Source& before, const Now& now);
+  ApplyResult Carry(const Change& change, const Source& before, ChangePlan plan, const Now& now);
   // What the change makes of a source. A renewal changes the head alone.
   static StateDelta Renewal(const Change& change, const Source& before);
-  static StateDelta DeltaOf(const Change& change, const ChangePlan& plan, const Source& before);
+  StateDelta DeltaOf(const Change& change, const ChangePlan& plan, const Source& before) const;
+  bool Remembers(const Issue& refused, const Source& before) const;
   // OK at once when the delta changes nothing.
   absl::Status Record(const std::string& name, const Source& before, const StateDelta& delta);
   absl::Status Forget(const std::string& name);
-  void Commit(const Change& change, const ChangePlan& plan, const StateDelta& delta);
-  // Of a delta that removes all: the jobs that lost groups.
+  // In memory, with the index. The jobs that a source has now or had before.
+  std::vector<std::string> Settle(const std::string& name, const StateDelta& delta,
+                                  const std::set<GroupName>& newly_held, const Now& now);
   std::vector<std::string> Empty(const std::string& name, const StateDelta& delta);
+  void Reindex(const std::string& name, const std::set<std::string>& jobs);
+  StateDelta Accept(const Source& source, const AcceptOptions& options) const;
+  absl::StatusOr<ApplyResult> CarryOut(const std::string& name, const StateDelta& delta,
+                                       const Now& now);
+  void TellHeld(const ChangePlan& plan, const Now& now, ApplyResult& result) const;
   void WarnUnknownJobs(const Change& change, ApplyResult& result) const;
   void FinishIssues(ApplyResult& result) const;
-  SourceCounts Counts(const Source& source) const;
+  SourceView::Standing StandingOf(const Source& source, const Now& now) const;
+  SourceView ViewOf(const std::string& name, const Source& source, const Now& now) const;
   bool Known(const std::string& job) const;
 
   const Options options_;
   StateJournal* const journal_;
   std::map<std::string, Source> sources_;
-  // job → sources that have groups in it: what Desired looks at.
+  // job → sources that have groups or held targets in it: what Desired looks at.
   std::map<std::string, std::set<std::string>> job_sources_;
   std::vector<std::string> known_jobs_;  // sorted
 };

@@ -20,6 +20,13 @@ class DiscoveryMetrics {
   prometheus::Gauge& sources;                       // sources known now
   LabelledGauge groups;                             // source
   LabelledGauge targets;                            // source
+  LabelledGauge held_targets;                       // source; removed, and scraped all the same
+  LabelledCounter removals_held_total;              // source; targets
+  prometheus::Gauge& withheld_sources;              // restored and not scraped: not confirmed
+  prometheus::Gauge& orphaned_sources;              // nobody speaks for them any more
+  LabelledCounter limit_hits_total;                 // limit
+  prometheus::Gauge& streams;                       // Sync streams open now
+  prometheus::Gauge& staged_bytes;                  // reserved for snapshots on their way
   prometheus::Counter& file_read_errors_total;      // prometheus_sd_file_read_errors_total
   prometheus::Gauge& pending_groups;                // groups of jobs that no config names
   prometheus::Counter& state_damaged_files_total;   // set aside at start-up

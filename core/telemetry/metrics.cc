@@ -178,6 +178,25 @@ DiscoveryMetrics::DiscoveryMetrics(Registry& r)
                     {"source"})),
       targets(Gauges(r, "trawl_discovery_targets",
                      "Current number of targets of a source, before relabeling.", {"source"})),
+      held_targets(Gauges(r, "trawl_discovery_held_targets",
+                          "Current number of targets of a source that were removed and are still "
+                          "scraped, because the shrink guard holds their removal.",
+                          {"source"})),
+      removals_held_total(Counters(r, "trawl_discovery_removals_held_total",
+                                   "Total number of targets whose removal the shrink guard held.",
+                                   {"source"})),
+      withheld_sources(PlainGauge(r, "trawl_discovery_withheld_sources",
+                                  "Current number of sources that were restored after too long an "
+                                  "absence and are not scraped before they are confirmed.")),
+      orphaned_sources(PlainGauge(r, "trawl_discovery_orphaned_sources",
+                                  "Current number of sources that nobody was heard of for long, or "
+                                  "that were released with their targets kept.")),
+      limit_hits_total(Counters(r, "trawl_discovery_limit_hits_total",
+                                "Total number of things that were refused for a limit.",
+                                {"limit"})),
+      streams(PlainGauge(r, "trawl_discovery_streams", "Current number of Sync streams.")),
+      staged_bytes(PlainGauge(r, "trawl_discovery_staged_bytes",
+                              "Current number of bytes reserved for snapshots on their way.")),
       file_read_errors_total(PlainCounter(r, "prometheus_sd_file_read_errors_total",
                                           "The number of File-SD read errors.")),
       pending_groups(PlainGauge(r, "trawl_discovery_pending_groups",
@@ -196,6 +215,8 @@ void DiscoveryMetrics::RemoveSource(std::string_view source) {
   updates_total.Remove(source);
   groups.Remove(source);
   targets.Remove(source);
+  held_targets.Remove(source);
+  removals_held_total.Remove(source);
 }
 
 void DiscoveryMetrics::RemoveJob(std::string_view job) { job_without_source.Remove(job); }

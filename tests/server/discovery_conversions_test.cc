@@ -180,18 +180,25 @@ TEST(RejectionStatusTest, WarningsAreLeftOut) {
   EXPECT_THAT(std::string(RejectionStatus(result).message()), Not(HasSubstr("groups[1]:")));
 }
 
-TEST(SourceConversionTest, ASilentPushedSourceIsOrphaned) {
+TEST(SourceConversionTest, StandingsAndTimesAreThoseOfTheProtocol) {
   SourceView view;
   view.name = "ops";
-  view.last_heard_steady = absl::Seconds(10);
-  SourceClock clock{absl::Seconds(10) + absl::Hours(1), absl::Hours(1), absl::Minutes(1)};
+  const SourceClock clock{absl::FromUnixSeconds(1000), absl::Minutes(1)};
   EXPECT_EQ(ToProto(view, clock).state(), pb::Source::LIVE);
+  EXPECT_FALSE(ToProto(view, clock).has_held_until());
+  EXPECT_FALSE(ToProto(view, clock).has_last_heard());
 
-  clock.steady += absl::Seconds(1);
+  view.standing = SourceView::Standing::kRestored;
+  EXPECT_EQ(ToProto(view, clock).state(), pb::Source::RESTORED);
+  view.standing = SourceView::Standing::kHeld;
+  EXPECT_EQ(ToProto(view, clock).state(), pb::Source::HELD);
+  view.standing = SourceView::Standing::kOrphaned;
   EXPECT_EQ(ToProto(view, clock).state(), pb::Source::ORPHANED);
 
-  view.connected = true;
-  EXPECT_EQ(ToProto(view, clock).state(), pb::Source::LIVE);
+  view.counts.held = 3;
+  view.held_for = absl::Seconds(7);
+  EXPECT_EQ(ToProto(view, clock).held_until().seconds(), 1007);
+  EXPECT_EQ(ToProto(view, clock).counts().held(), 3u);
 }
 
 }  // namespace

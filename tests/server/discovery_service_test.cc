@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/epoll_loop.h"
 #include "core/base/mutex.h"
@@ -29,19 +30,20 @@ using ::testing::HasSubstr;
 class DiscoveryServiceTest : public ::testing::Test {
  protected:
   DiscoveryServiceTest() {
-    RunOn(thread_.loop(), [this] {
+    Discovery::Options options;
+    options.max_request_bytes = 100'000;
+    RunOn(thread_.loop(), [this, &options] {
       discovery_ = std::make_unique<Discovery>(
-          Discovery::Options{},
-          Discovery::Deps{thread_.loop(),
-                          [this](std::shared_ptr<const DesiredTargets> targets,
-                                 absl::AnyInvocable<void()> done) {
-                            reconciled_.push_back(targets->job);
-                            if (hold_)
-                              held_.push_back(std::move(done));
-                            else
-                              done();
-                          },
-                          metrics_.discovery()});
+          options, Discovery::Deps{thread_.loop(),
+                                   [this](std::shared_ptr<const DesiredTargets> targets,
+                                          absl::AnyInvocable<void()> done) {
+                                     reconciled_.push_back(targets->job);
+                                     if (hold_)
+                                       held_.push_back(std::move(done));
+                                     else
+                                       done();
+                                   },
+                                   metrics_.discovery()});
     });
     Awaited<bool> known;
     discovery_->SetKnownJobsAsync({"blackbox", "node"}, [known] { known.Set(true); });
@@ -169,14 +171,46 @@ TEST_F(DiscoveryServiceTest, ReleaseOfAnUnknownSourceIsNotFound) {
   EXPECT_EQ(stub_->Release(&context, request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
-TEST_F(DiscoveryServiceTest, AcceptHeldSaysWhyItIsNotServed) {
-  grpc::ClientContext context;
-  pb::AcceptHeldResponse response;
+TEST_F(DiscoveryServiceTest, WhatTheShrinkGuardHoldsIsListedAndAccepted) {
+  pb::PushRequest request = OneTarget("a:9100");
+  for (int i = 0; i < 50; ++i) request.mutable_groups(0)->add_targets(absl::StrCat("n", i));
+  ASSERT_TRUE(Push(request).ok());
+  ASSERT_TRUE(Push(OneTarget("a:9100")).ok());
+  EXPECT_EQ(pushed_.result().counts().held(), 50u);
+  ASSERT_EQ(pushed_.result().issues_size(), 1);
+  EXPECT_EQ(pushed_.result().issues(0).code(), pb::Issue::REMOVALS_HELD);
 
-  const grpc::Status status = stub_->AcceptHeld(&context, {}, &response);
+  grpc::ClientContext groups_context;
+  pb::ListGroupsResponse groups;
+  ASSERT_TRUE(stub_->ListGroups(&groups_context, {}, &groups).ok());
+  ASSERT_EQ(groups.groups_size(), 1);
+  EXPECT_EQ(groups.groups(0).group().targets_size(), 1);
+  EXPECT_EQ(groups.groups(0).held_targets_size(), 50);
+  grpc::ClientContext sources_context;
+  pb::ListSourcesResponse sources;
+  ASSERT_TRUE(stub_->ListSources(&sources_context, {}, &sources).ok());
+  EXPECT_EQ(sources.sources(0).counts().held(), 50u);
+  EXPECT_TRUE(sources.sources(0).has_held_until());
 
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("removals"));
+  pb::AcceptHeldRequest accept;
+  accept.set_source("ops");
+  pb::AcceptHeldResponse accepted;
+  grpc::ClientContext nothing_context;
+  EXPECT_EQ(stub_->AcceptHeld(&nothing_context, accept, &accepted).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  accept.set_what(pb::AcceptHeldRequest::REMOVALS);
+  grpc::ClientContext accept_context;
+  ASSERT_TRUE(stub_->AcceptHeld(&accept_context, accept, &accepted).ok());
+  EXPECT_EQ(accepted.counts().removed(), 50u);
+  EXPECT_EQ(accepted.counts().held(), 0u);
+  EXPECT_EQ(accepted.counts().targets(), 1u);
+}
+
+TEST_F(DiscoveryServiceTest, ACallThatIsTooLargeSaysHowLargeItMayBe) {
+  pb::PushRequest request = OneTarget(std::string(200'000, 'a'));
+  const grpc::Status status = Push(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("at most 100000 are allowed"));
 }
 
 // --- Sync

@@ -46,7 +46,26 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   EXPECT_EQ(parsed.flags->embedded_path, "x.db");
   EXPECT_EQ(parsed.flags->shards, 3u);
   EXPECT_EQ(parsed.flags->log_level, LogLevel::kDebug);
-  EXPECT_EQ(parsed.flags->discovery.silent_after, absl::Minutes(5));
+  EXPECT_EQ(parsed.flags->discovery.sets.silent_after, absl::Minutes(5));
+}
+
+TEST(FlagsTest, DiscoverysLimitsAndTimesAreOptions) {
+  const ParsedFlags parsed =
+      ParseFlags({"--discovery.max-group-labels=3", "--discovery.max-name-bytes=1KiB",
+                  "--discovery.max-value-bytes=2KiB", "--discovery.max-message-bytes=3KiB",
+                  "--discovery.max-request-bytes=4KiB", "--discovery.shrink-hold=0s",
+                  "--discovery.shrink-min=7", "--discovery.max-restored-age=2h"});
+
+  ASSERT_TRUE(parsed.flags) << parsed.text;
+  const Discovery::Options& discovery = parsed.flags->discovery;
+  EXPECT_EQ(discovery.sets.plan.group.max_labels, 3u);
+  EXPECT_EQ(discovery.sets.plan.group.max_name_bytes, 1024u);
+  EXPECT_EQ(discovery.sets.plan.group.max_value_bytes, 2048u);
+  EXPECT_EQ(discovery.max_message_bytes, 3072u);
+  EXPECT_EQ(discovery.max_request_bytes, 4096u);
+  EXPECT_EQ(discovery.sets.plan.guard.hold, absl::ZeroDuration());
+  EXPECT_EQ(discovery.sets.plan.guard.min_removals, 7u);
+  EXPECT_EQ(discovery.max_restored_age, absl::Hours(2));
 }
 
 TEST(FlagsTest, AccessRulesAddUp) {

@@ -8,12 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/discovery/discovery.h"
-#include "core/discovery/state_store.h"
-#include "core/telemetry/metrics.h"
-#include "tests/fakes/fake_event_loop.h"
-#include "tests/fakes/mem_file_system.h"
-#include "tests/matchers/status_matchers.h"
+#include "tests/core/discovery/discovery_world.h"
 
 namespace trawl {
 namespace {
@@ -22,52 +17,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class Peer final : public SyncPeer {
- public:
-  void Send(SyncOutput output) override { sent.push_back(std::move(output)); }
-  void Finish(absl::Status s) override { status = std::move(s); }
-
-  template <typename T>
-  std::optional<T> Last() const {
-    for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
-      if (const T* message = std::get_if<T>(&it->message)) return *message;
-    }
-    return std::nullopt;
-  }
-
-  std::vector<SyncOutput> sent;
-  std::optional<absl::Status> status;
-};
-
-class PersistenceTest : public ::testing::Test {
+class PersistenceTest : public ::testing::Test, protected DiscoveryWorld {
  protected:
-  PersistenceTest() {
-    EXPECT_THAT(files_.CreateDirectory("data"), IsOk());
-    Start();
-  }
-
-  void Start() {
-    discovery_.reset();
-    desired_.clear();
-    store_ = std::make_unique<StateStore>(StateStore::Options{"data/discovery", {}},
-                                          StateStore::Deps{files_, metrics_});
-    auto reconcile = [this](std::shared_ptr<const DesiredTargets> desired,
-                            absl::AnyInvocable<void()> done) {
-      desired_[desired->job] = desired;
-      done();
-    };
-    discovery_ = std::make_unique<Discovery>(
-        Discovery::Options{}, Discovery::Deps{loop_, reconcile, metrics_, store_.get()});
-    auto restored = store_->Recover();
-    ASSERT_THAT(restored, IsOk());
-    discovery_->Restore(*std::move(restored));
-    loop_.RunUntilIdle();
-  }
-  void LosePowerAndStart() {
-    files_.LosePower();
-    Start();
-  }
-
   ApplyResult Push(const std::string& source, std::vector<std::string> targets) {
     Change change;
     change.source = source;
@@ -76,19 +27,8 @@ class PersistenceTest : public ::testing::Test {
     change.groups = {{"node", {"0", std::move(targets), {}}}};
     return Apply(std::move(change));
   }
-  ApplyResult Apply(Change change) {
-    std::optional<ApplyResult> answer;
-    discovery_->ApplyAsync(std::move(change), [&](ApplyResult result) { answer = result; });
-    loop_.RunUntilIdle();
-    return answer.value_or(ApplyResult());
-  }
-  void Say(uint64_t stream, SyncInput input) {
-    discovery_->StreamMessageAsync(stream, std::move(input));
-    loop_.RunUntilIdle();
-  }
-  void SayHello(uint64_t stream, Peer& peer, uint64_t version, std::optional<uint64_t> token = {},
-                const std::string& instance = "r1") {
-    discovery_->OpenStreamAsync(stream, peer);
+  void SayHello(uint64_t stream, RecordingSyncPeer& peer, uint64_t version,
+                std::optional<uint64_t> token = {}, const std::string& instance = "r1") {
     StreamHello hello;
     hello.source = "k8s";
     hello.instance = instance;
@@ -96,35 +36,19 @@ class PersistenceTest : public ::testing::Test {
     hello.history_id = "h";
     hello.version = version;
     hello.lease = lease_;
-    Say(stream, {1, hello});
+    DiscoveryWorld::SayHello(stream, peer, hello);
   }
   void SaySnapshot(uint64_t stream, uint64_t version, std::vector<std::string> targets) {
     Say(stream, {2, SyncBegin{version, 1, 100}});
     Say(stream, {3, SyncPart{{{"node", {"0", std::move(targets), {}}}}, 50}});
     Say(stream, {4, SyncEnd{}});
   }
-  std::vector<std::string> Targets() const {
-    std::vector<std::string> all;
-    auto it = desired_.find("node");
-    if (it == desired_.end()) return all;
-    for (const OwnedGroup& group : it->second->groups) {
-      all.insert(all.end(), group.group->targets.begin(), group.group->targets.end());
-    }
-    return all;
-  }
-  SourceView View(size_t n = 0) { return discovery_->sets().Sources().at(n); }
 
-  FakeEventLoop loop_;
-  MemFileSystem files_;
-  prometheus::Registry registry_;
-  DiscoveryMetrics metrics_{registry_};
-  std::map<std::string, std::shared_ptr<const DesiredTargets>> desired_;
+  ~PersistenceTest() override { Stop(); }  // before the peers
+
   std::optional<LeasePolicy> lease_;
-  // Before what speaks to them.
-  Peer peer_;
-  Peer other_;
-  std::unique_ptr<StateStore> store_;
-  std::unique_ptr<Discovery> discovery_;
+  RecordingSyncPeer peer_;
+  RecordingSyncPeer other_;
 };
 
 TEST_F(PersistenceTest, WhatWasAppliedIsScrapedAfterAPowerLossBeforeAnyPusherComes) {
@@ -134,13 +58,13 @@ TEST_F(PersistenceTest, WhatWasAppliedIsScrapedAfterAPowerLossBeforeAnyPusherCom
   LosePowerAndStart();
 
   EXPECT_THAT(Targets(), ElementsAre("n1", "n2"));
-  EXPECT_TRUE(View().restored);
+  EXPECT_EQ(View().standing, SourceView::Standing::kRestored);
   EXPECT_EQ(View().counts.targets, 1u);
-  EXPECT_EQ(metrics_.targets.Value({"a"}), 1);
+  EXPECT_EQ(metrics.targets.Value({"a"}), 1);
 
   EXPECT_EQ(Push("a", {"n3"}).counts.removed, 1u);
-  EXPECT_FALSE(View(0).restored);
-  EXPECT_TRUE(View(1).restored);
+  EXPECT_EQ(View(0).standing, SourceView::Standing::kLive);
+  EXPECT_EQ(View(1).standing, SourceView::Standing::kRestored);
 }
 
 TEST_F(PersistenceTest, AStreamNeedsNothingOrADeltaAfterARestart) {
@@ -151,7 +75,7 @@ TEST_F(PersistenceTest, AStreamNeedsNothingOrADeltaAfterARestart) {
   LosePowerAndStart();
   SayHello(2, other_, 5);
   EXPECT_EQ(other_.Last<SyncWelcome>()->hello.need, SyncNeed::kNothing);
-  EXPECT_FALSE(View().restored);
+  EXPECT_EQ(View().standing, SourceView::Standing::kLive);
 
   LosePowerAndStart();
   SayHello(3, other_, 6);
@@ -186,7 +110,7 @@ TEST_F(PersistenceTest, ARefusedGroupIsStillListedInWelcomeAfterARestart) {
 
 TEST_F(PersistenceTest, AFullDiskRefusesChangesAndTakesNoTargetAway) {
   ASSERT_EQ(Push("a", {"n1"}).status, ApplyStatus::kApplied);
-  files_.SetCapacity(0);
+  files.SetCapacity(0);
 
   const ApplyResult refused = Push("a", {"n2", "n3"});
 
@@ -196,11 +120,11 @@ TEST_F(PersistenceTest, AFullDiskRefusesChangesAndTakesNoTargetAway) {
   EXPECT_EQ(refused.counts.targets, 1u);
   EXPECT_EQ(refused.applied_version, 1u);
   EXPECT_THAT(Targets(), ElementsAre("n1"));
-  EXPECT_EQ(metrics_.state_write_failures_total.Value(), 1);
+  EXPECT_EQ(metrics.state_write_failures_total.Value(), 1);
   EXPECT_EQ(Push("stranger", {"n9"}).status, ApplyStatus::kRejected);
-  EXPECT_THAT(discovery_->sets().Sources(), SizeIs(1));
+  EXPECT_THAT(discovery->sets().Sources(discovery->Now()), SizeIs(1));
 
-  files_.SetCapacity(1 << 20);
+  files.SetCapacity(1 << 20);
   EXPECT_EQ(Push("a", {"n2"}).status, ApplyStatus::kApplied);
   LosePowerAndStart();
   EXPECT_THAT(Targets(), ElementsAre("n2"));
@@ -208,7 +132,7 @@ TEST_F(PersistenceTest, AFullDiskRefusesChangesAndTakesNoTargetAway) {
 
 TEST_F(PersistenceTest, AFullDiskTellsAStreamToTryAgainLater) {
   SayHello(1, peer_, 0);
-  files_.SetCapacity(0);
+  files.SetCapacity(0);
   SaySnapshot(1, 5, {"n1"});
   SyncAck ack = *peer_.Last<SyncAck>();
   EXPECT_EQ(ack.result.status, ApplyStatus::kRejected);
@@ -217,7 +141,7 @@ TEST_F(PersistenceTest, AFullDiskTellsAStreamToTryAgainLater) {
   Say(1, {5, SyncHeartbeat{}});
   EXPECT_EQ(peer_.Last<SyncAck>()->id, 5u);
 
-  files_.SetCapacity(1 << 20);
+  files.SetCapacity(1 << 20);
   SaySnapshot(1, 5, {"n1"});
   EXPECT_EQ(peer_.Last<SyncAck>()->result.status, ApplyStatus::kApplied);
 }
@@ -233,12 +157,12 @@ TEST_F(PersistenceTest, TheHigherFencingTokenWinsAlsoOverRestarts) {
 
 TEST_F(PersistenceTest, AFencingTokenThatCanNotBeKeptDisplacesNobody) {
   SayHello(1, peer_, 0, 5);
-  files_.SetCapacity(0);
+  files.SetCapacity(0);
   SayHello(2, other_, 0, 6, "r2");
   EXPECT_FALSE(other_.Last<SyncWelcome>());
   EXPECT_THAT(other_.status.value_or(absl::OkStatus()), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_FALSE(peer_.status);
-  EXPECT_EQ(discovery_->sets().Holder("k8s"), 1u);
+  EXPECT_EQ(discovery->sets().Holder("k8s"), 1u);
 }
 
 TEST_F(PersistenceTest, AReleasedSourceDoesNotComeBackUnlessItsTargetsAreKept) {
@@ -246,15 +170,15 @@ TEST_F(PersistenceTest, AReleasedSourceDoesNotComeBackUnlessItsTargetsAreKept) {
   Push("kept", {"n2"});
   absl::StatusOr<ApplyResult> gone;
   absl::StatusOr<ApplyResult> kept;
-  discovery_->ReleaseAsync("gone", {.fencing_token = {}, .remove_targets = true},
-                           [&](absl::StatusOr<ApplyResult> result) { gone = result; });
-  discovery_->ReleaseAsync("kept", {}, [&](absl::StatusOr<ApplyResult> result) { kept = result; });
-  loop_.RunUntilIdle();
+  discovery->ReleaseAsync("gone", {.fencing_token = {}, .remove_targets = true},
+                          [&](absl::StatusOr<ApplyResult> result) { gone = result; });
+  discovery->ReleaseAsync("kept", {}, [&](absl::StatusOr<ApplyResult> result) { kept = result; });
+  loop.RunUntilIdle();
   ASSERT_THAT(gone, IsOk());
   ASSERT_THAT(kept, IsOk());
   LosePowerAndStart();
   EXPECT_THAT(Targets(), ElementsAre("n2"));
-  EXPECT_THAT(discovery_->sets().Sources(), SizeIs(1));
+  EXPECT_THAT(discovery->sets().Sources(discovery->Now()), SizeIs(1));
 }
 
 TEST_F(PersistenceTest, AReleasedSourceIsForgottenInJobsThatItHadLeftBefore) {
@@ -264,20 +188,20 @@ TEST_F(PersistenceTest, AReleasedSourceIsForgottenInJobsThatItHadLeftBefore) {
   move.groups = {{"db", {"0", {"n1"}, {}}}};
   move.remove = {{"node", "0"}};
   Apply(move);
-  discovery_->ReleaseAsync("a", {.fencing_token = {}, .remove_targets = true},
-                           [](const absl::StatusOr<ApplyResult>&) {});
-  loop_.RunUntilIdle();
-  EXPECT_THAT(discovery_->sets().Desired("node")->groups, IsEmpty());
-  EXPECT_EQ(discovery_->sets().PendingGroups(), 0u);
+  discovery->ReleaseAsync("a", {.fencing_token = {}, .remove_targets = true},
+                          [](const absl::StatusOr<ApplyResult>&) {});
+  loop.RunUntilIdle();
+  EXPECT_THAT(discovery->sets().Desired("node")->groups, IsEmpty());
+  EXPECT_EQ(discovery->sets().PendingGroups(), 0u);
 }
 
 TEST_F(PersistenceTest, AReleaseThatCanNotBeKeptChangesNothing) {
   Push("a", {"n1"});
-  files_.FailAfter(0, absl::InternalError("ordered"));
+  files.FailAfter(0, absl::InternalError("ordered"));
   absl::StatusOr<ApplyResult> released;
-  discovery_->ReleaseAsync("a", {.fencing_token = {}, .remove_targets = true},
-                           [&](absl::StatusOr<ApplyResult> result) { released = result; });
-  loop_.RunUntilIdle();
+  discovery->ReleaseAsync("a", {.fencing_token = {}, .remove_targets = true},
+                          [&](absl::StatusOr<ApplyResult> result) { released = result; });
+  loop.RunUntilIdle();
   EXPECT_THAT(released, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(Targets(), ElementsAre("n1"));
 }
@@ -286,28 +210,28 @@ TEST_F(PersistenceTest, ALeaseStartsAnewInFullAtTheStartAndThenRemoves) {
   lease_ = LeasePolicy{absl::Seconds(30), true};
   SayHello(1, peer_, 0);
   SaySnapshot(1, 5, {"n1"});
-  loop_.Advance(absl::Seconds(29));
+  loop.Advance(absl::Seconds(29));
   LosePowerAndStart();
-  loop_.Advance(absl::Seconds(29));
+  loop.Advance(absl::Seconds(29));
   EXPECT_THAT(Targets(), ElementsAre("n1"));
-  loop_.Advance(absl::Seconds(2));
+  loop.Advance(absl::Seconds(2));
   EXPECT_THAT(Targets(), IsEmpty());
   LosePowerAndStart();
   EXPECT_THAT(Targets(), IsEmpty());
 }
 
 TEST_F(PersistenceTest, TheConfigurationsOwnSourcesAreNotKept) {
-  discovery_->SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}, {});
-  loop_.RunUntilIdle();
+  discovery->SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}, {});
+  loop.RunUntilIdle();
   LosePowerAndStart();
-  EXPECT_THAT(discovery_->sets().Sources(), IsEmpty());
+  EXPECT_THAT(discovery->sets().Sources(discovery->Now()), IsEmpty());
 }
 
 // --- the sets after a restart are the sets before it
 
 std::string Describe(const TargetSets& sets) {
   std::string text;
-  for (const SourceView& source : sets.Sources()) {
+  for (const SourceView& source : sets.Sources({})) {
     // An empty call made it, and nothing of it is worth keeping.
     if (source.applied_version == 0 && !source.fencing_token && source.lease == LeasePolicy{}) {
       continue;
@@ -319,7 +243,7 @@ std::string Describe(const TargetSets& sets) {
     text += "\n";
   }
   for (const TargetSets::GroupView& view : sets.Groups("", "", {}, 1000)) {
-    absl::StrAppend(&text, view.source, " ", view.job, " ", view.group->key, " ",
+    absl::StrAppend(&text, view.source, " ", view.name.job, " ", view.name.key, " ",
                     absl::StrJoin(view.group->targets, ","), " ", view.group->labels.ToString(),
                     "\n");
   }
@@ -370,20 +294,20 @@ TEST_F(PersistenceTest, AfterRandomChangesEveryRestartFindsWhatWasThere) {
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   RandomPusher pusher(seed);
   for (int i = 0; i < 3000 && !HasFailure(); ++i) {
-    files_.SetCapacity(pusher.Random(20) == 0 ? 0 : 1 << 20);
+    files.SetCapacity(pusher.Random(20) == 0 ? 0 : 1 << 20);
     if (pusher.Random(15) == 0) {
-      discovery_->ReleaseAsync("a",
-                               {.fencing_token = {},
-                                .remove_targets = pusher.Random(2) == 0,
-                                .force = pusher.Random(2) == 0},
-                               [](const absl::StatusOr<ApplyResult>&) {});
+      discovery->ReleaseAsync("a",
+                              {.fencing_token = {},
+                               .remove_targets = pusher.Random(2) == 0,
+                               .force = pusher.Random(2) == 0},
+                              [](const absl::StatusOr<ApplyResult>&) {});
     }
     Apply(pusher.Next());
     if (pusher.Random(5) != 0) continue;
-    const std::string before = Describe(discovery_->sets());
-    files_.SetCapacity(1 << 20);
+    const std::string before = Describe(discovery->sets());
+    files.SetCapacity(1 << 20);
     LosePowerAndStart();
-    EXPECT_EQ(Describe(discovery_->sets()), before) << i;
+    EXPECT_EQ(Describe(discovery->sets()), before) << i;
   }
 }
 

@@ -91,6 +91,9 @@ TEST(StateLogTest, EverythingOfASourceComesBack) {
   delta.head.fencing_token = 9;
   delta.head.last_digest = 0xfedcba9876543210;
   delta.head.lease = {absl::Seconds(30), true};
+  delta.head.source_targets = 300;
+  delta.head.withheld = true;
+  delta.head.released = true;
   Issue issue;
   issue.code = IssueCode::kBadAddress;
   issue.group = {"node", "bad"};
@@ -98,6 +101,9 @@ TEST(StateLogTest, EverythingOfASourceComesBack) {
   issue.field = "groups[1].targets[3]";
   issue.detail = "\"a/b\" is not a valid hostname";
   delta.refused.push_back(issue);
+  const HeldGroup held{{"gone:1", "gone:2"}, {{"a", "c"}}, true};
+  delta.held.emplace_back(GroupName{"node", "k"}, std::make_shared<const HeldGroup>(held));
+  delta.peaks.emplace_back("node", Peaks{{29'000'000, 1000}, {29'000'003, 7}});
   ASSERT_THAT(machine.store->Record("k8s", {}, delta), IsOk());
 
   machine.files.LosePower();
@@ -109,6 +115,32 @@ TEST(StateLogTest, EverythingOfASourceComesBack) {
   EXPECT_EQ(*state.groups.at({"node", "k"}), *delta.upsert[0].second);
   EXPECT_EQ(Text(state), Text(After({}, delta)));
   EXPECT_EQ(state.refused.at({"node", "bad"}).target_index, 3);
+  EXPECT_EQ(*state.held.at({"node", "k"}), held);
+  EXPECT_EQ(state.peaks.at("node"), delta.peaks[0].second);
+
+  StateDelta none;
+  none.head = delta.head;
+  none.held.emplace_back(GroupName{"node", "k"}, nullptr);
+  none.peaks.emplace_back("node", Peaks());
+  ASSERT_THAT(machine.store->Record("k8s", state, none), IsOk());
+  machine.Start();
+  EXPECT_THAT(machine.restored.at("k8s").held, IsEmpty());
+  EXPECT_THAT(machine.restored.at("k8s").peaks, IsEmpty());
+}
+
+TEST(StateLogTest, ThatTheProcessRanIsNotedAndReadBack) {
+  Machine machine;
+  EXPECT_FALSE(machine.store->last_running());
+  const absl::Time noted = absl::FromUnixSeconds(1'800'000'000);
+  ASSERT_THAT(machine.store->NoteRunning(noted - absl::Minutes(1)), IsOk());
+  ASSERT_THAT(machine.store->NoteRunning(noted), IsOk());
+  machine.files.LosePower();
+  machine.Start();
+  EXPECT_EQ(machine.store->last_running(), noted);
+
+  machine.files.Put("data/discovery/running", "yesterday");
+  machine.Start();
+  EXPECT_FALSE(machine.store->last_running());
 }
 
 TEST(StateLogTest, ExampleOfTheFormatDocument) {
@@ -119,10 +151,10 @@ TEST(StateLogTest, ExampleOfTheFormatDocument) {
   const std::string start = EncodeLogStart("s", After({}, Put(1, "k", {"n:1"})));
   EXPECT_EQ(
       absl::BytesToHexString(start),
-      "747261776c647331f574647329f10e67220000000101730001016800000000000000000001046e6f6465016b"
-      "01036e3a31010161016200");
+      "747261776c647331f57464735483199b240000000101730001016800000000000000000001046e6f6465016b"
+      "01036e3a310101610162000000");
   EXPECT_EQ(absl::BytesToHexString(EncodeDelta(delta)),
-            "f5746473dc1df9b617000000020000020168000000000000000001046e6f6465016b0000");
+            "f5746473f1abd96619000000020000020168000000000000000001046e6f6465016b00000000");
 }
 
 TEST(StateLogTest, ADeltaCostsWhatItChanges) {
@@ -295,6 +327,13 @@ class Life {
       issue.group = {"node", absl::StrCat(Random(5))};
       delta.refused.push_back(issue);
     }
+    delta.head.withheld = Random(4) == 0;
+    if (Random(3) == 0) {
+      const HeldGroup held{{absl::StrCat("h:", Random(9))}, {}, Random(2) == 0};
+      delta.held.emplace_back(GroupName{"node", absl::StrCat(Random(5))},
+                              Random(2) == 0 ? nullptr : std::make_shared<const HeldGroup>(held));
+    }
+    if (Random(3) == 0) delta.peaks.emplace_back("node", Peaks(Random(2), Peak{1, Random(9)}));
     delta.remove_all = Random(10) == 0;
     return delta;
   }

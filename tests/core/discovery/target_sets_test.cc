@@ -145,7 +145,7 @@ TEST_F(TargetSetsTest, BadUnaryPushNamesEveryWrongFieldAndAppliesNothing) {
   EXPECT_EQ(DescribeIssue(result.issues[1]), "groups[1].targets[1]: no address");
   EXPECT_THAT(DescribeIssue(result.issues[2]), HasSubstr(R"(groups[1].labels["__address__"]: )"));
   EXPECT_THAT(Addresses("node"), IsEmpty());
-  EXPECT_THAT(sets_.Sources(), IsEmpty());
+  EXPECT_THAT(sets_.Sources({}), IsEmpty());
 }
 
 TEST_F(TargetSetsTest, PartialPushKeepsTheLastGoodContentOfABadGroup) {
@@ -157,7 +157,7 @@ TEST_F(TargetSetsTest, PartialPushKeepsTheLastGoodContentOfABadGroup) {
 
   EXPECT_EQ(result.status, ApplyStatus::kAppliedPartly);
   EXPECT_THAT(Addresses("node"), ElementsAre("n1", "n3"));
-  EXPECT_THAT(sets_.Sources()[0].refused, SizeIs(1));
+  EXPECT_THAT(sets_.Sources({})[0].refused, SizeIs(1));
 }
 
 TEST_F(TargetSetsTest, DuplicateGroupIsAnError) {
@@ -194,7 +194,7 @@ TEST_F(TargetSetsTest, UnknownJobIsHeldAsPendingWithAWarningThatListsTheKnown) {
   EXPECT_EQ(result.issues[0].code, IssueCode::kUnknownJob);
   EXPECT_FALSE(result.issues[0].error);
   EXPECT_THAT(result.issues[0].detail, HasSubstr("known are db, node"));
-  EXPECT_THAT(sets_.Sources()[0].pending_jobs, ElementsAre("ndoe"));
+  EXPECT_THAT(sets_.Sources({})[0].pending_jobs, ElementsAre("ndoe"));
   EXPECT_EQ(sets_.PendingGroups(), 1u);
 
   sets_.SetKnownJobs({"ndoe"});
@@ -210,7 +210,7 @@ TEST_F(TargetSetsTest, DryRunCountsAndChangesNothing) {
 
   EXPECT_EQ(result.counts.added, 1u);
   EXPECT_THAT(result.changed_jobs, IsEmpty());
-  EXPECT_THAT(sets_.Sources(), IsEmpty());
+  EXPECT_THAT(sets_.Sources({}), IsEmpty());
 }
 
 TEST_F(TargetSetsTest, DryRunTouchesNeitherTargetsNorVersionLeaseOrToken) {
@@ -229,8 +229,8 @@ TEST_F(TargetSetsTest, DryRunTouchesNeitherTargetsNorVersionLeaseOrToken) {
   EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
   EXPECT_EQ(sets_.AppliedVersion("a"), 7u);
   EXPECT_EQ(sets_.Lease("a"), LeasePolicy{});
-  EXPECT_EQ(sets_.LastHeard("a"), absl::ZeroDuration());
-  EXPECT_FALSE(sets_.Sources()[0].fencing_token);
+  EXPECT_EQ(sets_.Sources({})[0].last_heard, absl::UnixEpoch());
+  EXPECT_FALSE(sets_.Sources({})[0].fencing_token);
 }
 
 TEST_F(TargetSetsTest, DryRunIsRefusedAsTheCallWouldBe) {
@@ -308,7 +308,7 @@ TEST_F(TargetSetsTest, EmptyUpdateRenewsTheLeaseAndChangesNoVersion) {
   EXPECT_EQ(result.status, ApplyStatus::kNoop);
   EXPECT_EQ(sets_.AppliedVersion("a"), 7u);
   EXPECT_EQ(sets_.HistoryId("a"), "h");
-  EXPECT_EQ(sets_.LastHeard("a"), absl::Seconds(9));
+  EXPECT_EQ(sets_.Sources({})[0].last_heard, absl::FromUnixSeconds(9));
 }
 
 TEST_F(TargetSetsTest, UnchangedGroupsKeepTheirObject) {
@@ -391,7 +391,7 @@ TEST_F(TargetSetsTest, DeltaOfTheAppliedVersionMendsRefusedGroupsOnly) {
             IssueCode::kVersionConflict);
   EXPECT_EQ(Apply(Delta(5, 5, {Group("node", "1", {"ab"})})).status, ApplyStatus::kApplied);
   EXPECT_THAT(Addresses("node"), ElementsAre("n1", "ab"));
-  EXPECT_THAT(sets_.Sources()[0].refused, IsEmpty());
+  EXPECT_THAT(sets_.Sources({})[0].refused, IsEmpty());
 }
 
 TEST_F(TargetSetsTest, AnotherHistoryNeedsASnapshot) {
@@ -460,14 +460,14 @@ TEST_F(TargetSetsTest, ReleaseWithRemovalForgetsTheSource) {
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->counts.removed, 1u);
   EXPECT_THAT(Addresses("node"), IsEmpty());
-  EXPECT_THAT(sets_.Sources(), IsEmpty());
+  EXPECT_THAT(sets_.Sources({}), IsEmpty());
   EXPECT_EQ(sets_.Release("a", {}).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(TargetSetsTest, LimitsNameWhatWasExceeded) {
   TargetSets::Options options;
   options.max_sources = 1;
-  options.max_targets_per_source = 2;
+  options.plan.max_targets = 2;
   TargetSets sets(options);
   const TargetSets::Now now{absl::UnixEpoch(), absl::ZeroDuration()};
 

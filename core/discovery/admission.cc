@@ -1,0 +1,112 @@
+#include "core/discovery/admission.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/text.h"
+#include "core/discovery/change_plan.h"
+
+namespace trawl {
+namespace {
+
+Admission Rejected(IssueCode code, std::string detail, bool resync = false) {
+  return {Admission::Verdict::kRejected, code, std::move(detail), resync};
+}
+
+Admission CheckHolder(const Change& change, const Source& source) {
+  if (source.kind != SourceView::Kind::kPushed) {
+    return Rejected(IssueCode::kNotOwner, absl::StrCat("source ", GoQuote(change.source),
+                                                       " belongs to the configuration file"));
+  }
+  const bool from_holder = change.stream_id != 0 && change.stream_id == source.stream_id;
+  if (from_holder) return {};
+  if (change.stream_id != 0) {
+    return Rejected(IssueCode::kFenced, "another client took the source over");
+  }
+  if (source.fencing_token &&
+      (!change.fencing_token || *change.fencing_token < *source.fencing_token)) {
+    return Rejected(IssueCode::kFenced,
+                    absl::StrCat("the source is fenced with token ", *source.fencing_token));
+  }
+  const bool higher = change.fencing_token &&
+                      (!source.fencing_token || *change.fencing_token > *source.fencing_token);
+  if (source.stream_id != 0 && !higher) {
+    return Rejected(IssueCode::kHeldByOther,
+                    absl::StrCat("a stream of instance ", GoQuote(source.instance), " (",
+                                 source.peer, ") holds the source"));
+  }
+  return {};
+}
+
+bool MendsRefused(const Change& change, const Source& source) {
+  return change.scope == Change::Scope::kGroups && change.remove.empty() &&
+         !change.groups.empty() &&
+         std::all_of(change.groups.begin(), change.groups.end(), [&](const JobGroup& g) {
+           return source.refused.contains({g.job, g.group.key});
+         });
+}
+
+// One that confirms what is held says something new.
+bool Repeats(const Change& change, const Source& source) {
+  return ContentDigest(change) == source.last_digest &&
+         !(change.allow_shrink && !source.held.empty());
+}
+
+Admission CheckBase(const Change& change, const Source& source) {
+  if (!change.base_version || *change.base_version == source.version) return {};
+  if (change.version && *change.version == source.version &&
+      change.history_id == source.history_id && ContentDigest(change) == source.last_digest) {
+    return {.verdict = Admission::Verdict::kRepeated, .detail = {}};
+  }
+  return Rejected(IssueCode::kVersionGap,
+                  absl::StrFormat("base version %d is not the applied version %d",
+                                  *change.base_version, source.version),
+                  true);
+}
+
+Admission CheckHistory(const Change& change, const Source& source) {
+  const bool covers_all = change.scope == Change::Scope::kSource || source.groups.empty();
+  if (covers_all) return {};
+  return Rejected(IssueCode::kVersionGap,
+                  absl::StrCat("the source's applied state is of ",
+                               source.history_id.empty() ? "no history"
+                                                         : "history " + GoQuote(source.history_id),
+                               ": a snapshot is needed"),
+                  true);
+}
+
+Admission CheckVersion(const Change& change, const Source& source) {
+  if (change.history_id.empty() == change.version.has_value()) {
+    return Rejected(IssueCode::kMissingField,
+                    "history_id and version go together: set both or none");
+  }
+  Admission base = CheckBase(change, source);
+  if (base.verdict != Admission::Verdict::kGoesOn || !change.version) return base;
+  if (change.history_id != source.history_id) return CheckHistory(change, source);
+  if (*change.version > source.version) return {};
+  if (*change.version < source.version) {
+    return Rejected(IssueCode::kStaleVersion,
+                    absl::StrFormat("version %d is older than the applied version %d",
+                                    *change.version, source.version));
+  }
+  if (Repeats(change, source)) return {.verdict = Admission::Verdict::kRepeated, .detail = {}};
+  const bool whole = change.scope == Change::Scope::kSource;
+  if (whole || ContentDigest(change) == source.last_digest || MendsRefused(change, source)) {
+    return {};
+  }
+  return Rejected(
+      IssueCode::kVersionConflict,
+      absl::StrFormat("version %d is applied already, with other content", *change.version));
+}
+
+}  // namespace
+
+Admission Admit(const Change& change, const Source& source) {
+  Admission admission = CheckHolder(change, source);
+  if (admission.verdict != Admission::Verdict::kGoesOn) return admission;
+  return CheckVersion(change, source);
+}
+
+}  // namespace trawl

@@ -1,0 +1,384 @@
+#include "tests/core/discovery/reference_model.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace trawl {
+namespace {
+
+bool IsBad(const JobGroup& group) {
+  return std::any_of(group.group.targets.begin(), group.group.targets.end(),
+                     [](const std::string& t) { return t.find('/') != std::string::npos; });
+}
+
+GroupName NameOf(const JobGroup& group) { return {group.job, group.group.key}; }
+
+bool Names(const Change& change, const GroupName& name) {
+  return std::any_of(change.groups.begin(), change.groups.end(),
+                     [&](const JobGroup& group) { return NameOf(group) == name; });
+}
+
+bool Removes(const Change& change, const GroupName& name) {
+  return std::find(change.remove.begin(), change.remove.end(), name) != change.remove.end();
+}
+
+bool CoversJob(const Change& change, const std::string& job) {
+  if (change.scope != Change::Scope::kJobs) return true;
+  return std::find(change.jobs.begin(), change.jobs.end(), job) != change.jobs.end() ||
+         std::any_of(change.groups.begin(), change.groups.end(),
+                     [&](const JobGroup& group) { return group.job == job; });
+}
+
+// It is not there after the change, whether it was before or not.
+bool TakesAway(const Change& change, const GroupName& name) {
+  if (Names(change, name)) return false;
+  if (change.scope == Change::Scope::kGroups) return Removes(change, name);
+  return CoversJob(change, name.job);
+}
+
+bool PutsGood(const Change& change, const GroupName& name) {
+  return std::any_of(change.groups.begin(), change.groups.end(),
+                     [&](const JobGroup& group) { return NameOf(group) == name && !IsBad(group); });
+}
+
+}  // namespace
+
+// --- who, and which version
+
+ReferenceSource::Answer ReferenceSource::Admit(const Change& change,
+                                               const std::string& content) const {
+  const auto no = [](IssueCode code) { return Answer{ApplyStatus::kRejected, code}; };
+  const Answer yes{ApplyStatus::kApplied, {}};
+  const Answer noop{ApplyStatus::kNoop, {}};
+  if (change.stream_id != 0 && change.stream_id != stream) return no(IssueCode::kFenced);
+  if (change.stream_id == 0) {
+    const bool fenced = now.token && (!change.fencing_token || *change.fencing_token < *now.token);
+    if (fenced) return no(IssueCode::kFenced);
+    const bool higher = change.fencing_token && (!now.token || *change.fencing_token > *now.token);
+    if (stream != 0 && !higher) return no(IssueCode::kHeldByOther);
+  }
+  if (change.base_version && *change.base_version != now.version) {
+    const bool again =
+        change.version == now.version && change.history_id == now.history && content == now.content;
+    return again ? noop : no(IssueCode::kVersionGap);
+  }
+  if (!change.version) return yes;
+  if (change.history_id != now.history) {
+    const bool whole = change.scope == Change::Scope::kSource || now.groups.empty();
+    return whole ? yes : no(IssueCode::kVersionGap);
+  }
+  if (*change.version > now.version) return yes;
+  if (*change.version < now.version) return no(IssueCode::kStaleVersion);
+  if (content == now.content) {
+    return change.allow_shrink && !now.held.empty() ? yes : noop;
+  }
+  if (change.scope == Change::Scope::kSource) return yes;
+  const bool mends = change.scope == Change::Scope::kGroups && change.remove.empty() &&
+                     !change.groups.empty() &&
+                     std::all_of(change.groups.begin(), change.groups.end(),
+                                 [&](const auto& g) { return now.refused.contains(NameOf(g)); });
+  return mends ? yes : no(IssueCode::kVersionConflict);
+}
+
+ReferenceSource::Answer ReferenceSource::Apply(const Change& change, const std::string& content,
+                                               const Time& time) {
+  minute_ = time.minute;
+  const Answer admitted = Admit(change, content);
+  if (admitted.status == ApplyStatus::kRejected) return admitted;
+  const bool any_bad = std::any_of(change.groups.begin(), change.groups.end(), IsBad);
+  const bool repeated = admitted.status == ApplyStatus::kNoop;
+  if (!repeated && any_bad && !change.allow_partial) {
+    return {ApplyStatus::kRejected, IssueCode::kBadAddress};
+  }
+  if (change.dry_run) return admitted;
+  const bool renewal = change.scope == Change::Scope::kGroups && change.groups.empty() &&
+                       change.remove.empty() && !change.version && !change.allow_shrink;
+  State next = now;
+  next.released = false;
+  if (change.lease) next.lease = *change.lease;
+  if (change.fencing_token) next.token = change.fencing_token;
+  if (!renewal) next.withheld = false;
+  if (!renewal && !repeated) {
+    next.history = change.history_id;
+    next.version = change.version.value_or(now.version + 1);
+    next.content = content;
+    std::erase_if(next.groups, [&](const auto& g) { return TakesAway(change, g.first); });
+    std::erase_if(next.refused, [&](const auto& name) { return TakesAway(change, name); });
+    for (const JobGroup& group : change.groups) {
+      if (IsBad(group)) {
+        next.refused.insert(NameOf(group));
+        continue;
+      }
+      next.groups[NameOf(group)] = {group.group.targets, std::string(group.group.labels.Get("x"))};
+      next.refused.erase(NameOf(group));
+    }
+    Guard(change, now, next);
+  }
+  if (!Keep(next)) return {ApplyStatus::kRejected, IssueCode::kNotPersisted};
+  known = true;
+  Hear(time);
+  for (const auto& [name, held] : next.held) {
+    const auto before = now.held.find(name);
+    const auto had = [&](const std::string& target) {
+      return before != now.held.end() && before->second.targets.contains(target);
+    };
+    const bool more = !std::all_of(held.targets.begin(), held.targets.end(), had);
+    if (!held.kept && (more || before->second.kept)) since_[name] = HeardTime(time.steady);
+  }
+  std::erase_if(since_, [&](const auto& since) {
+    const auto held = next.held.find(since.first);
+    return held == next.held.end() || held->second.kept;
+  });
+  now = next;
+  if (stream != 0 && change.stream_id == 0) stream = 0;  // a higher token took it over
+  if (renewal || repeated) return {ApplyStatus::kNoop, {}};
+  return {any_bad ? ApplyStatus::kAppliedPartly : ApplyStatus::kApplied, {}};
+}
+
+// --- the shrink guard
+
+uint64_t ReferenceSource::SizeOf(const State& state, const std::string& job) {
+  uint64_t size = 0;
+  for (const auto& [name, group] : state.groups) {
+    if (job.empty() || name.job == job) size += group.targets.size();
+  }
+  for (const auto& [name, held] : state.held) {
+    if (held.kept && (job.empty() || name.job == job)) size += held.targets.size();
+  }
+  return size;
+}
+
+bool ReferenceSource::Shrinks(const std::string& job, const State& before, State& next,
+                              int64_t minute) {
+  const uint64_t was = SizeOf(before, job);
+  const uint64_t is = SizeOf(next, job);
+  if (is >= was) return false;
+  auto& sizes = next.sizes[job];
+  for (auto& [at, unused] : sizes) at = std::min(at, minute);
+  std::erase_if(sizes, [&](const auto& size) { return size.first < minute - 10; });
+  sizes.emplace_back(minute, was);
+  uint64_t largest = 0;
+  for (const auto& [unused, size] : sizes) largest = std::max(largest, size);
+  return largest - is > kMinRemovals && 2 * is < largest;
+}
+
+void ReferenceSource::Guard(const Change& change, const State& before, State& next) {
+  std::map<GroupName, std::set<std::string>> again;  // kept, and removed once more
+  for (auto& [name, held] : next.held) {
+    const auto listed = before.groups.find(name);
+    const bool touched = TakesAway(change, name) || PutsGood(change, name);
+    if (touched && listed != before.groups.end()) held.label = listed->second.label;
+    if (const auto group = next.groups.find(name); group != next.groups.end()) {
+      for (const std::string& target : group->second.targets) held.targets.erase(target);
+    }
+    if (held.kept && touched) {
+      again[name] = std::exchange(held.targets, {});
+    }
+  }
+  if (change.allow_shrink) {
+    std::erase_if(next.held, [&](const auto& h) { return CoversJob(change, h.first.job); });
+    std::erase_if(next.sizes,
+                  [&](const auto& s) { return s.first.empty() || CoversJob(change, s.first); });
+    return;
+  }
+  const bool all = Shrinks("", before, next, minute_);
+  std::map<std::string, bool> holds;
+  for (const char* job : {"db", "node"}) holds[job] = Shrinks(job, before, next, minute_) || all;
+  for (const auto& [name, targets] : again) {
+    if (!holds[name.job] || targets.empty()) continue;
+    next.held[name].targets = targets;
+    next.held[name].kept = false;
+  }
+  for (const auto& [name, group] : before.groups) {
+    if (!holds[name.job]) continue;
+    const auto listed = next.groups.find(name);
+    std::set<std::string> taken(group.targets.begin(), group.targets.end());
+    if (listed != next.groups.end()) {
+      for (const std::string& target : listed->second.targets) taken.erase(target);
+    }
+    if (taken.empty()) continue;
+    Held& held = next.held[name];
+    held.targets.insert(taken.begin(), taken.end());
+    held.label = group.label;
+    held.kept = false;
+  }
+  std::erase_if(next.held, [](const auto& held) { return held.second.targets.empty(); });
+}
+
+void ReferenceSource::CarryOut(bool keep) {
+  State next = now;
+  for (auto& [name, held] : next.held) {
+    if (keep) {
+      held.kept = true;
+    } else {
+      next.sizes.erase(name.job);
+      next.sizes.erase("");
+    }
+  }
+  if (!keep) next.held.clear();
+  if (!Keep(next)) return;
+  now = next;
+  since_.clear();
+}
+
+// --- streams, release, time
+
+bool ReferenceSource::Hello(uint64_t stream_id, const std::string& who,
+                            std::optional<uint64_t> token, const std::string& history,
+                            uint64_t version, const Time& time) {
+  if (now.token && (!token || *token < *now.token)) return false;
+  const bool higher = token && (!now.token || *token > *now.token);
+  if (stream != 0 && !higher && instance != who) return false;
+  State next = now;
+  next.released = false;
+  if (token) next.token = token;
+  if (history == now.history && version == now.version) next.withheld = false;
+  if (!Keep(next)) return false;
+  known = true;
+  now = next;
+  stream = stream_id;
+  instance = who;
+  Hear(time);
+  return true;
+}
+
+absl::Duration ReferenceSource::HeardTime(absl::Duration steady) const {
+  return heard_ ? heard_before_ + std::min(steady - last_heard_, kHeardFor) : heard_before_;
+}
+
+void ReferenceSource::Hear(const Time& time) {
+  if (!known) return;
+  heard_before_ = HeardTime(time.steady);
+  last_heard_ = time.steady;
+  heard_ = true;
+  lease_runs_ = true;
+}
+
+void ReferenceSource::Pass(const Time& time) {
+  if (!known) return;
+  if (!disk_full) {
+    State next = now;
+    for (const auto& [name, since] : since_) {
+      if (HeardTime(time.steady) - since < kHold) continue;
+      next.held.erase(name);
+      next.sizes.erase(name.job);
+      next.sizes.erase("");
+    }
+    if (next != now) Keep(next);
+    now = next;
+    std::erase_if(since_, [&](const auto& since) { return !now.held.contains(since.first); });
+  }
+  const absl::Duration ttl = now.lease.ttl.value_or(absl::Minutes(1));
+  if (!lease_runs_ || !now.lease.remove_on_expiry || time.steady - last_heard_ < ttl) return;
+  lease_runs_ = false;
+  State next = now;
+  next.groups.clear();
+  next.refused.clear();
+  next.held.clear();
+  next.sizes.clear();
+  next.history.clear();
+  next.withheld = false;
+  ++next.version;
+  Keep(next);
+  now = next;
+  since_.clear();
+}
+
+bool ReferenceSource::Release(bool remove, bool force) {
+  if (!known || (!force && (now.token || stream != 0))) return false;
+  State next = now;
+  next.history.clear();
+  next.lease = {};
+  next.released = true;
+  if (force) next.token.reset();
+  if (remove) {
+    next.groups.clear();
+    next.refused.clear();
+    next.held.clear();
+    next.sizes.clear();
+    next.withheld = false;
+    ++next.version;
+  }
+  const bool forget = remove && !next.token;
+  // A file can be removed from a full disk.
+  if (!forget && !Keep(next)) return false;
+  if (force) stream = 0;
+  now = next;
+  if (remove) since_.clear();
+  if (forget) *this = Gone();
+  return true;
+}
+
+void ReferenceSource::Confirm() {
+  State next = now;
+  next.withheld = false;
+  if (Keep(next)) now = next;
+}
+
+void ReferenceSource::Restart(bool away, const Time& time) {
+  const ReferenceSource before = *this;
+  *this = ReferenceSource();
+  disk_full = before.disk_full;
+  disk = before.disk;
+  on_disk = known = before.on_disk;
+  if (!known) return;
+  now = disk;
+  last_heard_ = time.steady;
+  lease_runs_ = true;
+  for (const auto& [name, held] : now.held) {
+    if (!held.kept) since_[name] = absl::ZeroDuration();
+  }
+  if (away && !(now.groups.empty() && now.held.empty())) now.withheld = true;
+  NoteTick();
+}
+
+void ReferenceSource::NoteTick() {
+  if (known && !disk_full && now.withheld && on_disk) disk.withheld = true;
+}
+
+// --- what there is
+
+bool ReferenceSource::Keep(const State& next) {
+  if (next == now) return true;
+  if (disk_full) return false;
+  disk = next;
+  on_disk = true;
+  return true;
+}
+
+ReferenceSource ReferenceSource::Gone() const {
+  ReferenceSource gone;
+  gone.disk_full = disk_full;
+  return gone;
+}
+
+std::multiset<std::string> ReferenceSource::Wanted() const {
+  std::multiset<std::string> wanted;
+  if (now.withheld) return wanted;
+  const auto add = [&](const GroupName& name, const std::string& target, const std::string& label) {
+    wanted.insert(absl::StrCat(name.job, " ", target, " ", label));
+  };
+  for (const auto& [name, group] : now.groups) {
+    for (const std::string& target : group.targets) add(name, target, group.label);
+  }
+  for (const auto& [name, held] : now.held) {
+    const auto listed = now.groups.find(name);
+    for (const std::string& target : held.targets) {
+      add(name, target, listed == now.groups.end() ? held.label : listed->second.label);
+    }
+  }
+  return wanted;
+}
+
+uint64_t ReferenceSource::Listed() const {
+  uint64_t listed = 0;
+  for (const auto& [unused, group] : now.groups) listed += group.targets.size();
+  return listed;
+}
+
+uint64_t ReferenceSource::HeldTargets() const {
+  uint64_t held = 0;
+  for (const auto& [unused, group] : now.held) held += group.targets.size();
+  return held;
+}
+
+}  // namespace trawl

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/discovery/change.h"
+
+namespace trawl {
+
+// The discovery protocol as plainly as it can be written: one source, whole copies, no index,
+// nothing incremental. What TargetSets and their log do is compared with it.
+class ReferenceSource {
+ public:
+  struct Group {
+    std::vector<std::string> targets;
+    std::string label;
+    friend bool operator==(const Group&, const Group&) = default;
+  };
+  struct Held {
+    std::set<std::string> targets;
+    std::string label;
+    bool kept = false;
+    friend bool operator==(const Held&, const Held&) = default;
+  };
+  // All that a restart finds.
+  struct State {
+    uint64_t version = 0;
+    std::string history;
+    std::string content;  // of the change that made the version
+    std::optional<uint64_t> token;
+    LeasePolicy lease;
+    bool released = false;
+    bool withheld = false;
+    std::map<GroupName, Group> groups;
+    std::set<GroupName> refused;
+    std::map<GroupName, Held> held;
+    std::map<std::string, std::vector<std::pair<int64_t, uint64_t>>> sizes;  // job → (minute, size)
+    friend bool operator==(const State&, const State&) = default;
+  };
+  struct Answer {
+    ApplyStatus status = ApplyStatus::kNoop;
+    IssueCode code = IssueCode::kUnspecified;  // why it was rejected
+  };
+  struct Time {
+    absl::Duration steady;
+    int64_t minute = 0;  // of the wall clock
+  };
+
+  static constexpr uint64_t kMinRemovals = 3;
+  static constexpr absl::Duration kHold = absl::Minutes(5);
+  static constexpr absl::Duration kHeardFor = absl::Minutes(1);
+
+  bool known = false;
+  State now;
+  State disk;
+  bool on_disk = false;
+  bool disk_full = false;
+  uint64_t stream = 0;
+  std::string instance;
+
+  Answer Apply(const Change& change, const std::string& content, const Time& time);
+  // Whether the stream is welcomed.
+  bool Hello(uint64_t stream_id, const std::string& instance, std::optional<uint64_t> token,
+             const std::string& history, uint64_t version, const Time& time);
+  void Hear(const Time& time);
+  // What the time until now has brought; the pusher was not heard since the last call.
+  void Pass(const Time& time);
+  bool Release(bool remove, bool force);
+  void CarryOut(bool keep);
+  void Confirm();
+  void Restart(bool away, const Time& time);
+  void NoteTick();  // the disk learns who is withheld
+
+  // (job, address, label) of all that is to be scraped.
+  std::multiset<std::string> Wanted() const;
+  uint64_t Listed() const;
+  uint64_t HeldTargets() const;
+
+ private:
+  absl::Duration HeardTime(absl::Duration steady) const;
+  ReferenceSource Gone() const;
+  Answer Admit(const Change& change, const std::string& content) const;
+  bool Keep(const State& next);
+  void Guard(const Change& change, const State& before, State& next);
+  static uint64_t SizeOf(const State& state, const std::string& job);
+  bool Shrinks(const std::string& job, const State& before, State& next, int64_t minute);
+
+  absl::Duration last_heard_;
+  bool heard_ = false;
+  bool lease_runs_ = false;
+  absl::Duration heard_before_;
+  std::map<GroupName, absl::Duration> since_;
+  int64_t minute_ = 0;
+};
+
+}  // namespace trawl
