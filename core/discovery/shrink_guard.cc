@@ -85,9 +85,10 @@ class RemovalPlanner {
     }
   }
 
-  // Notes what shrinks; true if the guard holds it.
+  // Notes what shrinks; true if the guard holds it. A size that the pusher states may be that of a
+  // shrink which comes in several updates: each of them is held.
   bool Shrinks(const std::string& job, uint64_t before, uint64_t after) {
-    if (after >= before) return false;
+    if (after > before || (after == before && !divided_)) return false;
     const auto known = state_.peaks.find(job);
     const Peaks& old = known == state_.peaks.end() ? Peaks() : known->second;
     Peaks peaks = ObservePeak(old, before, minute_, guard_.window_minutes);
