@@ -97,11 +97,15 @@ class DiscoveryStateTest(EndToEndTest):
         self.addCleanup(stream.close)
         return stream
 
+    def pushed(self, server):
+        sources = server.grpcurl(f"{SERVICE}/ListSources")["sources"]
+        return {s["name"]: s for s in sources if s["kind"] == "PUSHED"}
+
     def check(self, server, acked):
         """The version that is there: whole, and not older than what was acked."""
         groups = server.grpcurl(f"{SERVICE}/ListGroups", {"source": "s"}).get("groups", [])
-        sources = server.grpcurl(f"{SERVICE}/ListSources").get("sources", [])
-        version = int(sources[0]["applied_version"]) if sources else 0
+        source = self.pushed(server).get("s", {})
+        version = int(source.get("applied_version", 0))
         self.assertGreaterEqual(version, acked)
         keys = sorted(g["group"]["key"] for g in groups)
         wanted = [f"g{i}" for i in range(GROUPS)] + (["odd"] if version % 2 else [])
@@ -161,8 +165,7 @@ class DiscoveryStateTest(EndToEndTest):
 
         self.assertEqual(server.metric("trawl_discovery_state_damaged_files_total"), 1)
         self.assertTrue(damaged.with_name(damaged.name + ".damaged").exists())
-        names = [s["name"] for s in server.grpcurl(f"{SERVICE}/ListSources")["sources"]]
-        self.assertEqual(names, ["b"])
+        self.assertEqual(list(self.pushed(server)), ["b"])
         self.assertEqual(self.stream(server).hello("a", 1)["need"], "SNAPSHOT")
         self.assertEqual(self.stream(server).hello("b", 1)["need"], "NOTHING")
 
@@ -175,7 +178,7 @@ class DiscoveryStateTest(EndToEndTest):
 
         server = self.start()
 
-        source = server.grpcurl(f"{SERVICE}/ListSources")["sources"][0]
+        source = self.pushed(server)["trawlctl"]
         self.assertEqual(source["state"], "HELD")
         self.assertEqual(source["counts"]["targets"], "2")
         self.assertEqual(server.targets(), [])
