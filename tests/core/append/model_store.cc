@@ -26,7 +26,7 @@ void ModelStore::Take(const storage::v1::AppendRequest& request) {
     options.durable = durable_;
     decoder_ = std::make_unique<RecordDecoder>(options);
     storage::v1::AppendResponse response;
-    response.mutable_welcome()->set_store_id("model");
+    response.mutable_welcome()->set_store_id(store_id_);
     response.mutable_welcome()->set_durable(durable_);
     response.mutable_welcome()->set_window_bytes(window_bytes_);
     response.mutable_welcome()->set_encoding(encoding_);

@@ -40,6 +40,7 @@ class ModelStore final : private RecordDecoder::Visitor {
 
   // It crashes whenever this record comes to be stored. 0: never.
   void set_poison(uint64_t number) { poison_ = number; }
+  void set_store_id(std::string id) { store_id_ = std::move(id); }
   void set_newest_first(bool on) { newest_first_ = on; }
 
   uint64_t durable() const { return durable_; }
@@ -56,6 +57,7 @@ class ModelStore final : private RecordDecoder::Visitor {
   FakeAppendStreamFactory& factory_;
   uint64_t window_bytes_ = uint64_t{1} << 30;
   storage::v1::Encoding encoding_ = storage::v1::ENCODING_DECIMAL_DELTA;
+  std::string store_id_ = "model";
   uint64_t poison_ = 0;
   bool newest_first_ = false;
   uint64_t durable_ = 0;
