@@ -99,7 +99,7 @@ class StoreSessionsTest : public ::testing::Test {
   std::shared_ptr<FakeStoreStream> wire_;
 };
 
-TEST_F(StoreSessionsTest, WelcomesAnUnknownLaneAndAsksForRawColumns) {
+TEST_F(StoreSessionsTest, WelcomesAnUnknownLaneAndAsksForDecimalDelta) {
   Open(wire_);
 
   ASSERT_TRUE(wire_->has_welcome());
