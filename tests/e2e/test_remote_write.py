@@ -2,6 +2,7 @@
 labels, remote_write to a real Prometheus and a real VictoriaMetrics, whose APIs give the scraped
 values back."""
 import json
+import time
 import unittest
 import urllib.parse
 
@@ -76,7 +77,8 @@ class RemoteWriteTest(EndToEndTest):
         self.assertEqual(len(trawld.targets("dropped")), 1)
         self.assertEqual(trawld.stop(), 0)
 
-    def test_prometheus_answers_queries_for_what_was_scraped(self):
+    def prometheus(self):
+        """A receiver: its address, and query(selector)."""
         address = f"127.0.0.1:{free_port()}"
         (self.directory / "receiver.yml").write_text("global: {}\n")
         self.program("prometheus", PEERS / "prometheus", "--web.enable-remote-write-receiver",
@@ -89,7 +91,34 @@ class RemoteWriteTest(EndToEndTest):
             data = get_json(f"http://{address}/api/v1/query?query=" +
                             urllib.parse.quote(selector))["data"]["result"]
             return [(r["metric"], float(r["value"][1])) for r in data]
+        return address, query
+
+    def test_prometheus_answers_queries_for_what_was_scraped(self):
+        address, query = self.prometheus()
         self.check(query, *self.start(f"http://{address}/api/v1/write"))
+
+    def test_a_sample_that_prometheus_refuses_takes_no_other_with_it(self):
+        # From the fourth scrape on a sample comes with a time of two days ago: out of bounds for a
+        # TSDB, which answers 400 and keeps nothing of the request.
+        def page(path, n):
+            good = "".join(f"good{i} {n}\n" for i in range(20))
+            old = f"old 1 {int((time.time() - 172800 + n) * 1000)}\n"
+            return good + (old if n >= 4 else "")
+        address, query = self.prometheus()
+        exporter = self.exporter(page)
+        trawld = self.trawld(f"""
+global: {{scrape_interval: 1s}}
+scrape_configs: [{{job_name: j, static_configs: [{{targets: ['{exporter.address}']}}]}}]
+remote_write: [{{url: 'http://{address}/api/v1/write', name: peer}}]
+""")
+        trawld.wait_ready().wait_up(1)
+        wait_for("refused samples", lambda: trawld.metric("trawl_sink_rejected_samples_total") >= 2)
+        seen = exporter.scrapes
+        for i in range(20):
+            wait_for(f"good{i} of a scrape with a bad sample", lambda: any(
+                value >= seen for _, value in query(f"good{i}")))
+        self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
+        self.assertEqual(trawld.stop(), 0)
 
     def test_victoria_metrics_exports_what_was_scraped(self):
         address = f"127.0.0.1:{free_port()}"
