@@ -50,7 +50,8 @@ class ConfigSourcesTest : public ::testing::Test {
   }
   std::vector<std::string> Targets(const std::string& job) {
     std::vector<std::string> all;
-    for (const OwnedGroup& group : discovery_.sets().Desired(job)->groups) {
+    const std::shared_ptr<const DesiredTargets> desired = discovery_.sets().Desired(job);
+    for (const OwnedGroup& group : desired->groups) {
       all.insert(all.end(), group.group->targets.begin(), group.group->targets.end());
     }
     return all;

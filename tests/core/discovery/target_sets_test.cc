@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "absl/strings/str_cat.h"
 
 namespace trawl {
@@ -51,7 +53,8 @@ class TargetSetsTest : public ::testing::Test {
   }
   std::vector<std::string> Addresses(const std::string& job) {
     std::vector<std::string> all;
-    for (const OwnedGroup& group : sets_.Desired(job)->groups) {
+    const std::shared_ptr<const DesiredTargets> desired = sets_.Desired(job);
+    for (const OwnedGroup& group : desired->groups) {
       all.insert(all.end(), group.group->targets.begin(), group.group->targets.end());
     }
     return all;
