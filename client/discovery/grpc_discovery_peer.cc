@@ -1,0 +1,123 @@
+#include "client/discovery/grpc_discovery_peer.h"
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/stream/grpc_message_stream.h"
+#include "trawl/discovery/v1/discovery.grpc.pb.h"
+
+namespace trawl {
+
+namespace pb = discovery::v1;
+
+namespace {
+
+constexpr int kKeepaliveMs = 10'000;
+constexpr int kFirstReconnectMs = 100;
+constexpr int kMaxReconnectMs = 5'000;
+constexpr int kConnectTimeoutMs = 10'000;
+// An answer names refused groups: more than gRPC's 4 MiB may be wanted.
+constexpr int kMaxAnswerBytes = 64 << 20;
+constexpr absl::Duration kReleaseTimeout = absl::Seconds(10);
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // no limit
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+using Stub = pb::DiscoveryService::Stub;
+
+void AddToken(const std::string& token, grpc::ClientContext& context) {
+  if (!token.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
+}
+
+class SyncStreams final : public GrpcMessageStreamFactory<pb::SyncRequest, pb::SyncResponse> {
+ public:
+  SyncStreams(std::shared_ptr<Stub> stub, const std::string& token, EventLoop& loop)
+      : GrpcMessageStreamFactory(
+            [stub = std::move(stub), token](grpc::ClientContext* context, Reactor* reactor) {
+              AddToken(token, *context);
+              stub->async()->Sync(context, reactor);
+            },
+            loop) {}
+};
+
+class GrpcDiscoveryPeer final : public DiscoveryPeer {
+ public:
+  GrpcDiscoveryPeer(const std::shared_ptr<grpc::Channel>& channel, std::string token,
+                    EventLoop& loop)
+      : token_(std::move(token)),
+        stub_(pb::DiscoveryService::NewStub(channel)),
+        loop_(loop),
+        streams_(stub_, token_, loop) {}
+
+  ~GrpcDiscoveryPeer() override {
+    if (release_ != nullptr) {
+      release_->done = nullptr;
+      release_->context.TryCancel();
+    }
+    open_calls_->WaitForNone();
+  }
+
+  SyncStreamFactory& streams() override { return streams_; }
+
+  void Release(const pb::ReleaseRequest& request,
+               absl::AnyInvocable<void(absl::Status)> done) override {
+    auto call = std::make_shared<ReleaseCall>();
+    call->request = request;
+    call->done = std::move(done);
+    AddToken(token_, call->context);
+    call->context.set_deadline(absl::ToChronoTime(loop_.clock().Now() + kReleaseTimeout));
+    release_ = call;
+    open_calls_->Add();
+    ReleaseCall& c = *call;
+    // The call is released on the loop: its context may have the channel's last reference.
+    stub_->async()->Release(&c.context, &c.request, &c.response,
+                            [&loop = loop_, open_calls = open_calls_,
+                             call = std::move(call)](const grpc::Status& status) mutable {
+                              loop.Post([call = std::move(call), status = FromGrpc(status)] {
+                                if (auto tell = std::move(call->done)) tell(status);
+                              });
+                              open_calls->Remove();
+                            });
+  }
+
+ private:
+  struct ReleaseCall {
+    grpc::ClientContext context;
+    pb::ReleaseRequest request;
+    pb::ReleaseResponse response;
+    absl::AnyInvocable<void(absl::Status)> done;  // the loop's; null: nobody waits for it
+  };
+
+  const std::string token_;
+  const std::shared_ptr<Stub> stub_;
+  EventLoop& loop_;
+  SyncStreams streams_;
+  const std::shared_ptr<OpenCalls> open_calls_ = std::make_shared<OpenCalls>();
+  std::shared_ptr<ReleaseCall> release_;  // the newest
+};
+
+}  // namespace
+
+GrpcDiscoveryPeers::GrpcDiscoveryPeers(Options options, EventLoop& loop)
+    : options_(std::move(options)), loop_(loop) {}
+
+std::unique_ptr<DiscoveryPeer> GrpcDiscoveryPeers::Connect(const std::string& address) {
+  return std::make_unique<GrpcDiscoveryPeer>(MakeChannel(address, options_.credentials),
+                                             options_.token, loop_);
+}
+
+}  // namespace trawl

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <grpcpp/security/credentials.h>
+
+#include <memory>
+#include <string>
+
+#include "client/discovery/discovery_peer.h"
+#include "core/base/event_loop.h"
+
+namespace trawl {
+
+// Reaches trawlds over gRPC: a channel an address, with keepalive (10 s, 10 s), so that a dead one
+// is noticed in 20 s. Addresses are host:port, unix:path, or any gRPC name.
+//
+// Loop's thread. Peers, and the streams that they opened, must be destroyed before the loop; a
+// peer's destructor waits for gRPC to be done with its calls. Never destroy one inside a gRPC
+// callback.
+class GrpcDiscoveryPeers final : public DiscoveryPeers {
+ public:
+  struct Options {
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
+    std::string token;  // a bearer token, sent with each call; "": none
+  };
+
+  GrpcDiscoveryPeers(Options options, EventLoop& loop);
+
+  std::unique_ptr<DiscoveryPeer> Connect(const std::string& address) override;
+
+ private:
+  const Options options_;
+  EventLoop& loop_;
+};
+
+}  // namespace trawl
