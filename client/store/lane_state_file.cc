@@ -17,12 +17,6 @@ namespace {
 constexpr std::string_view kMagic = "trawl-store-state";
 constexpr std::string_view kCrcPrefix = "crc32c ";
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 std::string CrcLine(std::string_view text) {
   return absl::StrCat(absl::string_view(kCrcPrefix.data(), kCrcPrefix.size()),
                       absl::Hex(Crc32c(text), absl::kZeroPad8), "\n");

@@ -84,6 +84,22 @@ struct ReleaseOptions {
 };
 absl::Status RunRelease(Connection& connection, const ReleaseOptions& options);
 
+struct SyncOptions {
+  std::vector<std::string> addresses;
+  std::vector<std::string> patterns;  // JOB=GLOB, or GLOB with `job`
+  std::string job;                    // of all files; "": each pattern says its own
+  std::string source = "sync";
+  std::string instance;  // "": the host's name
+  size_t replicas = 1;
+  std::vector<std::string> leaving;
+  bool allow_shrink = false;
+  bool once = false;
+  absl::Duration timeout = absl::Seconds(10);          // of `once`
+  absl::Duration refresh_interval = absl::Minutes(5);  // besides what inotify tells
+};
+// Keeps the trawlds at what file_sd files say until SIGTERM, or, with `once`, until they have it.
+absl::Status RunSync(const Connection::Options& connection, const SyncOptions& options);
+
 struct CheckOptions {
   std::string file;
   std::string trawl_config;  // "" for none

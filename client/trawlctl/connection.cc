@@ -38,19 +38,24 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Options& options) {
-  ASSIGN_OR_RETURN(auto credentials, MakeCredentials(options));
+absl::StatusOr<ClientCredentials> LoadCredentials(const Connection::Options& options) {
+  ClientCredentials credentials;
+  ASSIGN_OR_RETURN(credentials.channel, MakeCredentials(options));
   ASSIGN_OR_RETURN(const std::string token, ReadIfNamed(options.token_file));
-  return std::unique_ptr<Connection>(new Connection(
-      options, std::move(credentials), std::string(absl::StripAsciiWhitespace(token))));
+  credentials.token = std::string(absl::StripAsciiWhitespace(token));
+  return credentials;
 }
 
-Connection::Connection(const Options& options,
-                       std::shared_ptr<grpc::ChannelCredentials> credentials, std::string token)
-    : options_(options), token_(std::move(token)) {
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Options& options) {
+  ASSIGN_OR_RETURN(const ClientCredentials credentials, LoadCredentials(options));
+  return std::unique_ptr<Connection>(new Connection(options, credentials));
+}
+
+Connection::Connection(const Options& options, const ClientCredentials& credentials)
+    : options_(options), token_(credentials.token) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  auto channel = grpc::CreateCustomChannel(options.address, std::move(credentials), arguments);
+  auto channel = grpc::CreateCustomChannel(options.address, credentials.channel, arguments);
   discovery_ = discovery::v1::DiscoveryService::NewStub(channel);
   status_ = status::v1::StatusService::NewStub(channel);
 }

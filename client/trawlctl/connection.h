@@ -13,6 +13,12 @@
 
 namespace trawl {
 
+// Who we are, and whom we trust.
+struct ClientCredentials {
+  std::shared_ptr<grpc::ChannelCredentials> channel;
+  std::string token;  // a bearer token; "": none
+};
+
 // trawlctl's connection to one trawld. Calls block, with a deadline each. One thread.
 class Connection {
  public:
@@ -45,8 +51,7 @@ class Connection {
   }
 
  private:
-  Connection(const Options& options, std::shared_ptr<grpc::ChannelCredentials> credentials,
-             std::string token);
+  Connection(const Options& options, const ClientCredentials& credentials);
   void Prepare(grpc::ClientContext& context) const;
   absl::Status Translate(const grpc::Status& status) const;
 
@@ -55,5 +60,8 @@ class Connection {
   std::unique_ptr<discovery::v1::DiscoveryService::Stub> discovery_;
   std::unique_ptr<status::v1::StatusService::Stub> status_;
 };
+
+// Reads the files that the options name.
+absl::StatusOr<ClientCredentials> LoadCredentials(const Connection::Options& options);
 
 }  // namespace trawl

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "absl/strings/str_split.h"
 #include "client/trawlctl/commands.h"
 
 namespace {
@@ -24,6 +25,7 @@ struct Options {
   trawl::PushOptions push;
   trawl::UpdateOptions update;
   trawl::AcceptOptions accept;
+  trawl::SyncOptions sync;
   trawl::ReleaseOptions release;
   trawl::CheckOptions check;
   trawl::SamplesOptions samples;
@@ -37,7 +39,8 @@ class Program {
   Program() : app_("Looks into a running trawld, pushes targets to it, and reads what it stored.") {
     app_.require_subcommand(1);
     app_.fallthrough();
-    app_.add_option("--address", options_.connection.address, "trawld's gRPC address")
+    app_.add_option("--address", options_.connection.address,
+                    "trawld's gRPC address; a,b,c for those commands that take several")
         ->capture_default_str()
         ->take_last();
     app_.add_option("--timeout", options_.timeout_seconds, "seconds to wait for an answer")
@@ -55,6 +58,7 @@ class Program {
                   "print an array of objects, with protobuf's JSON names, instead of a table");
     AddStatus();
     AddDiscovery();
+    AddSync();
     AddOffline();
   }
 
@@ -208,6 +212,45 @@ class Program {
     accept->add_option("--job", options_.accept.jobs, "only of this job; repeatable")
         ->allow_extra_args(false);
     accept->add_flag("--dry-run", options_.accept.dry_run, "count, change nothing");
+  }
+
+  void AddSync() {
+    CLI::App* sync = app_.add_subcommand(
+        "sync",
+        "keep trawlds at what file_sd files say, until SIGTERM; several addresses share the "
+        "targets");
+    trawl::SyncOptions& options = options_.sync;
+    sync->add_option("--file-sd", options.patterns,
+                     "files of target groups, JSON or YAML, watched: JOB=GLOB, or GLOB with --job; "
+                     "repeatable")
+        ->required()
+        ->allow_extra_args(false);
+    sync->add_option("--job", options.job, "the scrape config's job_name, for all files");
+    sync->add_option("--source", options.source, "name of the owner")->capture_default_str();
+    sync->add_option("--instance", options.instance,
+                     "which replica of the owner this is [the host's name]");
+    sync->add_option("--replicas", options.replicas, "trawlds that scrape each target")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    sync->add_option("--leaving", options.leaving,
+                     "addresses of an earlier run that are not used any more: they give up the "
+                     "source and its targets once the others have them")
+        ->delimiter(',');
+    sync->add_flag("--allow-shrink", options.allow_shrink,
+                   "what goes is meant to go, however much; a glob may match no file");
+    sync->add_flag("--once", options.once,
+                   "end when every trawld has it, or after --timeout with an error");
+    sync->callback([this] {
+      command_ = [this] {
+        options_.sync.addresses = Addresses();
+        options_.sync.timeout = options_.connection.timeout;
+        return trawl::RunSync(options_.connection, options_.sync);
+      };
+    });
+  }
+
+  std::vector<std::string> Addresses() const {
+    return absl::StrSplit(options_.connection.address, ',', absl::SkipEmpty());
   }
 
   void AddOffline() {

@@ -183,6 +183,12 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
   return std::make_unique<PosixFileLock>(std::move(file));
 }
 
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 absl::Status WriteFileDurably(FileSystem& fs, const std::string& path, std::string_view content) {
   const std::string temporary = path + ".tmp";
   absl::Status status = WriteAndSync(fs, temporary, content);

@@ -52,6 +52,9 @@ class FileSystem {
 // Replaces a file's content so that a crash leaves the old or the new content, and syncs it.
 absl::Status WriteFileDurably(FileSystem& fs, const std::string& path, std::string_view content);
 
+// The directory of a path; "." for one without a slash.
+std::string DirectoryOf(const std::string& path);
+
 class PosixFileSystem final : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path,

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/directory_watch.h"
 #include "core/base/event_loop.h"
 #include "core/base/file_system.h"
 #include "core/config/config.h"
+#include "core/config/target_files.h"
 #include "core/discovery/discovery.h"
 
 namespace trawl {
@@ -40,31 +40,22 @@ class ConfigSources {
 
  private:
   struct FileJob {
-    std::vector<std::string> patterns;
+    TargetFiles files;
     absl::Duration refresh_interval;
-    // path → the groups it gave when it was last good.
-    std::map<std::string, std::vector<TargetGroup>> files;
     TimerId timer = 0;
   };
 
   void Apply(const Config& config, absl::AnyInvocable<void()> done);
   void DropOldJobs(const Config& config, absl::AnyInvocable<void()> done);
   void Refresh(const std::string& job, absl::AnyInvocable<void()> done);
-  void ReadFile(const std::string& job, const std::string& path, FileJob& state);
   void ArmTimer(const std::string& job);
   void WatchDirectories();
-  void OnDirectoryEvents();
+  void OnDirectoryEvents(const std::set<std::string>& directories);
 
   const Deps deps_;
   std::set<std::string> static_jobs_;
   std::map<std::string, FileJob> file_jobs_;
-  int inotify_fd_ = -1;
-  std::map<int, std::string> watches_;  // inotify's number → directory
+  DirectoryWatch watch_;
 };
-
-// The files that a file_sd pattern names now: `*`, `?` and `[…]` in the last element only,
-// sorted. A directory that does not exist holds none.
-absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,
-                                                       const std::string& pattern);
 
 }  // namespace trawl

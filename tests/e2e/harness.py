@@ -134,8 +134,8 @@ class Program:
 
 
 class Trawld(Program):
-    def __init__(self, directory, config, *flags, data=None):
-        self.grpc = f"127.0.0.1:{free_port()}"
+    def __init__(self, directory, config, *flags, data=None, grpc=None):
+        self.grpc = grpc or f"127.0.0.1:{free_port()}"
         self.http = f"127.0.0.1:{free_port()}"
         self.config = pathlib.Path(directory) / "prometheus.yml"
         if config is not None:

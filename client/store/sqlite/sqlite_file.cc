@@ -74,10 +74,4 @@ absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteForReading(const std::str
   return database;
 }
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace trawl

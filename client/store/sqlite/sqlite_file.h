@@ -17,7 +17,4 @@ absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteForWriting(const std::str
 // Opens it for reading, while it may be written. kNotFound, and as above.
 absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteForReading(const std::string& path);
 
-// The directory of a path; "." if it names none.
-std::string DirectoryOf(const std::string& path);
-
 }  // namespace trawl

@@ -1,0 +1,196 @@
+#include <pthread.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/discovery/discovery_client.h"
+#include "client/trawlctl/commands.h"
+#include "client/trawlctl/file_groups.h"
+#include "core/base/clock.h"
+#include "core/base/directory_watch.h"
+#include "core/base/epoll_loop.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+
+namespace trawl {
+namespace {
+
+std::string Hostname() {
+  std::array<char, 256> name = {};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
+sigset_t EndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
+  return signals;
+}
+
+absl::Status ProblemsOf(const std::vector<TargetFiles::Problem>& problems) {
+  if (problems.empty()) return absl::OkStatus();
+  std::vector<std::string> lines;
+  for (const TargetFiles::Problem& problem : problems) {
+    lines.push_back(absl::StrCat(problem.status.message(), "; file ", problem.path));
+  }
+  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+}
+
+// Errors of a trawld that waiting does not mend.
+bool IsFinal(const TrawldStatus& trawld) {
+  if (trawld.state == PushState::kFenced) return true;
+  const absl::StatusCode code = trawld.last_error.code();
+  return trawld.state == PushState::kWaiting &&
+         (code == absl::StatusCode::kInvalidArgument ||
+          code == absl::StatusCode::kPermissionDenied ||
+          code == absl::StatusCode::kUnauthenticated || code == absl::StatusCode::kUnimplemented ||
+          code == absl::StatusCode::kFailedPrecondition);
+}
+
+absl::Status ErrorOf(const TrawldStatus& trawld) {
+  const absl::Status error = trawld.last_error.ok()
+                                 ? absl::UnavailableError(PushStateName(trawld.state))
+                                 : trawld.last_error;
+  return Annotate(error, absl::StrCat("server ", trawld.address));
+}
+
+std::string DescribeRefused(const PusherStatus& status) {
+  std::vector<std::string> lines;
+  for (const TrawldStatus& trawld : status.trawlds) {
+    for (const discovery::v1::Issue& issue : trawld.refused) {
+      lines.push_back(absl::StrCat(issue.field(), ": ", issue.detail(), "; job ",
+                                   issue.group().job(), ", group ", issue.group().key(),
+                                   "; server ", trawld.address));
+    }
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
+// The command at work: files on the main thread's loop, the client on its own.
+class Sync {
+ public:
+  Sync(SyncOptions options, FileGroups groups)
+      : options_(std::move(options)),
+        groups_(std::move(groups)),
+        loop_(clock_),
+        watch_(loop_, [this](const std::set<std::string>&) { OnFilesChanged(); }) {}
+  ~Sync() {
+    client_.reset();  // tells no more
+    if (signal_fd_ < 0) return;
+    loop_.Unwatch(signal_fd_);
+    close(signal_fd_);
+  }
+
+  absl::Status Run(DiscoveryClient::Options client) {
+    TakeSignals();
+    watch_.Set(groups_.Directories());
+    RETURN_IF_ERROR(ProblemsOf(groups_.Refresh(files_)));
+    if (!options_.allow_shrink) RETURN_IF_ERROR(groups_.CheckPatterns(files_));
+    client.on_changed = [this](const PusherStatus& status) {
+      loop_.Post([this, status] { OnStatus(status); });
+    };
+    ASSIGN_OR_RETURN(client_, DiscoveryClient::Start(std::move(client)));
+    RETURN_IF_ERROR(Push());
+    if (options_.once) {
+      loop_.RunAfter(options_.timeout, [this] { OnTimeout(); });
+    } else {
+      ArmRefresh();
+    }
+    loop_.Run();
+    return result_;
+  }
+
+ private:
+  void TakeSignals() {
+    const sigset_t signals = EndSignals();
+    signal_fd_ = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    loop_.Watch(signal_fd_, FdWatcher::kReadable, [this](uint32_t) {
+      LogInfo("Stopping, the trawlds keep their targets", {{"source", options_.source}});
+      End(absl::OkStatus());
+    });
+  }
+
+  absl::Status Push() { return client_->Replace(groups_.Groups(), {options_.allow_shrink}); }
+
+  void OnFilesChanged() {
+    if (client_ == nullptr) return;
+    for (const TargetFiles::Problem& problem : groups_.Refresh(files_)) {
+      LogError("Error reading file", {{"path", problem.path}, {"err", problem.status}});
+    }
+    const absl::Status pushed = Push();
+    if (!pushed.ok()) LogError("Can't push what the files say", {{"err", pushed}});
+  }
+
+  void ArmRefresh() {
+    loop_.RunAfter(options_.refresh_interval, [this] {
+      OnFilesChanged();
+      ArmRefresh();
+    });
+  }
+
+  void OnStatus(const PusherStatus& status) {
+    status_ = status;
+    for (const TrawldStatus& trawld : status.trawlds) {
+      if (IsFinal(trawld)) return End(ErrorOf(trawld));
+    }
+    if (!options_.once || !status.InSync()) return;
+    const std::string refused = DescribeRefused(status);
+    if (!refused.empty()) return End(absl::InvalidArgumentError(refused));
+    std::printf("in sync: %zu targets in %zu groups of source %s, on %zu trawlds\n", status.targets,
+                status.groups, options_.source.c_str(), status.trawlds.size());
+    End(absl::OkStatus());
+  }
+
+  void OnTimeout() {
+    for (const TrawldStatus& trawld : status_.trawlds) {
+      if (trawld.state != PushState::kInSync) return End(ErrorOf(trawld));
+    }
+    End(absl::UnavailableError("no trawld has answered"));
+  }
+
+  void End(absl::Status result) {
+    result_ = std::move(result);
+    loop_.Stop();
+  }
+
+  const SyncOptions options_;
+  const SystemClock clock_;
+  PosixFileSystem files_;
+  FileGroups groups_;
+  EpollLoop loop_;
+  DirectoryWatch watch_;
+  int signal_fd_ = -1;
+  PusherStatus status_;
+  absl::Status result_;
+  std::unique_ptr<DiscoveryClient> client_;
+};
+
+}  // namespace
+
+absl::Status RunSync(const Connection::Options& connection, const SyncOptions& options) {
+  // Blocked before gRPC starts its threads, so that a descriptor alone sees them.
+  const sigset_t signals = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ASSIGN_OR_RETURN(FileGroups groups, FileGroups::Make(options.patterns, options.job));
+  ASSIGN_OR_RETURN(ClientCredentials credentials, LoadCredentials(connection));
+  DiscoveryClient::Options client;
+  client.source = options.source;
+  client.instance = options.instance.empty() ? Hostname() : options.instance;
+  client.addresses = options.addresses;
+  client.replicas = options.replicas;
+  client.leaving = options.leaving;
+  client.credentials = std::move(credentials.channel);
+  client.token = std::move(credentials.token);
+  return Sync(options, std::move(groups)).Run(std::move(client));
+}
+
+}  // namespace trawl

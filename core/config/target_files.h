@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/base/file_system.h"
+#include "core/model/target_group.h"
+
+namespace trawl {
+
+// The files of file_sd patterns, and the target groups they give, each with the label
+// __meta_filepath. A file that can't be read or parsed keeps what it last gave, as in Prometheus;
+// one that is gone gives nothing.
+//
+// One thread.
+class TargetFiles {
+ public:
+  // Files that the new patterns name as well keep what they gave.
+  void SetPatterns(std::vector<std::string> patterns) { patterns_ = std::move(patterns); }
+
+  struct Problem {
+    std::string path;  // or the pattern
+    bool pattern = false;
+    absl::Status status;
+  };
+  // Reads every file anew. While a pattern can't be looked up, no file counts as gone.
+  std::vector<Problem> Refresh(FileSystem& files);
+
+  // By path, then in the file's order.
+  std::vector<TargetGroup> Groups() const;
+  // Where files may come and go.
+  std::set<std::string> Directories() const;
+  size_t file_count() const { return files_.size(); }
+
+ private:
+  absl::Status ReadFile(FileSystem& files, const std::string& path);
+
+  std::vector<std::string> patterns_;
+  std::map<std::string, std::vector<TargetGroup>> files_;  // as they were when last good
+};
+
+// The files that a file_sd pattern names now: `*`, `?` and `[…]` in the last element only,
+// sorted. A directory that does not exist holds none.
+absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,
+                                                       const std::string& pattern);
+
+}  // namespace trawl
