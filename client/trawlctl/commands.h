@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "client/trawlctl/connection.h"
+#include "client/trawlctl/servers.h"
 
 // trawlctl's commands. Each prints its result to standard output, as a table or, with `json`, as
 // an array of objects with protobuf's JSON names; an error is the caller's to print.
@@ -19,9 +20,9 @@ struct TargetsOptions {
   std::vector<std::string> matchers;
   bool json = false;
 };
-absl::Status RunTargets(Connection& connection, const TargetsOptions& options);
+absl::Status RunTargets(Servers& servers, const TargetsOptions& options);
 
-absl::Status RunPools(Connection& connection, const std::string& job, bool json);
+absl::Status RunPools(Servers& servers, const std::string& job, bool json);
 absl::Status RunSinks(Connection& connection, bool json);
 struct SkipOptions {
   std::string sink;
@@ -34,7 +35,7 @@ struct SkipOptions {
 // Gives up a record that a sink's streams break at.
 absl::Status RunSkip(Connection& connection, const SkipOptions& options);
 
-absl::Status RunSources(Connection& connection, bool json);
+absl::Status RunSources(Servers& servers, bool json);
 absl::Status RunGroups(Connection& connection, const std::string& source, const std::string& job,
                        bool json);
 absl::Status RunReload(Connection& connection, bool json);

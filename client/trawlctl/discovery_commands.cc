@@ -157,26 +157,27 @@ absl::Status RunRelease(Connection& connection, const ReleaseOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status RunSources(Connection& connection, bool json) {
-  discovery::v1::ListSourcesResponse response;
-  RETURN_IF_ERROR(connection.Call(connection.discovery(), &DiscoveryService::Stub::ListSources,
-                                  discovery::v1::ListSourcesRequest(), response));
-  if (json) return PrintJson(response.sources());
+absl::Status RunSources(Servers& servers, bool json) {
+  Listing listing({"SOURCE", "KIND", "STATE", "STREAM", "VERSION", "GROUPS", "TARGETS", "HELD",
+                   "LAST HEARD", "PENDING JOBS"},
+                  servers, json);
   const absl::Time now = SystemClock().Now();
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& source : response.sources()) {
-    rows.push_back({source.name(), discovery::v1::Source::Kind_Name(source.kind()),
-                    discovery::v1::Source::State_Name(source.state()),
-                    source.connected() ? "yes" : "no", absl::StrCat(source.applied_version()),
-                    absl::StrCat(source.counts().groups()), absl::StrCat(source.counts().targets()),
-                    absl::StrCat(source.counts().held()),
-                    FormatAgo(source.last_heard(), source.has_last_heard(), now),
-                    absl::StrJoin(source.pending_jobs(), ",")});
-  }
-  Print(FormatTable({"SOURCE", "KIND", "STATE", "STREAM", "VERSION", "GROUPS", "TARGETS", "HELD",
-                     "LAST HEARD", "PENDING JOBS"},
-                    rows));
-  return absl::OkStatus();
+  return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
+    discovery::v1::ListSourcesResponse response;
+    RETURN_IF_ERROR(connection.Call(connection.discovery(), &DiscoveryService::Stub::ListSources,
+                                    discovery::v1::ListSourcesRequest(), response));
+    for (const auto& source : response.sources()) {
+      RETURN_IF_ERROR(listing.Add(
+          server, source,
+          {source.name(), discovery::v1::Source::Kind_Name(source.kind()),
+           discovery::v1::Source::State_Name(source.state()), source.connected() ? "yes" : "no",
+           absl::StrCat(source.applied_version()), absl::StrCat(source.counts().groups()),
+           absl::StrCat(source.counts().targets()), absl::StrCat(source.counts().held()),
+           FormatAgo(source.last_heard(), source.has_last_heard(), now),
+           absl::StrJoin(source.pending_jobs(), ",")}));
+    }
+    return absl::OkStatus();
+  }));
 }
 
 absl::Status RunGroups(Connection& connection, const std::string& source, const std::string& job,

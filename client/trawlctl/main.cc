@@ -88,7 +88,11 @@ class Program {
     CLI::App* command = parent->add_subcommand(name, help);
     command->callback([this, command, run] {
       if (!command->get_subcommands().empty()) return;  // which is meant
-      command_ = [this, run] {
+      command_ = [this, run]() -> absl::Status {
+        if (Addresses().size() > 1) {
+          return absl::InvalidArgumentError(
+              "this command speaks to one server: give one --address");
+        }
         absl::StatusOr<std::unique_ptr<Connection>> connection =
             Connection::Open(options_.connection);
         return connection.ok() ? run(**connection) : connection.status();
@@ -97,13 +101,27 @@ class Program {
     return command;
   }
 
+  // A command that asks several servers, and merges what they list.
+  CLI::App* AddListing(const std::string& name, const std::string& help,
+                       const std::function<absl::Status(trawl::Servers&)>& run) {
+    CLI::App* command = app_.add_subcommand(name, help);
+    command->callback([this, command, run] {
+      if (!command->get_subcommands().empty()) return;  // which is meant
+      command_ = [this, run] {
+        absl::StatusOr<trawl::Servers> servers = trawl::Servers::Open(options_.connection);
+        return servers.ok() ? run(*servers) : servers.status();
+      };
+    });
+    return command;
+  }
+
   void AddStatus() {
     CLI::App* targets =
-        Add(&app_, "targets", "targets with their health, last scrape and last error",
-            [this](Connection& c) {
-              options_.targets.json = options_.json;
-              return trawl::RunTargets(c, options_.targets);
-            });
+        AddListing("targets", "targets with their health, last scrape and last error",
+                   [this](trawl::Servers& servers) {
+                     options_.targets.json = options_.json;
+                     return trawl::RunTargets(servers, options_.targets);
+                   });
     targets->add_option("--job", options_.targets.job, "only of this job");
     targets->add_option("--source", options_.targets.source, "only those this source wants");
     targets->add_option("--health", options_.targets.health, "only with this health")
@@ -113,8 +131,8 @@ class Program {
         ->check(CLI::IsMember({"active", "dropped", "any"}));
     targets->add_option("matchers", options_.targets.matchers, "label matchers, as in team=\"db\"");
 
-    Add(&app_, "pools", "scrape pools, one a job", [this](Connection& c) {
-      return trawl::RunPools(c, options_.job, options_.json);
+    AddListing("pools", "scrape pools, one a job", [this](trawl::Servers& servers) {
+      return trawl::RunPools(servers, options_.job, options_.json);
     })->add_option("--job", options_.job, "only this one");
     Add(&app_, "sinks", "where samples go, and how far each sink is",
         [this](Connection& c) { return trawl::RunSinks(c, options_.json); });
@@ -195,8 +213,9 @@ class Program {
   }
 
   void AddSources() {
-    CLI::App* sources = Add(&app_, "sources", "who pushed which number of targets",
-                            [this](Connection& c) { return trawl::RunSources(c, options_.json); });
+    CLI::App* sources = AddListing(
+        "sources", "who pushed which number of targets",
+        [this](trawl::Servers& servers) { return trawl::RunSources(servers, options_.json); });
     CLI::App* accept =
         Add(sources, "accept", "decide about what is held of a source", [this](Connection& c) {
           options_.accept.json = options_.json;

@@ -65,44 +65,46 @@ uint64_t LostSamples(const status::v1::SinkLane& lane) {
 
 }  // namespace
 
-absl::Status RunTargets(Connection& connection, const TargetsOptions& options) {
-  ASSIGN_OR_RETURN(ListTargetsRequest request, MakeRequest(options));
-  google::protobuf::RepeatedPtrField<Target> targets;
-  do {
-    status::v1::ListTargetsResponse page;
-    RETURN_IF_ERROR(connection.Call(connection.status(),
-                                    &status::v1::StatusService::Stub::ListTargets, request, page));
-    for (Target& target : *page.mutable_targets()) targets.Add(std::move(target));
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
-  if (options.json) return PrintJson(targets);
+absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
+  ASSIGN_OR_RETURN(const ListTargetsRequest first, MakeRequest(options));
+  Listing listing({"JOB", "HEALTH", "URL", "LAST SCRAPE", "DURATION", "SAMPLES", "LABELS", "ERROR"},
+                  servers, options.json);
   const absl::Time now = SystemClock().Now();
-  std::vector<std::vector<std::string>> rows;
-  for (const Target& target : targets) rows.push_back(TargetRow(target, now));
-  Print(FormatTable(
-      {"JOB", "HEALTH", "URL", "LAST SCRAPE", "DURATION", "SAMPLES", "LABELS", "ERROR"}, rows));
-  return absl::OkStatus();
+  return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
+    ListTargetsRequest request = first;
+    do {
+      status::v1::ListTargetsResponse page;
+      RETURN_IF_ERROR(connection.Call(
+          connection.status(), &status::v1::StatusService::Stub::ListTargets, request, page));
+      for (const Target& target : page.targets()) {
+        RETURN_IF_ERROR(listing.Add(server, target, TargetRow(target, now)));
+      }
+      request.set_page_token(page.next_page_token());
+    } while (!request.page_token().empty());
+    return absl::OkStatus();
+  }));
 }
 
-absl::Status RunPools(Connection& connection, const std::string& job, bool json) {
+absl::Status RunPools(Servers& servers, const std::string& job, bool json) {
+  Listing listing({"JOB", "ACTIVE", "UP", "DOWN", "UNKNOWN", "DROPPED", "INTERVAL", "SAMPLES",
+                   "SOURCES", "ERROR"},
+                  servers, json);
   status::v1::ListPoolsRequest request;
   request.set_job(job);
-  status::v1::ListPoolsResponse response;
-  RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::ListPools,
-                                  request, response));
-  if (json) return PrintJson(response.pools());
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& pool : response.pools()) {
-    rows.push_back({pool.job(), absl::StrCat(pool.active()), absl::StrCat(pool.up()),
-                    absl::StrCat(pool.down()), absl::StrCat(pool.unknown()),
-                    absl::StrCat(pool.dropped()), FormatShort(pool.scrape_interval()),
-                    absl::StrCat(pool.samples()), absl::StrJoin(pool.sources(), ","),
-                    pool.error()});
-  }
-  Print(FormatTable({"JOB", "ACTIVE", "UP", "DOWN", "UNKNOWN", "DROPPED", "INTERVAL", "SAMPLES",
-                     "SOURCES", "ERROR"},
-                    rows));
-  return absl::OkStatus();
+  return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
+    status::v1::ListPoolsResponse response;
+    RETURN_IF_ERROR(connection.Call(
+        connection.status(), &status::v1::StatusService::Stub::ListPools, request, response));
+    for (const auto& pool : response.pools()) {
+      RETURN_IF_ERROR(listing.Add(
+          server, pool,
+          {pool.job(), absl::StrCat(pool.active()), absl::StrCat(pool.up()),
+           absl::StrCat(pool.down()), absl::StrCat(pool.unknown()), absl::StrCat(pool.dropped()),
+           FormatShort(pool.scrape_interval()), absl::StrCat(pool.samples()),
+           absl::StrJoin(pool.sources(), ","), pool.error()}));
+    }
+    return absl::OkStatus();
+  }));
 }
 
 absl::Status RunSinks(Connection& connection, bool json) {

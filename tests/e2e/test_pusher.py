@@ -150,6 +150,35 @@ class SyncTest(PusherTest):
         self.assertEqual(self.listed(one), targets(0, 20))
         self.assertEqual(self.listed(three), targets(0, 20))
 
+    def test_trawlctl_merges_what_several_list_and_shows_who_is_away(self):
+        self.write("a.json", targets(0, 20))
+        trawlds = [self.start_trawld("one"), self.start_trawld("two")]
+        self.assertEqual(self.sync_once(trawlds).returncode, 0)
+        addresses = ",".join(t.grpc for t in trawlds)
+
+        def ask(*arguments):
+            return subprocess.run([BIN / "trawlctl", "--address", addresses, *arguments],
+                                  capture_output=True, text=True, timeout=30)
+
+        result = ask("targets", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        listed = json.loads(result.stdout)
+        self.assertEqual({t["server"] for t in listed}, {t.grpc for t in trawlds})
+        self.assertEqual(sorted(t["discoveredLabels"]["__address__"] for t in listed),
+                         targets(0, 20))
+        for command in ("pools", "sources", "targets"):
+            table = ask(command).stdout
+            self.assertTrue(table.startswith("SERVER"), table)
+            for trawld in trawlds:
+                self.assertIn("\n" + trawld.grpc, table)
+        self.assertEqual(ask("sinks").returncode, 1)
+
+        trawlds[0].stop()
+        result = ask("sources")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn(trawlds[0].grpc, result.stderr)
+        self.assertIn(trawlds[1].grpc, result.stdout)
+
     def test_exit_codes_and_reasons(self):
         trawld = self.start_trawld("one")
         result = self.sync_once([trawld], patterns=["sd/*.json"])
