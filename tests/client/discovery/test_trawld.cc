@@ -69,6 +69,8 @@ class TestTrawld::Call final : public SyncPeer, public std::enable_shared_from_t
       *response.mutable_resync() = ToProto(*resync);
     } else if (const auto* goaway = std::get_if<SyncGoaway>(&output.message)) {
       *response.mutable_goaway() = ToProto(*goaway);
+    } else if (const auto* want = std::get_if<SyncWant>(&output.message)) {
+      *response.mutable_want() = ToProto(*want);
     }
     return response;
   }
@@ -187,7 +189,8 @@ void TestTrawld::LoseDisk() {
 std::set<std::pair<std::string, std::string>> TestTrawld::Targets(const std::string& source) const {
   std::set<std::pair<std::string, std::string>> targets;
   for (const auto& view : discovery_->sets().Groups(source, "", {}, SIZE_MAX)) {
-    for (const std::string& target : view.group->targets) targets.insert({view.job, target});
+    if (view.group == nullptr) continue;  // all of it is held
+    for (const std::string& target : view.group->targets) targets.insert({view.name.job, target});
   }
   return targets;
 }

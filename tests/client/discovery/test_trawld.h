@@ -29,7 +29,7 @@ class TestTrawld {
   void Kill();
   void LoseDisk();
 
-  // (job, address) of all that `source` has here.
+  // (job, address) of all that `source` has here, without what is held.
   std::set<std::pair<std::string, std::string>> Targets(const std::string& source) const;
   uint64_t ListedTargets(const std::string& source) const;  // repeated ones count
   Discovery& discovery() { return *discovery_; }
