@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +94,62 @@ class PosixWritableFile final : public WritableFile {
   const Descriptor file_;
 };
 
+class PosixRandomAccessFile final : public RandomAccessFile {
+ public:
+  PosixRandomAccessFile(std::string path, Descriptor file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+
+  absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
+    std::string bytes(size, '\0');
+    size_t got = 0;
+    while (got < size) {
+      const ssize_t n =
+          pread(file_.get(), bytes.data() + got, size - got, static_cast<off_t>(offset + got));
+      if (n == 0) break;
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return ErrnoStatus(errno, "read", path_);
+      got += static_cast<size_t>(n);
+    }
+    bytes.resize(got);
+    return bytes;
+  }
+
+  absl::StatusOr<uint64_t> Size() override {
+    struct stat info;
+    if (fstat(file_.get(), &info) != 0) return ErrnoStatus(errno, "stat", path_);
+    return static_cast<uint64_t>(info.st_size);
+  }
+
+ private:
+  const std::string path_;
+  const Descriptor file_;
+};
+
+class PosixUpdatableFile final : public UpdatableFile {
+ public:
+  PosixUpdatableFile(std::string path, Descriptor file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+
+  absl::Status WriteAt(uint64_t offset, std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t n = pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return ErrnoStatus(errno, "write", path_);
+      bytes.remove_prefix(static_cast<size_t>(n));
+      offset += static_cast<uint64_t>(n);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Sync() override {
+    return fdatasync(file_.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "sync", path_);
+  }
+
+ private:
+  const std::string path_;
+  const Descriptor file_;
+};
+
 class PosixFileLock final : public FileLock {
  public:
   explicit PosixFileLock(Descriptor file) : file_(std::move(file)) {}
@@ -128,6 +185,24 @@ absl::StatusOr<std::unique_ptr<WritableFile>> PosixFileSystem::OpenForAppend(
   const int flags = O_WRONLY | O_CREAT | O_APPEND | (truncate ? O_TRUNC : 0);
   ASSIGN_OR_RETURN(Descriptor file, Open(path, flags));
   return std::make_unique<PosixWritableFile>(path, std::move(file));
+}
+
+absl::StatusOr<std::unique_ptr<RandomAccessFile>> PosixFileSystem::OpenForRead(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(Descriptor file, Open(path, O_RDONLY));
+  return std::make_unique<PosixRandomAccessFile>(path, std::move(file));
+}
+
+absl::StatusOr<std::unique_ptr<UpdatableFile>> PosixFileSystem::OpenForUpdate(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(Descriptor file, Open(path, O_WRONLY | O_CREAT));
+  return std::make_unique<PosixUpdatableFile>(path, std::move(file));
+}
+
+absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
+  struct statvfs info;
+  if (statvfs(path.c_str(), &info) != 0) return ErrnoStatus(errno, "free space of", path);
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 absl::StatusOr<std::string> PosixFileSystem::ReadFile(const std::string& path) {

@@ -11,7 +11,7 @@
 
 namespace trawl {
 
-// A file opened for appending. One thread at a time.
+// A file opened for appending. Append: one thread at a time; Sync: any thread, also beside Append.
 class WritableFile {
  public:
   virtual ~WritableFile() = default;  // closes
@@ -19,6 +19,24 @@ class WritableFile {
   virtual absl::Status Append(std::string_view bytes) = 0;
   // fdatasync: after OK a power loss does not lose what was appended before.
   virtual absl::Status Sync() = 0;
+};
+
+// A file opened for reading anywhere. Thread-safe.
+class RandomAccessFile {
+ public:
+  virtual ~RandomAccessFile() = default;  // closes
+  // `size` bytes from `offset` on; fewer where the file ends.
+  virtual absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) = 0;
+  virtual absl::StatusOr<uint64_t> Size() = 0;
+};
+
+// A file whose bytes are replaced where they are. One thread at a time.
+class UpdatableFile {
+ public:
+  virtual ~UpdatableFile() = default;  // closes
+  // The file grows if it is too short. What a crash leaves of one WriteAt may be part of it.
+  virtual absl::Status WriteAt(uint64_t offset, std::string_view bytes) = 0;
+  virtual absl::Status Sync() = 0;  // as WritableFile's
 };
 
 // A lock on a data directory, held until destroyed or until the process ends.
@@ -36,8 +54,15 @@ class FileSystem {
   virtual ~FileSystem() = default;
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path,
                                                                       bool truncate) = 0;
+  virtual absl::StatusOr<std::unique_ptr<RandomAccessFile>> OpenForRead(
+      const std::string& path) = 0;
+  // Creates the file if there is none.
+  virtual absl::StatusOr<std::unique_ptr<UpdatableFile>> OpenForUpdate(const std::string& path) = 0;
   virtual absl::StatusOr<std::string> ReadFile(const std::string& path) = 0;
+  // Bytes that this process may still write to the file system that the directory is on.
+  virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // A file or an empty directory.
   virtual absl::Status Remove(const std::string& path) = 0;
   // Creates missing parents; an existing directory is OK.
   virtual absl::Status CreateDirectory(const std::string& path) = 0;
@@ -59,7 +84,10 @@ class PosixFileSystem final : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path,
                                                               bool truncate) override;
+  absl::StatusOr<std::unique_ptr<RandomAccessFile>> OpenForRead(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<UpdatableFile>> OpenForUpdate(const std::string& path) override;
   absl::StatusOr<std::string> ReadFile(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status CreateDirectory(const std::string& path) override;

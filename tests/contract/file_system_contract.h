@@ -135,6 +135,63 @@ TEST_P(FileSystemContractTest, ALockIsHeldOnceUntilItGoes) {
   EXPECT_OK(fs_.Lock(Path("lock")));
 }
 
+TEST_P(FileSystemContractTest, AnyPartOfAFileIsRead) {
+  Append("a", "0123456789");
+  ASSERT_OK_AND_ASSIGN(const auto file, fs_.OpenForRead(Path("a")));
+
+  EXPECT_THAT(file->ReadAt(3, 4), IsOkAndHolds("3456"));
+  EXPECT_THAT(file->ReadAt(8, 100), IsOkAndHolds("89"));
+  EXPECT_THAT(file->ReadAt(10, 1), IsOkAndHolds(""));
+  EXPECT_THAT(file->ReadAt(50, 1), IsOkAndHolds(""));
+  EXPECT_THAT(file->Size(), IsOkAndHolds(10u));
+  EXPECT_THAT(fs_.OpenForRead(Path("b")), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_P(FileSystemContractTest, AnOpenFileIsReadAsItGrowsAndAfterItsRemoval) {
+  Append("a", "one");
+  ASSERT_OK_AND_ASSIGN(const auto file, fs_.OpenForRead(Path("a")));
+
+  Append("a", "two");
+  EXPECT_THAT(file->ReadAt(0, 10), IsOkAndHolds("onetwo"));
+  ASSERT_OK(fs_.Remove(Path("a")));
+
+  EXPECT_THAT(file->ReadAt(0, 10), IsOkAndHolds("onetwo"));
+}
+
+TEST_P(FileSystemContractTest, BytesAreReplacedWhereTheyAre) {
+  Append("a", "0123456789");
+  ASSERT_OK_AND_ASSIGN(const auto file, fs_.OpenForUpdate(Path("a")));
+  ASSERT_OK_AND_ASSIGN(const auto fresh, fs_.OpenForUpdate(Path("b")));
+
+  EXPECT_OK(file->WriteAt(2, "ab"));
+  EXPECT_OK(file->WriteAt(9, "cd"));
+  EXPECT_OK(file->Sync());
+  EXPECT_OK(fresh->WriteAt(2, "x"));
+
+  EXPECT_THAT(fs_.ReadFile(Path("a")), IsOkAndHolds("01ab45678cd"));
+  EXPECT_THAT(fs_.ReadFile(Path("b")), IsOkAndHolds(std::string("\0\0x", 3)));
+}
+
+TEST_P(FileSystemContractTest, FreeSpaceIsKnown) {
+  ASSERT_OK_AND_ASSIGN(const uint64_t free, fs_.FreeBytes(under_test_->root()));
+
+  EXPECT_GT(free, 0u);
+  EXPECT_THAT(fs_.FreeBytes(Path("missing")), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_P(FileSystemContractTest, AnEmptyDirectoryIsRemovedAndAFullOneIsNot) {
+  ASSERT_OK(fs_.CreateDirectory(Path("x/y")));
+  Append("x/y/a", "one");
+
+  EXPECT_FALSE(fs_.Remove(Path("x/y")).ok());
+  EXPECT_FALSE(fs_.Remove(Path("x")).ok());
+  ASSERT_OK(fs_.Remove(Path("x/y/a")));
+
+  EXPECT_OK(fs_.Remove(Path("x/y")));
+  EXPECT_OK(fs_.Remove(Path("x")));
+  EXPECT_THAT(fs_.List(Path("x")), StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_P(FileSystemContractTest, WriteFileDurablyReplacesAndLeavesNothingElse) {
   EXPECT_OK(WriteFileDurably(fs_, Path("a"), "one"));
   EXPECT_OK(WriteFileDurably(fs_, Path("a"), "two"));

@@ -7,7 +7,11 @@
 #include <vector>
 
 #include "core/append/memory_record_log.h"
+#include "core/append/record.h"
 #include "core/append/record_log.h"
+#include "core/spool/spool.h"
+#include "tests/fakes/fake_event_loop.h"
+#include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 
 namespace trawl {
@@ -17,22 +21,28 @@ namespace {
 struct LogKind {
   std::string name;
   // A new, empty log whose cap is about `max_bytes`.
-  std::function<std::unique_ptr<RecordLog>(size_t max_bytes)> make;
+  std::function<std::shared_ptr<RecordLog>(size_t max_bytes)> make;
 };
 
 class RecordLogContractTest : public ::testing::TestWithParam<LogKind> {
  protected:
   void Make(size_t max_bytes = size_t{1} << 20) { log_ = GetParam().make(max_bytes); }
 
+  static std::string Framed(RecordKind kind, std::string_view payload) {
+    std::string record;
+    AppendRecord(kind, payload, record);
+    return record;
+  }
   absl::Status TryAppend(RecordKind kind, uint64_t samples, std::string_view bytes,
                          bool segment_start = false, bool keyframe = false) {
+    const std::string framed = Framed(kind, bytes);
     LogRecord record;
     record.number = log_->next_number();
     record.kind = kind;
     record.samples = samples;
     record.segment_start = segment_start;
     record.keyframe = keyframe || segment_start;
-    record.bytes = bytes;
+    record.bytes = framed;
     return log_->Append(record);
   }
   // A segment: a definition and `scrapes` scrapes of `bytes` bytes and of 1, 2, … samples.
@@ -44,7 +54,7 @@ class RecordLogContractTest : public ::testing::TestWithParam<LogKind> {
     }
   }
 
-  std::unique_ptr<RecordLog> log_;
+  std::shared_ptr<RecordLog> log_;
 };
 
 TEST_P(RecordLogContractTest, EmptyLogBeginsAtOne) {
@@ -68,14 +78,14 @@ TEST_P(RecordLogContractTest, RecordsAreReadAsTheyWereAppended) {
   EXPECT_EQ(first->kind, RecordKind::kDictionary);
   EXPECT_TRUE(first->segment_start);
   EXPECT_TRUE(first->keyframe);
-  EXPECT_EQ(first->bytes, "definition");
+  EXPECT_EQ(first->bytes, Framed(RecordKind::kDictionary, "definition"));
   const absl::StatusOr<LogRecord> second = log_->Read(2);
   ASSERT_THAT(second, IsOk());
   EXPECT_EQ(second->kind, RecordKind::kScrape);
   EXPECT_FALSE(second->segment_start);
   EXPECT_TRUE(second->keyframe);
   EXPECT_EQ(second->samples, 7u);
-  EXPECT_EQ(second->bytes, "scrape");
+  EXPECT_EQ(second->bytes, Framed(RecordKind::kScrape, "scrape"));
   EXPECT_THAT(log_->Read(3), StatusIs(absl::StatusCode::kNotFound));
 }
 
@@ -208,12 +218,37 @@ TEST_P(RecordLogContractTest, BytesAreCounted) {
   EXPECT_GE(log_->total_bytes(), before + 100);
 }
 
+// A spool with the world that it needs.
+struct SpoolInWorld {
+  explicit SpoolInWorld(size_t max_bytes)
+      : budget(max_bytes), spool(MakeOptions(max_bytes), {loop, files, syncer, budget}) {}
+  static Spool::Options MakeOptions(size_t max_bytes) {
+    Spool::Options options;
+    options.directory = "/data/spool/7/0";
+    options.identity = {"0123456789abcdef0123456789abcdef", 7, 0};
+    options.max_bytes = max_bytes;
+    return options;
+  }
+
+  MemFileSystem files;
+  FakeEventLoop loop;
+  SpoolSyncer syncer{SpoolSyncer::Options{}, {loop, files}};
+  SpoolBudget budget;
+  Spool spool;
+};
+
+std::shared_ptr<RecordLog> MakeSpool(size_t max_bytes) {
+  const auto world = std::make_shared<SpoolInWorld>(max_bytes);
+  return {world, &world->spool};
+}
+
+std::shared_ptr<RecordLog> MakeMemoryLog(size_t max_bytes) {
+  return std::make_shared<MemoryRecordLog>(MemoryRecordLog::Options{max_bytes});
+}
+
 INSTANTIATE_TEST_SUITE_P(Logs, RecordLogContractTest,
-                         ::testing::Values(LogKind{"Memory",
-                                                   [](size_t max_bytes) {
-                                                     return std::make_unique<MemoryRecordLog>(
-                                                         MemoryRecordLog::Options{max_bytes});
-                                                   }}),
+                         ::testing::Values(LogKind{"Memory", MakeMemoryLog},
+                                           LogKind{"Spool", MakeSpool}),
                          [](const auto& kind) { return kind.param.name; });
 
 }  // namespace

@@ -1,0 +1,81 @@
+#include "core/spool/gap_ledger.h"
+
+#include <optional>
+#include <utility>
+
+#include "core/base/hash.h"
+#include "core/base/status_macros.h"
+#include "core/spool/segment_format.h"
+
+namespace trawl {
+namespace {
+
+constexpr std::string_view kMagic = "trawlgp1";
+constexpr size_t kHeadBytes = 20;  // magic, generation, count
+constexpr size_t kRangeBytes = 36;
+static_assert(kHeadBytes + LostRanges::kMaxRanges * kRangeBytes + 4 <= kLedgerPageBytes);
+
+std::optional<Ledger> DecodePage(std::string_view page, uint32_t identity) {
+  if (page.size() < kLedgerPageBytes || page.substr(0, kMagic.size()) != kMagic) return {};
+  const uint32_t count = GetFixed32(page.data() + 16);
+  if (count > LostRanges::kMaxRanges) return {};
+  const size_t checked = kHeadBytes + count * kRangeBytes;
+  if (GetFixed32(page.data() + checked) != Crc32c(page.substr(0, checked), identity)) return {};
+  Ledger ledger;
+  ledger.generation = GetFixed64(page.data() + 8);
+  for (const char* at = page.data() + kHeadBytes; at < page.data() + checked; at += kRangeBytes) {
+    LostRanges::Range range;
+    range.first = GetFixed64(at);
+    range.end = GetFixed64(at + 8);
+    range.samples_before = GetFixed64(at + 16);
+    range.samples_end = GetFixed64(at + 24);
+    range.reason = static_cast<HoleReason>(GetFixed32(at + 32));
+    ledger.lost.Add(std::move(range));
+  }
+  return ledger;
+}
+
+}  // namespace
+
+std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity) {
+  std::string page(kMagic);
+  PutFixed64(generation, page);
+  PutFixed32(static_cast<uint32_t>(lost.ranges().size()), page);
+  for (const LostRanges::Range& range : lost.ranges()) {
+    PutFixed64(range.first, page);
+    PutFixed64(range.end, page);
+    PutFixed64(range.samples_before, page);
+    PutFixed64(range.samples_end, page);
+    PutFixed32(static_cast<uint32_t>(range.reason), page);
+  }
+  PutFixed32(Crc32c(page, identity), page);
+  page.resize(kLedgerPageBytes, '\0');
+  return page;
+}
+
+absl::Status CreateLedger(FileSystem& files, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<UpdatableFile> file, files.OpenForUpdate(path));
+  // Written, not just claimed: room that is only promised can be gone when it is needed.
+  return file->WriteAt(0, std::string(2 * kLedgerPageBytes, '\0'));
+}
+
+absl::Status WriteLedgerPage(FileSystem& files, const std::string& path, uint64_t generation,
+                             std::string_view page) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<UpdatableFile> file, files.OpenForUpdate(path));
+  RETURN_IF_ERROR(file->WriteAt(generation % 2 * kLedgerPageBytes, page));
+  return file->Sync();
+}
+
+Ledger ReadLedger(FileSystem& files, const std::string& path, uint32_t identity) {
+  Ledger newest;
+  const absl::StatusOr<std::string> content = files.ReadFile(path);
+  if (!content.ok()) return newest;
+  for (size_t at = 0; at + kLedgerPageBytes <= content->size(); at += kLedgerPageBytes) {
+    std::optional<Ledger> page =
+        DecodePage(std::string_view(*content).substr(at, kLedgerPageBytes), identity);
+    if (page && page->generation > newest.generation) newest = *std::move(page);
+  }
+  return newest;
+}
+
+}  // namespace trawl

@@ -1,0 +1,236 @@
+#include "core/spool/segment_file.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/append/record.h"
+#include "core/base/status_macros.h"
+#include "core/spool/record_block.h"
+
+namespace trawl {
+namespace {
+
+constexpr size_t kReadBytes = size_t{256} << 10;
+
+// Looks through a file without a footer: mark by mark, entry by entry.
+class SegmentScanner {
+ public:
+  SegmentScanner(RandomAccessFile& file, uint64_t file_bytes, uint32_t identity)
+      : file_(file), file_bytes_(file_bytes), identity_(identity) {}
+
+  absl::Status Scan(SegmentFile& out) {
+    begin_ = kSegmentHeaderBytes;
+    index_.end_number = out.header.first_number;
+    index_.end_samples = out.header.samples;
+    index_.time_ms = out.header.time_ms;
+    RETURN_IF_ERROR(Need(kSegmentMarkBytes));
+    SegmentMark first;
+    if (rest().size() > kSegmentMarkBytes && !DecodeMark(rest(), identity_, first)) {
+      // What it said, the header says.
+      at_ += kSegmentMarkBytes;
+      AddBlock(/*keyframe=*/true);
+    }
+    while (!done_) RETURN_IF_ERROR(Step(out));
+    out.index = std::move(index_);
+    if (!out.sealed) {
+      out.torn_bytes = file_bytes_ - std::min<uint64_t>(file_bytes_, out.index.end_offset);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  uint64_t position() const { return begin_ + at_; }
+  std::string_view rest() const { return std::string_view(window_).substr(at_); }
+
+  // Has `bytes` from the position on in the window, or all that the file has.
+  absl::Status Need(size_t bytes) {
+    if (window_.size() - at_ >= bytes || begin_ + window_.size() >= file_bytes_) {
+      return absl::OkStatus();
+    }
+    window_.erase(0, at_);
+    begin_ += at_;
+    at_ = 0;
+    ASSIGN_OR_RETURN(
+        const std::string more,
+        file_.ReadAt(begin_ + window_.size(), std::max(kReadBytes, bytes - window_.size())));
+    if (more.empty()) file_bytes_ = begin_ + window_.size();
+    window_ += more;
+    return absl::OkStatus();
+  }
+
+  absl::Status Step(SegmentFile& out) {
+    RETURN_IF_ERROR(Need(kSegmentMarkBytes));
+    SegmentMark mark;
+    if (DecodeMark(rest(), identity_, mark)) return TakeMark(mark, out);
+    if (!index_.blocks.empty()) {
+      RETURN_IF_ERROR(NeedEntry(0));
+      const absl::StatusOr<EntryView> entry = ParseEntry(rest());
+      if (entry.ok()) return TakeEntry(*entry);
+    }
+    ASSIGN_OR_RETURN(const bool taken, TakeLostMark());
+    return taken ? absl::OkStatus() : SkipDamage();
+  }
+
+  absl::Status TakeMark(const SegmentMark& mark, SegmentFile& out) {
+    if (mark.number < index_.end_number) return SkipDamage();
+    index_.end_number = mark.number;
+    index_.end_samples = mark.samples;
+    index_.end_dictionaries = mark.dictionaries;
+    index_.time_ms = mark.time_ms;
+    if (mark.end) {
+      index_.end_offset = static_cast<uint32_t>(position());
+      out.sealed = true;
+      done_ = true;
+      return absl::OkStatus();
+    }
+    at_ += kSegmentMarkBytes;
+    AddBlock(mark.keyframe);
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeEntry(const EntryView& entry) {
+    at_ += entry.size;
+    ++index_.end_number;
+    index_.end_samples += entry.samples;
+    if (entry.record[4] == static_cast<char>(RecordKind::kDictionary)) ++index_.end_dictionaries;
+    index_.end_offset = static_cast<uint32_t>(position());
+    return absl::OkStatus();
+  }
+
+  // A mark that is damaged costs nothing: what it said is known.
+  absl::StatusOr<bool> TakeLostMark() {
+    RETURN_IF_ERROR(Need(kSegmentMarkBytes + kEntryPrefixBytes + kRecordHeaderBytes));
+    RETURN_IF_ERROR(NeedEntry(kSegmentMarkBytes));
+    if (rest().size() <= kSegmentMarkBytes || !ParseEntry(rest().substr(kSegmentMarkBytes)).ok()) {
+      return false;
+    }
+    at_ += kSegmentMarkBytes;
+    AddBlock(/*keyframe=*/false);
+    return true;
+  }
+
+  // The whole entry that may be `offset` behind the position.
+  absl::Status NeedEntry(size_t offset) {
+    const size_t header = offset + kEntryPrefixBytes + kRecordHeaderBytes;
+    RETURN_IF_ERROR(Need(header));
+    if (rest().size() < header) return absl::OkStatus();
+    const uint64_t length = GetFixed32(rest().data() + offset + kEntryPrefixBytes);
+    return length <= kMaxRecordPayloadBytes ? Need(header + length) : absl::OkStatus();
+  }
+
+  void AddBlock(bool keyframe) {
+    index_.end_offset = static_cast<uint32_t>(position());
+    index_.blocks.push_back(SegmentBlock{index_.end_number, index_.end_samples, index_.end_offset,
+                                         index_.end_dictionaries, keyframe});
+  }
+
+  // Neither a mark nor an entry. What stands before the next mark is left to who reads the block;
+  // without one it is the end.
+  absl::Status SkipDamage() {
+    const uint64_t damaged_at = position();
+    for (size_t from = at_ + 1;;) {
+      const size_t found = FindMark(rest(), from - at_);
+      if (found != std::string::npos) {
+        at_ += found;
+        RETURN_IF_ERROR(Need(kSegmentMarkBytes));
+        SegmentMark mark;
+        if (DecodeMark(rest(), identity_, mark) && mark.number >= index_.end_number) {
+          return absl::OkStatus();
+        }
+      } else {
+        // A mark may begin in the last bytes.
+        at_ = std::max(at_, window_.size() - std::min<size_t>(window_.size(), 3));
+        if (begin_ + window_.size() >= file_bytes_) break;
+        RETURN_IF_ERROR(Need(kReadBytes));
+      }
+      from = at_ + (found != std::string::npos ? 1 : 0);
+    }
+    done_ = true;
+    return CountTail(damaged_at);
+  }
+
+  // Whole records behind a damage at the end say that it is no torn write: they, and at least one
+  // before them, are lost.
+  absl::Status CountTail(uint64_t damaged_at) {
+    if (index_.blocks.empty() || file_bytes_ <= damaged_at) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::string bytes, file_.ReadAt(damaged_at, file_bytes_ - damaged_at));
+    size_t at = FindEntriesToEnd(bytes, 1);
+    if (at == std::string::npos) return absl::OkStatus();
+    ++index_.end_number;
+    while (at < bytes.size()) {
+      const absl::StatusOr<EntryView> entry = ParseEntry(std::string_view(bytes).substr(at));
+      RETURN_IF_ERROR(entry.status());
+      ++index_.end_number;
+      index_.end_samples += entry->samples;
+      at += entry->size;
+    }
+    // More D records than can be found: the loss reaches to the segment's end in any case.
+    index_.end_dictionaries = UINT32_MAX;
+    index_.end_offset = static_cast<uint32_t>(file_bytes_);
+    return absl::OkStatus();
+  }
+
+  RandomAccessFile& file_;
+  uint64_t file_bytes_;
+  const uint32_t identity_;
+  std::string window_;
+  uint64_t begin_ = 0;  // of the window in the file
+  size_t at_ = 0;       // in the window
+  bool done_ = false;
+  SegmentIndex index_;
+};
+
+absl::StatusOr<SegmentIndex> ReadFooter(RandomAccessFile& file, uint64_t file_bytes,
+                                        uint32_t identity) {
+  if (file_bytes < kSegmentTrailerBytes) return absl::DataLossError("no footer");
+  ASSIGN_OR_RETURN(const std::string trailer,
+                   file.ReadAt(file_bytes - kSegmentTrailerBytes, kSegmentTrailerBytes));
+  const uint64_t bytes = FooterBytes(trailer);
+  if (bytes == 0 || bytes > file_bytes) return absl::DataLossError("no footer");
+  ASSIGN_OR_RETURN(const std::string footer, file.ReadAt(file_bytes - bytes, bytes));
+  return DecodeFooter(footer, file_bytes, identity);
+}
+
+// Of another writer, epoch or lane.
+absl::Status CheckIdentity(const SegmentHeader& header, const SpoolIdentity& identity) {
+  if (header.identity.Checksum() == identity.Checksum()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("segment of writer ", header.identity.writer_id,
+                                                    ", epoch ", header.identity.epoch, ", lane ",
+                                                    header.identity.lane));
+}
+
+}  // namespace
+
+absl::StatusOr<SegmentFile> InspectSegment(FileSystem& files, const std::string& path,
+                                           const SpoolIdentity& identity, uint64_t number) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<RandomAccessFile> file, files.OpenForRead(path));
+  SegmentFile out;
+  out.path = path;
+  ASSIGN_OR_RETURN(out.file_bytes, file->Size());
+  ASSIGN_OR_RETURN(const std::string start, file->ReadAt(0, kSegmentHeaderBytes));
+  const absl::StatusOr<SegmentHeader> header = DecodeSegmentHeader(start);
+  if (header.ok()) {
+    RETURN_IF_ERROR(CheckIdentity(*header, identity));
+    out.header = *header;
+  } else if (absl::IsFailedPrecondition(header.status())) {
+    return header.status();
+  } else {
+    out.header_lost = true;
+    out.header = SegmentHeader{identity, std::max<uint64_t>(1, number), 0, 0};
+  }
+  absl::StatusOr<SegmentIndex> index = ReadFooter(*file, out.file_bytes, identity.Checksum());
+  if (index.ok()) {
+    out.index = *std::move(index);
+    out.sealed = true;
+  } else {
+    RETURN_IF_ERROR(SegmentScanner(*file, out.file_bytes, identity.Checksum()).Scan(out));
+  }
+  if (out.index.blocks.empty() && !out.header_lost) return out;  // a crash was quick
+  if (out.index.blocks.empty()) return absl::DataLossError("segment without a mark");
+  if (out.header_lost) out.header.first_number = out.index.blocks.front().number;
+  return out;
+}
+
+}  // namespace trawl

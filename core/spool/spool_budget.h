@@ -1,0 +1,42 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "core/base/mutex.h"
+
+namespace trawl {
+
+// What all logs of a spool may take of the disk together, and whose turn it is to drop when it is
+// too much: the one with the oldest segment. Thread-safe.
+class SpoolBudget {
+ public:
+  // One log's part. Written by its thread, read by all.
+  struct Share {
+    std::atomic<uint64_t> bytes{0};
+    // Unix time of the oldest segment that may be dropped.
+    std::atomic<int64_t> oldest_ms{kNothing};
+  };
+  static constexpr int64_t kNothing = std::numeric_limits<int64_t>::max();
+
+  explicit SpoolBudget(uint64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  std::shared_ptr<Share> Join();
+  void Leave(const std::shared_ptr<Share>& share);
+
+  uint64_t max_bytes() const { return max_bytes_; }
+  uint64_t used_bytes() const;
+  // All together take too much, and this one has the oldest.
+  bool MustDrop(const Share& share) const;
+
+ private:
+  const uint64_t max_bytes_;
+
+  mutable Mutex mutex_;
+  std::vector<std::shared_ptr<Share>> shares_ TRAWL_GUARDED_BY(mutex_);
+};
+
+}  // namespace trawl

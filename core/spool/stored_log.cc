@@ -1,0 +1,241 @@
+#include "core/spool/stored_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/spool/gap_ledger.h"
+
+namespace trawl {
+namespace {
+
+constexpr std::string_view kSetAsideExtension = ".damaged";
+
+}  // namespace
+
+std::string SpoolLaneDirectory(const std::string& root, uint64_t epoch, uint32_t lane) {
+  return absl::StrCat(root, "/", epoch, "/", lane);
+}
+
+absl::StatusOr<std::vector<StoredLane>> FindStoredLanes(FileSystem& files, const std::string& root,
+                                                        uint64_t running_epoch) {
+  absl::StatusOr<std::vector<std::string>> epochs = files.List(root);
+  if (absl::IsNotFound(epochs.status())) return std::vector<StoredLane>();
+  RETURN_IF_ERROR(epochs.status());
+  std::vector<StoredLane> out;
+  for (const std::string& name : *epochs) {
+    StoredLane found;
+    if (!absl::SimpleAtoi(name, &found.epoch) || found.epoch == running_epoch) continue;
+    const std::string epoch_directory = absl::StrCat(root, "/", name);
+    const absl::StatusOr<std::vector<std::string>> lanes = files.List(epoch_directory);
+    for (const std::string& lane : lanes.ok() ? *lanes : std::vector<std::string>()) {
+      found.directory = absl::StrCat(epoch_directory, "/", lane);
+      if (!absl::SimpleAtoi(lane, &found.lane)) continue;
+      if (!files.Remove(found.directory).ok()) out.push_back(found);
+    }
+    // Fails where something is in it.
+    files.Remove(epoch_directory).IgnoreError();
+  }
+  std::sort(out.begin(), out.end(), [](const StoredLane& a, const StoredLane& b) {
+    return std::pair(a.epoch, a.lane) < std::pair(b.epoch, b.lane);
+  });
+  return out;
+}
+
+StoredLog::StoredLog(const Options& options, const Deps& deps)
+    : options_(options),
+      loop_(deps.loop),
+      files_(deps.files),
+      syncer_(deps.syncer),
+      budget_(deps.budget),
+      share_(deps.budget.Join()),
+      log_(deps.files) {}
+
+StoredLog::~StoredLog() {
+  loop_.Cancel(tick_timer_);
+  budget_.Leave(share_);
+}
+
+absl::StatusOr<std::unique_ptr<StoredLog>> StoredLog::Open(const Options& options,
+                                                           const Deps& deps) {
+  std::unique_ptr<StoredLog> log(new StoredLog(options, deps));
+  RETURN_IF_ERROR(log->Recover());
+  log->Tick();
+  return log;
+}
+
+std::string StoredLog::Path(const std::string& name) const {
+  return absl::StrCat(options_.directory, "/", name);
+}
+
+// ---- Recovery
+
+absl::Status StoredLog::Recover() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(options_.directory));
+  std::vector<SegmentFile> found;
+  for (const std::string& name : names) {
+    if (std::optional<SegmentFile> segment = Inspect(name)) found.push_back(*std::move(segment));
+  }
+  std::sort(found.begin(), found.end(), [](const SegmentFile& a, const SegmentFile& b) {
+    return std::pair(a.header.first_number, b.index.end_number) <
+           std::pair(b.header.first_number, a.index.end_number);
+  });
+  TakeSegments(std::move(found));
+  TakeLedger();
+  NoteSetAside();
+  Account();
+  if (findings_.torn_bytes + findings_.set_aside + findings_.lost_headers > 0) {
+    LogWarn("Spool of an earlier run recovered", {{"directory", options_.directory},
+                                                  {"segments", findings_.segments},
+                                                  {"torn_bytes", findings_.torn_bytes},
+                                                  {"set_aside", findings_.set_aside},
+                                                  {"lost_headers", findings_.lost_headers}});
+  }
+  return absl::OkStatus();
+}
+
+std::optional<SegmentFile> StoredLog::Inspect(const std::string& name) {
+  if (absl::EndsWith(name, kSetAsideExtension)) {
+    const uint64_t number =
+        ParseSegmentFileName(name.substr(0, name.size() - kSetAsideExtension.size()));
+    if (number != 0) set_aside_.push_back(number);
+    return std::nullopt;
+  }
+  const uint64_t number = ParseSegmentFileName(name);
+  if (number == 0) return std::nullopt;  // the ledger, or nothing of ours
+  absl::StatusOr<SegmentFile> segment =
+      InspectSegment(files_, Path(name), options_.identity, number);
+  if (segment.ok()) return *std::move(segment);
+  set_aside_.push_back(number);
+  SetAside(Path(name), segment.status());
+  return std::nullopt;
+}
+
+// A file that can't be read now may be readable after the next start: it keeps its name.
+void StoredLog::SetAside(const std::string& path, const absl::Status& why) {
+  ++findings_.set_aside;
+  const bool rename = absl::IsDataLoss(why) || absl::IsFailedPrecondition(why);
+  LogError("A file of the spool is set aside", {{"file", path}, {"err", why}});
+  if (!rename) return;
+  const absl::Status renamed =
+      files_.Rename(path, absl::StrCat(path, absl::string_view(kSetAsideExtension)));
+  if (!renamed.ok()) LogWarn("It could not be renamed", {{"file", path}, {"err", renamed}});
+}
+
+void StoredLog::TakeSegments(std::vector<SegmentFile> found) {
+  for (SegmentFile& file : found) {
+    const uint64_t first = file.header.first_number;
+    // An empty one holds nothing; one number has one record: who came first has it.
+    if (file.index.end_number <= first || first < next_number()) {
+      if (file.index.end_number > first) {
+        SetAside(file.path, absl::DataLossError(absl::StrCat("record ", first, " is in another")));
+      }
+      continue;
+    }
+    ++findings_.segments;
+    findings_.bytes += file.file_bytes;
+    findings_.torn_bytes += file.torn_bytes;
+    if (file.header_lost) {
+      ++findings_.lost_headers;
+      SegmentBlock& block = file.index.blocks.front();
+      if (!log_.segments().empty()) {
+        block.samples = std::max(block.samples, log_.segments().back().samples_end());
+      }
+    }
+    SpoolSegment& segment = log_.segments().emplace_back(file.path, first, std::move(file.index));
+    segment.file_bytes = file.file_bytes;
+    bytes_ += file.file_bytes;
+    log_.SetNext(segment.end());
+  }
+}
+
+void StoredLog::TakeLedger() {
+  Ledger ledger =
+      ReadLedger(files_, Path(std::string(kLedgerFileName)), options_.identity.Checksum());
+  ledger_generation_ = ledger.generation;
+  for (const LostRanges::Range& range : ledger.lost.ranges()) {
+    // A removal that a power loss undid.
+    const bool there = std::any_of(
+        log_.segments().begin(), log_.segments().end(), [&range](const SpoolSegment& segment) {
+          return segment.first() < range.end && segment.end() > range.first;
+        });
+    if (there) continue;
+    log_.lost().Add(range);
+    if (range.end > next_number()) log_.SetNext(range.end);
+  }
+}
+
+void StoredLog::NoteSetAside() {
+  for (const uint64_t number : set_aside_) {
+    const std::optional<LogHole> hole = log_.HoleAt(number);
+    // Behind the last record nobody knows how many there were.
+    if (!hole || hole->reason == HoleReason::kCap || hole->reason == HoleReason::kAge ||
+        hole->reason == HoleReason::kDamaged) {
+      continue;
+    }
+    const uint64_t before = log_.SamplesBetween(1, number - 1);
+    log_.lost().Add(
+        {number, hole->to + 1, before, before + hole->samples, HoleReason::kDamaged, {}});
+  }
+}
+
+// ---- Removal
+
+void StoredLog::Trim(uint64_t durable) {
+  log_.lost().Forget(durable);
+  while (!log_.segments().empty() && log_.segments().front().end() <= durable + 1) {
+    Drop(HoleReason::kTrimmed);
+  }
+}
+
+void StoredLog::Drop(HoleReason reason) {
+  const SpoolSegment& segment = log_.segments().front();
+  SpoolRemoval removal{.path = segment.path()};
+  bytes_ -= segment.file_bytes;
+  const uint64_t from = segment.first();
+  const uint64_t to = segment.end() - 1;
+  log_.Remove(0, reason);
+  if (reason != HoleReason::kTrimmed) {
+    LogWarn("A segment of the spool is dropped", {{"directory", options_.directory},
+                                                  {"from", from},
+                                                  {"to", to},
+                                                  {"age", reason == HoleReason::kAge}});
+    removal.ledger_path = Path(std::string(kLedgerFileName));
+    removal.ledger_page =
+        EncodeLedgerPage(log_.lost(), ++ledger_generation_, options_.identity.Checksum());
+    removal.ledger_generation = ledger_generation_;
+  }
+  syncer_.Remove(std::move(removal));
+  Account();
+}
+
+void StoredLog::Account() {
+  share_->bytes.store(bytes_, std::memory_order_relaxed);
+  share_->oldest_ms.store(
+      log_.segments().empty() ? SpoolBudget::kNothing : log_.segments().front().index().time_ms,
+      std::memory_order_relaxed);
+}
+
+void StoredLog::Tick() {
+  tick_timer_ = loop_.RunAfter(options_.tick, [this] { Tick(); });
+  const int64_t too_old = absl::ToUnixMillis(loop_.clock().Now() - options_.max_age);
+  while (!log_.segments().empty() && log_.segments().front().index().time_ms < too_old) {
+    Drop(HoleReason::kAge);
+  }
+  while (budget_.MustDrop(*share_)) Drop(HoleReason::kCap);
+}
+
+void StoredLog::RemoveDirectory() {
+  while (!log_.segments().empty()) Drop(HoleReason::kTrimmed);
+  const absl::StatusOr<std::vector<std::string>> names = files_.List(options_.directory);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    syncer_.Remove({.path = Path(name)});
+  }
+  syncer_.Remove({.path = options_.directory});
+}
+
+}  // namespace trawl

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/append/record_log.h"
+#include "core/base/event_loop.h"
+#include "core/base/file_system.h"
+#include "core/spool/segment_file.h"
+#include "core/spool/segment_log.h"
+#include "core/spool/spool_budget.h"
+#include "core/spool/spool_syncer.h"
+
+namespace trawl {
+
+// A lane of an earlier run that still has its directory.
+struct StoredLane {
+  uint64_t epoch = 0;
+  uint32_t lane = 0;
+  std::string directory;
+};
+// `root`/EPOCH/LANE, but for the running epoch's; by epoch and lane. Empty directories are removed.
+absl::StatusOr<std::vector<StoredLane>> FindStoredLanes(FileSystem& files, const std::string& root,
+                                                        uint64_t running_epoch);
+std::string SpoolLaneDirectory(const std::string& root, uint64_t epoch, uint32_t lane);
+
+// The records that an earlier run left on one lane: read-only, to be drained.
+//
+// Guarantees:
+//   1. OPENING ALWAYS SUCCEEDS where the directory can be listed, whatever is in it: a torn tail is
+//      left out, a file that is no segment of this lane is set aside as FILE.damaged, what is
+//      damaged inside a segment is found when it is read; each is logged, and told by HoleAt.
+//   2. Opening reads headers and footers, and whole only the file that a crash left without one.
+// One thread, the loop's.
+class StoredLog final : public RecordSource {
+ public:
+  struct Options {
+    std::string directory;
+    SpoolIdentity identity;
+    absl::Duration max_age = absl::Hours(24 * 7);
+    absl::Duration tick = absl::Seconds(1);  // for the limits
+  };
+  struct Deps {
+    EventLoop& loop;
+    FileSystem& files;
+    SpoolSyncer& syncer;
+    SpoolBudget& budget;
+  };
+  // What opening found.
+  struct Findings {
+    uint64_t segments = 0;
+    uint64_t bytes = 0;
+    uint64_t torn_bytes = 0;
+    uint64_t set_aside = 0;     // files
+    uint64_t lost_headers = 0;  // segments that are used without theirs
+  };
+
+  static absl::StatusOr<std::unique_ptr<StoredLog>> Open(const Options& options, const Deps& deps);
+  ~StoredLog() override;
+
+  uint64_t next_number() const override { return log_.next_number(); }
+  uint64_t first_number() const override { return log_.first_number(); }
+  absl::StatusOr<LogRecord> Read(uint64_t number) override { return log_.Read(number); }
+  std::optional<LogHole> HoleAt(uint64_t number) override { return log_.HoleAt(number); }
+  uint64_t SegmentStart(uint64_t number) const override { return log_.SegmentStart(number); }
+  uint64_t Keyframe(uint64_t number) const override { return log_.Keyframe(number); }
+  uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
+    return log_.SamplesBetween(from, to);
+  }
+  // When all are past, nothing is left but the directory.
+  void Trim(uint64_t durable) override;
+  uint64_t total_bytes() const override { return bytes_; }
+
+  const Findings& findings() const { return findings_; }
+  // Everybody is past all of it: the directory goes too. Nothing may be asked of the log then.
+  void RemoveDirectory();
+
+ private:
+  StoredLog(const Options& options, const Deps& deps);
+  absl::Status Recover();
+  std::optional<SegmentFile> Inspect(const std::string& name);
+  void SetAside(const std::string& path, const absl::Status& why);
+  void TakeSegments(std::vector<SegmentFile> found);
+  void TakeLedger();
+  // Holes in which a file was set aside are damage.
+  void NoteSetAside();
+  void Drop(HoleReason reason);
+  void Account();
+  void Tick();
+  std::string Path(const std::string& name) const;
+
+  const Options options_;
+  EventLoop& loop_;
+  FileSystem& files_;
+  SpoolSyncer& syncer_;
+  SpoolBudget& budget_;
+  const std::shared_ptr<SpoolBudget::Share> share_;
+
+  SegmentLog log_;
+  Findings findings_;
+  std::vector<uint64_t> set_aside_;  // numbers that their names say
+  uint64_t bytes_ = 0;
+  uint64_t ledger_generation_ = 0;
+  TimerId tick_timer_ = 0;
+};
+
+}  // namespace trawl

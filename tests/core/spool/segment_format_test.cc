@@ -1,0 +1,156 @@
+#include "core/spool/segment_format.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "core/append/record.h"
+#include "core/spool/gap_ledger.h"
+#include "tests/fakes/mem_file_system.h"
+#include "tests/matchers/status_matchers.h"
+
+namespace trawl {
+namespace {
+
+const SpoolIdentity kIdentity{"0123456789abcdef0123456789abcdef", 1700000000000, 0};
+
+TEST(SegmentFormatTest, ExampleOfTheFormatDocument) {
+  std::string file = EncodeSegmentHeader({kIdentity, 1, 0, 1700000000123});
+  EXPECT_EQ(absl::BytesToHexString(file),
+            "747261776c736731"
+            "3031323334353637383961626364656630313233343536373839616263646566"
+            "0068e5cf8b010000"
+            "00000000"
+            "00000000"
+            "0100000000000000"
+            "0000000000000000"
+            "7b68e5cf8b010000"
+            "1cf246ac");
+}
+
+TEST(SegmentFormatTest, HeaderComesBack) {
+  const SegmentHeader header{kIdentity, 42, 4711, 1700000000123};
+  const std::string bytes = EncodeSegmentHeader(header);
+  ASSERT_EQ(bytes.size(), kSegmentHeaderBytes);
+
+  ASSERT_OK_AND_ASSIGN(const SegmentHeader read, DecodeSegmentHeader(bytes));
+
+  EXPECT_EQ(read.identity.Checksum(), kIdentity.Checksum());
+  EXPECT_EQ(read.first_number, 42u);
+  EXPECT_EQ(read.samples, 4711u);
+  EXPECT_EQ(read.time_ms, 1700000000123);
+}
+
+TEST(SegmentFormatTest, HeaderOfANewerFormatIsToldFromADamagedOne) {
+  std::string bytes = EncodeSegmentHeader({kIdentity, 42, 4711, 1});
+  std::string newer = bytes;
+  newer[7] = '2';
+  EXPECT_THAT(DecodeSegmentHeader(newer), StatusIs(absl::StatusCode::kFailedPrecondition));
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x40);
+    EXPECT_THAT(DecodeSegmentHeader(damaged), StatusIs(absl::StatusCode::kDataLoss)) << i;
+    EXPECT_THAT(DecodeSegmentHeader(bytes.substr(0, i)), StatusIs(absl::StatusCode::kDataLoss));
+  }
+}
+
+TEST(SegmentFormatTest, MarkIsOneOnlyForItsOwner) {
+  const std::string bytes = EncodeMark({true, false, 7, 9, 3, 1700000000123}, kIdentity.Checksum());
+  ASSERT_EQ(bytes.size(), kSegmentMarkBytes);
+  SegmentMark mark;
+
+  ASSERT_TRUE(DecodeMark(bytes, kIdentity.Checksum(), mark));
+  EXPECT_TRUE(mark.keyframe);
+  EXPECT_FALSE(mark.end);
+  EXPECT_EQ(mark.number, 7u);
+  EXPECT_EQ(mark.samples, 9u);
+  EXPECT_EQ(mark.dictionaries, 3u);
+  EXPECT_EQ(mark.time_ms, 1700000000123);
+  SpoolIdentity other = kIdentity;
+  other.lane = 1;
+  EXPECT_FALSE(DecodeMark(bytes, other.Checksum(), mark));
+  EXPECT_FALSE(DecodeMark(bytes.substr(0, kSegmentMarkBytes - 1), kIdentity.Checksum(), mark));
+}
+
+TEST(SegmentFormatTest, FooterComesBackAndIsBoundToItsFile) {
+  SegmentIndex index;
+  index.blocks = {{1, 0, 124, 0, true}, {30, 500, 66'000, 1, false}};
+  index.end_number = 41;
+  index.end_samples = 700;
+  index.end_dictionaries = 2;
+  index.end_offset = 90'000;
+  index.time_ms = 5;
+  const std::string footer = EncodeFooter(index, kIdentity.Checksum());
+  const uint64_t file_bytes = 90'000 + footer.size();
+  ASSERT_EQ(FooterBytes(footer.substr(footer.size() - kSegmentTrailerBytes)), footer.size());
+
+  ASSERT_OK_AND_ASSIGN(const SegmentIndex read,
+                       DecodeFooter(footer, file_bytes, kIdentity.Checksum()));
+
+  EXPECT_EQ(read.end_number, 41u);
+  EXPECT_EQ(read.end_samples, 700u);
+  EXPECT_EQ(read.end_dictionaries, 2u);
+  ASSERT_EQ(read.blocks.size(), 2u);
+  EXPECT_EQ(read.blocks[1].number, 30u);
+  EXPECT_EQ(read.blocks[1].offset, 66'000u);
+  EXPECT_TRUE(read.blocks[0].keyframe);
+  EXPECT_FALSE(read.blocks[1].keyframe);
+  EXPECT_THAT(DecodeFooter(footer, file_bytes + 1, kIdentity.Checksum()),
+              StatusIs(absl::StatusCode::kDataLoss));
+  for (size_t i = 0; i < footer.size(); ++i) {
+    std::string damaged = footer;
+    damaged[i] = static_cast<char>(damaged[i] ^ 1);
+    EXPECT_FALSE(DecodeFooter(damaged, file_bytes, kIdentity.Checksum()).ok()) << i;
+  }
+}
+
+TEST(SegmentFormatTest, NamesAreThoseOfSegmentsOnly) {
+  EXPECT_EQ(SegmentFileName(42), "00000000000000000042.segment");
+  EXPECT_EQ(ParseSegmentFileName("00000000000000000042.segment"), 42u);
+  for (const char* name : {"42.segment", "gaps", "00000000000000000042.segment.damaged",
+                           "0000000000000000004x.segment", ".segment", ""}) {
+    EXPECT_EQ(ParseSegmentFileName(name), 0u) << name;
+  }
+}
+
+TEST(GapLedgerTest, NewestWholePageCounts) {
+  MemFileSystem files;
+  ASSERT_OK(files.CreateDirectory("/d"));
+  ASSERT_OK(CreateLedger(files, "/d/gaps"));
+  EXPECT_TRUE(ReadLedger(files, "/d/gaps", 1).lost.empty());
+  LostRanges lost;
+  lost.Add({5, 9, 100, 150, HoleReason::kCap, {}});
+  ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 1, EncodeLedgerPage(lost, 1, 1)));
+  lost.Add({9, 20, 150, 180, HoleReason::kAge, {}});
+  ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 2, EncodeLedgerPage(lost, 2, 1)));
+
+  Ledger ledger = ReadLedger(files, "/d/gaps", 1);
+  EXPECT_EQ(ledger.generation, 2u);
+  ASSERT_EQ(ledger.lost.ranges().size(), 2u);
+  EXPECT_EQ(ledger.lost.Find(19)->reason, HoleReason::kAge);
+  EXPECT_EQ(ledger.lost.Find(5)->samples_end, 150u);
+
+  // The next page is torn: the one before still stands.
+  ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 3, EncodeLedgerPage(lost, 3, 1).substr(0, 50)));
+  EXPECT_EQ(ReadLedger(files, "/d/gaps", 1).generation, 2u);
+  EXPECT_EQ(ReadLedger(files, "/d/gaps", 2).generation, 0u);  // another lane's
+}
+
+TEST(LostRangesTest, TheNewestAreCountedTogetherWhenThereAreMany) {
+  LostRanges lost;
+  for (uint64_t i = 0; i < 150; ++i) {
+    lost.Add({10 * i + 1, 10 * i + 11, 100 * i, 100 * i + 100, HoleReason::kCap, {}});
+  }
+
+  EXPECT_EQ(lost.ranges().size(), LostRanges::kMaxRanges);
+  EXPECT_EQ(lost.Find(1)->end, 11u);
+  EXPECT_EQ(lost.ranges().back().end, 1501u);
+  EXPECT_EQ(lost.ranges().back().samples_end, 15'000u);
+  lost.Forget(1500);
+  EXPECT_TRUE(lost.empty());
+}
+
+}  // namespace
+}  // namespace trawl
