@@ -145,7 +145,51 @@ void App::GiveMemoryBack() {
   main_loop_.RunAfter(kHeapLook, [this] { GiveMemoryBack(); });
 }
 
+void App::StartSpooling() {
+  if (flags_.spool.in_memory) return;
+  spooling_ =
+      std::make_unique<Spooling>(Spooling::Options{.directory = absl::StrCat(data_.path, "/spool"),
+                                                   .writer_id = data_.writer_id,
+                                                   .epoch = data_.epoch,
+                                                   .lanes = ShardCount(flags_),
+                                                   .max_bytes = flags_.spool.max_bytes,
+                                                   .max_age = flags_.spool.max_age,
+                                                   .sync_interval = flags_.spool.sync_interval,
+                                                   .max_memory_bytes = flags_.max_queue_bytes},
+                                 Spooling::Deps{clock_, files_});
+}
+
+// Lane k is drained by shard k mod shards.
+std::vector<EpochLane> App::OpenEarlierLogs() {
+  std::vector<EpochLane> opened;
+  if (spooling_ == nullptr) return opened;
+  const absl::StatusOr<std::vector<StoredLane>> stored = spooling_->Earlier();
+  if (!stored.ok()) LogError("The spool can't be listed", {{"err", stored.status()}});
+  for (const StoredLane& lane : stored.ok() ? *stored : std::vector<StoredLane>()) {
+    ShardThread& shard = *shards_[lane.lane % shards_.size()];
+    RunOn(shard.loop(), [&] {
+      absl::StatusOr<std::unique_ptr<StoredLog>> log = spooling_->OpenEarlier(lane, shard.loop());
+      if (!log.ok()) {
+        LogError("A spool of an earlier run can't be opened; the next start tries again",
+                 {{"directory", lane.directory}, {"err", log.status()}});
+        return;
+      }
+      LogInfo("Draining the spool of an earlier run", {{"epoch", lane.epoch},
+                                                       {"lane", lane.lane},
+                                                       {"from", (*log)->first_number()},
+                                                       {"to", (*log)->next_number() - 1},
+                                                       {"bytes", (*log)->total_bytes()}});
+      StoredLog* const source = log->get();
+      opened.push_back(EpochLane{lane.epoch, lane.lane});
+      shard.earlier().AddLog(opened.back(), *std::move(log),
+                             [source] { source->RemoveDirectory(); });
+    });
+  }
+  return opened;
+}
+
 void App::StartShards() {
+  StartSpooling();
   const uint32_t count = ShardCount(flags_);
   ShardThread::Options options;
   options.hash_key = HashKey::Random();
@@ -153,6 +197,9 @@ void App::StartShards() {
   options.log.max_bytes = std::max<size_t>(1, flags_.max_queue_bytes / count);
   options.lane.max_segment_bytes =
       std::min(options.lane.max_segment_bytes, std::max<size_t>(1, options.log.max_bytes / 16));
+  if (spooling_ != nullptr) {
+    options.lane.max_segment_bytes = Lane::SegmentBytes(spooling_->lane_bytes());
+  }
   options.lane.identity = {.writer_id = data_.writer_id,
                            .incarnation = data_.epoch,
                            .epoch = data_.epoch,
@@ -172,13 +219,13 @@ void App::StartShards() {
     options.number = number;
     options.lane.identity.lane = number;
     shards_.push_back(std::make_unique<ShardThread>(
-        options, ShardThread::Deps{clock_, *budget_, metrics_.scrape(), earlier}));
+        options, ShardThread::Deps{clock_, *budget_, metrics_.scrape(), earlier, spooling_.get()}));
     shards.push_back(shards_.back().get());
   }
   sinks_ = std::make_unique<Sinks>(
       Sinks::Options{
           .data_dir = data_.path, .version = GetBuildInfo().version, .epoch = data_.epoch},
-      Sinks::Deps{clock_, files_, shards, metrics_.append(), {}});
+      Sinks::Deps{clock_, files_, shards, metrics_.append(), OpenEarlierLogs()});
   metrics_.append().queue_limit_bytes.Set(static_cast<double>(flags_.max_queue_bytes));
 }
 
@@ -231,6 +278,7 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
                           .reload = reload,
                           .sinks = [this] { return sinks_->Descriptions(); },
                           .lanes = [this] { return LaneStatuses(); },
+                          .spool = [this] { return DescribeSpool(); },
                           .skip =
                               [this](const status::v1::SkipRecordRequest& request,
                                      StatusService::SkipCallback done) {
@@ -294,6 +342,7 @@ void App::CollectMetrics() {
   append_collector_ = std::make_unique<AppendCollector>(metrics_.append());
   metrics_.OnCollect([this] {
     append_collector_->Collect(LaneStatuses());
+    if (spooling_ != nullptr) spooling_->Collect(SpoolStatuses(), metrics_.spool());
     CountJobsWithoutSource();
     metrics_.fetch().open_descriptors.Set(static_cast<double>(budget_->used()));
   });
@@ -306,6 +355,31 @@ std::vector<std::shared_ptr<const LaneStatus>> App::LaneStatuses() const {
     const auto earlier = shard->earlier().status();
     for (const LaneStatus& lane : *earlier) out.emplace_back(earlier, &lane);
   }
+  return out;
+}
+
+std::vector<std::shared_ptr<const SpoolStatus>> App::SpoolStatuses() const {
+  std::vector<std::shared_ptr<const SpoolStatus>> out;
+  if (spooling_ == nullptr) return out;
+  for (const auto& shard : shards_) out.push_back(shard->spool_status());
+  return out;
+}
+
+status::v1::Spool App::DescribeSpool() const {
+  status::v1::Spool out;
+  uint64_t bytes = 0;
+  for (const auto& lane : LaneStatuses()) bytes += lane->log_bytes;
+  out.set_bytes(bytes);
+  out.set_state(spooling_ == nullptr ? status::v1::Spool::MEMORY : status::v1::Spool::OK);
+  out.set_max_bytes(spooling_ == nullptr ? flags_.max_queue_bytes : spooling_->max_bytes());
+  absl::Time oldest = absl::InfiniteFuture();
+  for (const auto& spool : SpoolStatuses()) {
+    oldest = std::min(oldest, spool->oldest);
+    if (!spool->degraded) continue;
+    out.set_state(status::v1::Spool::DEGRADED);
+    out.set_error(std::string(spool->last_error.message()));
+  }
+  if (oldest != absl::InfiniteFuture()) SetTime(oldest, out.mutable_oldest());
   return out;
 }
 

@@ -34,6 +34,7 @@
 #include "server/rpc_server.h"
 #include "server/shard_thread.h"
 #include "server/sinks.h"
+#include "server/spooling.h"
 #include "server/status_service.h"
 
 namespace trawl {
@@ -58,7 +59,9 @@ class App {
 
   // Start, step by step.
   absl::Status OpenResources();
+  void StartSpooling();
   void StartShards();
+  std::vector<EpochLane> OpenEarlierLogs();
   absl::Status StartDiscovery();
   absl::Status StartServers(ListenSockets rpc_sockets);
   absl::Status OpenAccess();
@@ -82,6 +85,8 @@ class App {
   void DrainLanes();
 
   std::vector<std::shared_ptr<const LaneStatus>> LaneStatuses() const;
+  std::vector<std::shared_ptr<const SpoolStatus>> SpoolStatuses() const;
+  status::v1::Spool DescribeSpool() const;
   status::v1::GetBuildInfoResponse MakeBuildInfo() const;
 
   // Constant after Start.
@@ -109,6 +114,7 @@ class App {
   ReloadQueue reloads_;
 
   // From storage up to discovery: each uses those above it, and goes before them.
+  std::unique_ptr<Spooling> spooling_;  // null: records are in memory
   std::vector<std::unique_ptr<ShardThread>> shards_;
   std::unique_ptr<Sinks> sinks_;
   std::unique_ptr<LoopThread> manager_thread_;

@@ -40,6 +40,12 @@ absl::Status SetDuration(const std::string& value, absl::Duration& out) {
   return absl::OkStatus();
 }
 
+absl::Status SetPositive(const std::string& value, absl::Duration& out) {
+  RETURN_IF_ERROR(SetDuration(value, out));
+  return out > absl::ZeroDuration() ? absl::OkStatus()
+                                    : absl::InvalidArgumentError("must be above 0");
+}
+
 // A size with a unit (256MiB), or a number of bytes.
 template <typename Number>
 absl::Status SetBytes(const std::string& value, Number& out) {
@@ -180,8 +186,22 @@ const std::vector<Flag>& AllFlags() {
        "there is neither --storage.address nor remote_write.",
        TRAWL_SET(SetText(value, f.embedded_path.emplace()))},
       {"Storage", "--storage.max-queue-bytes", "SIZE",
-       "Memory for samples that storage doesn't have yet; over it the oldest go. (256MiB)",
+       "Memory for samples that storage doesn't have yet, where the spool can't take them; over it "
+       "the oldest go. (256MiB)",
        TRAWL_SET(SetBytes(value, f.max_queue_bytes))},
+
+      {"Storage", "--spool.max-bytes", "SIZE",
+       "Disk for samples that storage doesn't have yet, in DIR/spool; never more than half of what "
+       "is free. Over it the oldest go. (16GiB)",
+       TRAWL_SET(SetBytes(value, f.spool.max_bytes))},
+      {"Storage", "--spool.max-age", "TIME", "Samples in the spool that are older go. (7d)",
+       TRAWL_SET(SetPositive(value, f.spool.max_age))},
+      {"Storage", "--spool.sync-interval", "TIME",
+       "How much of the newest samples a power loss may take. (1s)",
+       TRAWL_SET(SetPositive(value, f.spool.sync_interval))},
+      {"Storage", "--spool.in-memory", "",
+       "No spool: what storage doesn't have waits in memory, and ends with the process.",
+       TRAWL_SWITCH(spool.in_memory)},
 
       {"Discovery", "--discovery.max-sources", "N", "Sources that may push. (1000)",
        TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.max_sources))},

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/base/log.h"
 #include "core/discovery/discovery.h"
 #include "server/access/access_policy.h"
@@ -24,10 +25,17 @@ struct Flags {
   RpcTls grpc_tls;
   std::string grpc_token_file;  // "": no tokens
   AccessRules access;
-  std::string web_config_file;  // "": none
+  std::string web_config_file;               // "": none
   std::string storage_address;               // "": none
   std::optional<std::string> embedded_path;  // unset: DATA_DIR/samples.db, if nothing else stores
   uint64_t max_queue_bytes = 256 << 20;      // over all lanes
+  struct Spool {
+    bool in_memory = false;
+    uint64_t max_bytes = uint64_t{16} << 30;
+    absl::Duration max_age = absl::Hours(24 * 7);
+    absl::Duration sync_interval = absl::Seconds(1);
+  };
+  Spool spool;
   std::string data_dir = "./data";
   uint32_t shards = 0;  // 0: one a core
   Discovery::Options discovery;

@@ -1,5 +1,7 @@
 #include "server/shard_thread.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "server/await.h"
 
@@ -14,7 +16,13 @@ ShardThread::~ShardThread() { Shutdown(); }
 
 void ShardThread::Build(const Options& options, const Deps& deps) {
   EpollLoop& loop = thread_.loop();
-  log_ = std::make_unique<MemoryRecordLog>(options.log);
+  if (deps.spooling != nullptr) {
+    auto spool = deps.spooling->MakeSpool(options.number, loop);
+    spool_ = spool.get();
+    log_ = std::move(spool);
+  } else {
+    log_ = std::make_unique<MemoryRecordLog>(options.log);
+  }
   lane_ = std::make_unique<Lane>(options.lane,
                                  Lane::Deps{.loop = loop, .log = *log_, .random = random_});
   earlier_ = std::make_unique<EarlierLanes>(

@@ -17,6 +17,7 @@
 #include "core/scrape/scrape_scratch.h"
 #include "core/scrape/shard.h"
 #include "core/telemetry/scrape_metrics.h"
+#include "server/spooling.h"
 
 namespace trawl {
 
@@ -30,7 +31,7 @@ class ShardThread {
     uint32_t number = 0;
     HashKey hash_key;
     CurlFetcher::Options fetcher;
-    MemoryRecordLog::Options log;
+    MemoryRecordLog::Options log;  // where there is no spool
     Lane::Options lane;
   };
   struct Deps {
@@ -38,6 +39,7 @@ class ShardThread {
     DescriptorBudget& budget;
     ScrapeMetrics& metrics;
     EarlierLanes::Callbacks earlier;  // run on the shard's thread
+    Spooling* spooling = nullptr;     // null: records are in memory
   };
 
   ShardThread(const Options& options, const Deps& deps);
@@ -53,6 +55,10 @@ class ShardThread {
   Lane& lane() { return *lane_; }
   // What earlier runs left for this shard to drain. The loop's thread, but for status().
   EarlierLanes& earlier() { return *earlier_; }
+  // Null: records are in memory. Any thread.
+  std::shared_ptr<const SpoolStatus> spool_status() const {
+    return spool_ == nullptr ? nullptr : spool_->status();
+  }
   // The loop's thread.
   CurlFetcher& fetcher() { return *fetcher_; }
 
@@ -64,7 +70,8 @@ class ShardThread {
   absl::BitGen random_;
   KeyTable keys_;
   ScrapeScratch scratch_;
-  std::unique_ptr<MemoryRecordLog> log_;
+  std::unique_ptr<RecordLog> log_;
+  Spool* spool_ = nullptr;  // log_, if it is one
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<EarlierLanes> earlier_;
   std::unique_ptr<CaresResolver> resolver_;

@@ -79,6 +79,7 @@ grpc::ServerUnaryReactor* StatusService::ListSinks(grpc::CallbackServerContext* 
   std::sort(sinks.begin(), sinks.end(),
             [](const SinkDescription& a, const SinkDescription& b) { return a.name < b.name; });
   *response = ToProto(sinks, deps_.lanes(), options_.max_queue_bytes);
+  if (deps_.spool) *response->mutable_spool() = deps_.spool();
   return Answer(context, grpc::Status::OK);
 }
 

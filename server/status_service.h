@@ -28,6 +28,8 @@ class StatusService final : public status::v1::StatusService::CallbackService {
     std::function<void(ReloadCallback)> reload;
     std::function<std::vector<SinkDescription>()> sinks;
     std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
+    // Null: there is none, and records are in memory.
+    std::function<status::v1::Spool()> spool;
     // Gives a record up. Runs the callback later, on any thread.
     std::function<void(const status::v1::SkipRecordRequest&, SkipCallback)> skip;
   };

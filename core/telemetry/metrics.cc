@@ -221,6 +221,36 @@ void DiscoveryMetrics::RemoveSource(std::string_view source) {
 
 void DiscoveryMetrics::RemoveJob(std::string_view job) { job_without_source.Remove(job); }
 
+SpoolMetrics::SpoolMetrics(Registry& r)
+    : degraded_lanes(PlainGauge(r, "trawl_spool_degraded_lanes",
+                                "Lanes whose newest records are in memory only, because the disk "
+                                "does not take them.")),
+      bytes(PlainGauge(r, "trawl_spool_bytes", "Bytes of the spool's files.")),
+      limit_bytes(PlainGauge(r, "trawl_spool_limit_bytes", "Bytes that the spool may take.")),
+      memory_bytes(PlainGauge(r, "trawl_spool_memory_bytes",
+                              "Bytes of records that wait in memory instead of the spool.")),
+      segments(PlainGauge(r, "trawl_spool_segments", "Segments of this run.")),
+      written_bytes_total(PlainCounter(r, "trawl_spool_written_bytes_total",
+                                       "Total number of bytes written to the spool.")),
+      unspooled_samples_total(PlainCounter(r, "trawl_spool_unspooled_samples_total",
+                                           "Total number of samples that the spool's disk did not "
+                                           "take.")),
+      failures_total(PlainCounter(r, "trawl_spool_failures_total",
+                                  "Total number of files that could not be opened, written or "
+                                  "synced.")),
+      syncs_total(PlainCounter(r, "trawl_spool_syncs_total", "Total number of syncs.")),
+      failed_syncs_total(
+          PlainCounter(r, "trawl_spool_failed_syncs_total", "Total number of failed syncs.")),
+      failed_removals_total(PlainCounter(r, "trawl_spool_failed_removals_total",
+                                         "Total number of files that could not be removed at "
+                                         "once.")),
+      capped_samples_total(PlainCounter(r, "trawl_spool_capped_samples_total",
+                                        "Total number of samples dropped because the spool was at "
+                                        "its limit.")),
+      aged_samples_total(PlainCounter(r, "trawl_spool_aged_samples_total",
+                                      "Total number of samples dropped because they were over the "
+                                      "spool's age limit.")) {}
+
 AppendMetrics::AppendMetrics(Registry& r)
     : queue_bytes(Gauges(r, "trawl_append_queue_bytes",
                          "Bytes of records that not every sink has acknowledged.", {"lane"})),
@@ -311,6 +341,7 @@ Metrics::Metrics(const Options& options)
       discovery_(registry_),
       append_(registry_),
       fetch_(registry_),
+      spool_(registry_),
       server_(registry_) {
   GaugeFamily(registry_, "trawl_build_info", "1, with the build's version in labels.")
       .Add({{"version", options.version}, {"revision", options.revision}})

@@ -14,6 +14,7 @@
 #include "core/telemetry/process_metrics.h"
 #include "core/telemetry/scrape_metrics.h"
 #include "core/telemetry/server_metrics.h"
+#include "core/telemetry/spool_metrics.h"
 
 namespace trawl {
 
@@ -37,6 +38,7 @@ class Metrics {
   DiscoveryMetrics& discovery() { return discovery_; }
   AppendMetrics& append() { return append_; }
   FetchMetrics& fetch() { return fetch_; }
+  SpoolMetrics& spool() { return spool_; }
   ServerMetrics& server() { return server_; }
   // For what does not fit in a group.
   prometheus::Registry& registry() { return registry_; }
@@ -56,6 +58,7 @@ class Metrics {
   DiscoveryMetrics discovery_;
   AppendMetrics append_;
   FetchMetrics fetch_;
+  SpoolMetrics spool_;
   ServerMetrics server_;
 
   // Held while the callbacks run: they are few and only set gauges.

@@ -29,20 +29,29 @@ TEST(FlagsTest, DefaultsAreThoseOfTheHelp) {
   EXPECT_EQ(parsed.flags->web_listen.ToString(), "127.0.0.1:8730");
   EXPECT_EQ(parsed.flags->data_dir, "./data");
   EXPECT_EQ(parsed.flags->max_queue_bytes, 256u << 20);
+  EXPECT_EQ(parsed.flags->spool.max_bytes, uint64_t{16} << 30);
+  EXPECT_EQ(parsed.flags->spool.max_age, absl::Hours(24 * 7));
+  EXPECT_EQ(parsed.flags->spool.sync_interval, absl::Seconds(1));
+  EXPECT_FALSE(parsed.flags->spool.in_memory);
   EXPECT_FALSE(parsed.flags->embedded_path);
 }
 
 TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   const ParsedFlags parsed = ParseFlags(
       {"--config.file=a.yml", "--web.listen-address", "[::1]:0", "--web.enable-lifecycle",
-       "--storage.max-queue-bytes=64MiB", "--storage.embedded-path=x.db", "--shards=3",
-       "--log.level=debug", "--log.format=json", "--discovery.silent-after=5m"});
+       "--storage.max-queue-bytes=64MiB", "--spool.max-bytes=1GiB", "--spool.max-age=2h",
+       "--spool.sync-interval=100ms", "--spool.in-memory", "--storage.embedded-path=x.db",
+       "--shards=3", "--log.level=debug", "--log.format=json", "--discovery.silent-after=5m"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   EXPECT_EQ(parsed.flags->config_file, "a.yml");
   EXPECT_EQ(parsed.flags->web_listen.ToString(), "[::1]:0");
   EXPECT_TRUE(parsed.flags->enable_lifecycle);
   EXPECT_EQ(parsed.flags->max_queue_bytes, 64u << 20);
+  EXPECT_EQ(parsed.flags->spool.max_bytes, 1u << 30);
+  EXPECT_EQ(parsed.flags->spool.max_age, absl::Hours(2));
+  EXPECT_EQ(parsed.flags->spool.sync_interval, absl::Milliseconds(100));
+  EXPECT_TRUE(parsed.flags->spool.in_memory);
   EXPECT_EQ(parsed.flags->embedded_path, "x.db");
   EXPECT_EQ(parsed.flags->shards, 3u);
   EXPECT_EQ(parsed.flags->log_level, LogLevel::kDebug);
@@ -101,6 +110,9 @@ TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
   ExpectWrong({"--shards=0"}, "--shards=0: want a number from 1 to 1024");
   ExpectWrong({"--shards=many"}, "--shards=many");
   ExpectWrong({"--storage.max-queue-bytes=-1"}, "--storage.max-queue-bytes=-1");
+  ExpectWrong({"--spool.max-bytes=0"}, "--spool.max-bytes=0");
+  ExpectWrong({"--spool.max-age=0s"}, "--spool.max-age=0s");
+  ExpectWrong({"--spool.sync-interval=0s"}, "--spool.sync-interval=0s");
   ExpectWrong({"--log.level=loud"}, "want debug, info, warn or error");
   ExpectWrong({"--grpc.listen-address=8729"}, "missing port in address");
   ExpectWrong({"--web.listen-address=a:99999"}, "invalid port");

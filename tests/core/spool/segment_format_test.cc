@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 
 #include "absl/strings/escaping.h"
 #include "core/append/record.h"
 #include "core/spool/gap_ledger.h"
+#include "core/spool/record_block.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -16,8 +18,29 @@ namespace {
 
 const SpoolIdentity kIdentity{"0123456789abcdef0123456789abcdef", 1700000000000, 0};
 
+// The bytes of FORMAT.md, which were made by another program.
 TEST(SegmentFormatTest, ExampleOfTheFormatDocument) {
+  const uint32_t identity = kIdentity.Checksum();
+  EXPECT_EQ(identity, 0x63829acbu);
   std::string file = EncodeSegmentHeader({kIdentity, 1, 0, 1700000000123});
+  file += EncodeMark({true, false, 1, 0, 0, 1700000000123}, identity);
+  RecordBlock block(1);
+  for (const auto& [kind, payload, count] :
+       {std::tuple(RecordKind::kDictionary, "D", 0u), std::tuple(RecordKind::kScrape, "S", 3u)}) {
+    std::string record;
+    AppendRecord(kind, payload, record);
+    block.Append(count, record);
+  }
+  file += block.bytes();
+  SegmentIndex index;
+  index.blocks = {{1, 0, 124, 0, true}};
+  index.end_number = 3;
+  index.end_samples = 3;
+  index.end_dictionaries = 1;
+  index.end_offset = 152;
+  index.time_ms = 1700000000123;
+  file += EncodeFooter(index, identity);
+
   EXPECT_EQ(absl::BytesToHexString(file),
             "747261776c736731"
             "3031323334353637383961626364656630313233343536373839616263646566"
@@ -27,7 +50,21 @@ TEST(SegmentFormatTest, ExampleOfTheFormatDocument) {
             "0100000000000000"
             "0000000000000000"
             "7b68e5cf8b010000"
-            "1cf246ac");
+            "1cf246ac"
+            "f5746d6b01000000010000000000000000000000000000000000"
+            "00007b68e5cf8b01000099c87c50"
+            "0000000001000000014705592d44"
+            "0300000001000000025a0e2add53"
+            "f5746d6b02000000030000000000000003000000000000000100"
+            "00007b68e5cf8b010000aa15e53f"
+            "010000000000000000000000000000007c0000000000000001000000"
+            "0100000098000000c77f7d5e747261776c697831");
+  LostRanges lost;
+  lost.Add({1, 43, 0, 4711, HoleReason::kCap, {}});
+  EXPECT_EQ(absl::BytesToHexString(EncodeLedgerPage(lost, 1, identity).substr(0, 60)),
+            "747261776c677031010000000000000001000000"
+            "01000000000000002b000000000000000000000000000000671200000000000001000000"
+            "8a813b9a");
 }
 
 TEST(SegmentFormatTest, HeaderComesBack) {

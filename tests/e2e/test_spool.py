@@ -1,0 +1,116 @@
+"""A trawld that is killed loses no scrape that was over, and the store gets none twice."""
+import json
+import signal
+import unittest
+
+from harness import BIN, EndToEndTest, Program, samples, wait_for
+
+
+def config(targets, interval="200ms"):
+    return f"""
+global: {{scrape_interval: {interval}}}
+scrape_configs:
+  - job_name: numbers
+    static_configs: [{{targets: {json.dumps(targets)}}}]
+"""
+
+
+class SpoolTest(EndToEndTest):
+    def setUp(self):
+        super().setUp()
+        self.exporters = [self.exporter(lambda path, n: f"scrape_number {n}\n") for _ in range(3)]
+        self.store_ = self.store()
+        self.address = self.store_.grpc
+        self.kills = 0
+
+    def start(self, *flags):
+        return self.trawld(config([e.address for e in self.exporters]),
+                           f"--storage.address={self.address}", *flags).wait_ready()
+
+    def scrapes(self, count):
+        seen = [e.scrapes for e in self.exporters]
+        wait_for(f"{count} scrapes of each target",
+                 lambda: all(e.scrapes >= s + count for e, s in zip(self.exporters, seen)))
+
+    def kill(self, trawld):
+        trawld.process.send_signal(signal.SIGKILL)
+        trawld.process.wait()
+        self.kills += 1
+
+    @staticmethod
+    def epochs(trawld):
+        """Runs that have left a lane."""
+        return {lane.parent.name for lane in (trawld.data / "spool").glob("*/*")}
+
+    def numbers(self, exporter):
+        return sorted(int(value) for _, labels, _, value in
+                      samples(self.store_.path, "metric = 'scrape_number'")
+                      if labels["instance"] == exporter.address)
+
+    def check(self, trawld):
+        """All that was scraped before now arrives, but for one scrape in progress a kill."""
+        before = [e.scrapes for e in self.exporters]
+        self.scrapes(3)
+        wait_for("the newest samples", lambda: all(
+            (self.numbers(e) or [0])[-1] > b for e, b in zip(self.exporters, before)))
+        self.assertEqual(trawld.stop(), 0)
+        for exporter in self.exporters:
+            numbers = self.numbers(exporter)
+            self.assertEqual(len(numbers), len(set(numbers)), "none twice")
+            missing = set(range(1, exporter.scrapes + 1)) - set(numbers)
+            # And the one that the last, orderly stop cut off.
+            self.assertLessEqual(len(missing), self.kills + 1, missing)
+
+    def test_kills_with_the_store_up_down_and_stopped_lose_and_double_nothing(self):
+        for store_state in ("up", "stopped", "down", "down", "up"):
+            trawld = self.start()
+            self.scrapes(3)
+            if store_state == "stopped":
+                self.store_.process.send_signal(signal.SIGSTOP)
+            if store_state == "down" and self.store_.running():
+                self.store_.process.kill()
+                self.store_.process.wait()
+            self.scrapes(4)
+            self.kill(trawld)
+            if store_state == "stopped":
+                self.store_.process.send_signal(signal.SIGCONT)
+            if store_state == "down" and self.kills == 4:
+                self.restart_store()
+        self.check(self.start())
+
+    def restart_store(self):
+        path = self.store_.path
+        self.store_ = self.started(Program("trawl-store", [
+            BIN / "trawl-store", f"--grpc.listen-address={self.address}",
+            f"--data-dir={self.directory}/store-data", f"--sqlite.path={path}"], self.directory))
+        self.store_.path = path
+
+    def test_a_stop_without_a_store_leaves_all_to_the_next_start(self):
+        trawld = self.start()
+        self.scrapes(2)
+        self.store_.process.kill()
+        self.store_.process.wait()
+        self.scrapes(5)
+        self.assertEqual(trawld.stop(), 0)
+        self.restart_store()
+        trawld = self.start()
+        self.kills = 1
+        self.check(trawld)
+
+    def test_nothing_is_left_of_runs_that_are_drained(self):
+        for _ in range(2):
+            trawld = self.start()
+            self.scrapes(3)
+            self.kill(trawld)
+        trawld = self.start()
+        wait_for("one epoch", lambda: len(self.epochs(trawld)) == 1)
+        self.check(trawld)
+        trawld = self.start()
+        wait_for("one epoch", lambda: len(self.epochs(trawld)) <= 1)
+        self.scrapes(2)
+        self.assertGreater(trawld.metric("trawl_spool_written_bytes_total"), 0)
+        self.assertEqual(trawld.metric("trawl_spool_degraded_lanes"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
