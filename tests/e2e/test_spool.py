@@ -108,7 +108,8 @@ class SpoolTest(EndToEndTest):
         trawld = self.start()
         wait_for("one epoch", lambda: len(self.epochs(trawld)) <= 1)
         self.scrapes(2)
-        self.assertGreater(trawld.metric("trawl_spool_written_bytes_total"), 0)
+        wait_for("the spool's metrics",
+                 lambda: trawld.metric("trawl_spool_written_bytes_total") > 0)
         self.assertEqual(trawld.metric("trawl_spool_degraded_lanes"), 0)
 
 
