@@ -20,10 +20,6 @@ namespace pb = discovery::v1;
 // Groups may hold 100,000 targets: a page ends here too.
 constexpr size_t kMaxPageBytes = size_t{8} << 20;
 
-bool Names(const std::vector<std::string>& sources, const std::string& source) {
-  return std::find(sources.begin(), sources.end(), source) != sources.end();
-}
-
 void FillGroups(const TargetSets& sets, const pb::ListGroupsRequest& request,
                 const std::optional<TargetSets::GroupPosition>& after,
                 pb::ListGroupsResponse* response) {
@@ -66,7 +62,8 @@ void DiscoveryService::CountTargets(const std::string& source, pb::Counts* count
   uint64_t active = 0;
   const std::shared_ptr<const PoolsSnapshot> pools = deps_.pools();
   for (const auto& pool : pools->pools) {
-    for (const auto& target : pool->active) active += Names(target->sources, source) ? 1 : 0;
+    const auto share = pool->sources.find(source);
+    if (share != pool->sources.end()) active += share->second.active;
   }
   // Whatever it lists and is not scraped was dropped, failed, or is of a job that is not there.
   counts->set_active(std::min(active, counts->targets() + counts->held()));

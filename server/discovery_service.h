@@ -5,7 +5,7 @@
 
 #include "core/discovery/discovery.h"
 #include "core/model/labels.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 #include "server/sync_reactor.h"
 #include "trawl/discovery/v1/discovery.grpc.pb.h"
 

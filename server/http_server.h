@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/clock.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 #include "core/telemetry/metrics.h"
 #include "server/access/web_guard.h"
 #include "server/listen_address.h"

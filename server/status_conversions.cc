@@ -5,10 +5,8 @@
 #include <set>
 #include <string_view>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/base/duration.h"
 #include "server/proto_conversions.h"
 
 namespace trawl {
@@ -43,51 +41,30 @@ void AddReport(const ScrapeReport& report, pb::Target& out) {
   samples.set_series_added(report.series_added);
 }
 
-// `dropped by relabel_configs[2] (keep)`
-void ParseDropReason(std::string_view text, pb::Drop& drop) {
-  drop.set_detail(std::string(text));
-  constexpr std::string_view kRules = "relabel_configs[";
-  const size_t at = text.find(kRules);
-  if (at == std::string_view::npos) {
-    if (text.find("duplicate") != std::string_view::npos) drop.set_reason(pb::Drop::DUPLICATE);
-    return;
+pb::Drop::Reason ToProto(DropReason reason) {
+  switch (reason) {
+    case DropReason::kRelabel:
+      return pb::Drop::RELABEL;
+    case DropReason::kNoAddress:
+      return pb::Drop::NO_ADDRESS;
+    case DropReason::kBadAddress:
+      return pb::Drop::BAD_ADDRESS;
+    case DropReason::kBadInterval:
+      return pb::Drop::BAD_INTERVAL;
+    case DropReason::kBadLabel:
+      return pb::Drop::BAD_LABEL;
+    case DropReason::kDuplicate:
+      return pb::Drop::DUPLICATE;
+    case DropReason::kPendingJob:
+      return pb::Drop::PENDING_JOB;
   }
-  drop.set_reason(pb::Drop::RELABEL);
-  const std::string_view rest = text.substr(at + kRules.size());
-  uint32_t index = 0;
-  if (absl::SimpleAtoi(rest.substr(0, rest.find(']')), &index)) drop.set_rule_index(index);
-  const size_t open = rest.find('(');
-  const size_t close = rest.find(')');
-  if (open < close && close != std::string_view::npos) {
-    drop.set_action(std::string(rest.substr(open + 1, close - open - 1)));
-  }
+  return pb::Drop::REASON_UNSPECIFIED;
 }
 
-// Of the messages that Prometheus gives for a target that can't be built (spec 3.1).
-pb::Drop::Reason FailedReason(std::string_view error) {
-  const auto has = [&](std::string_view part) {
-    return error.find(part) != std::string_view::npos;
-  };
-  if (has("no address")) return pb::Drop::NO_ADDRESS;
-  if (has("interval") || has("timeout")) return pb::Drop::BAD_INTERVAL;
-  if (has("hostname") || has("port")) return pb::Drop::BAD_ADDRESS;
-  return pb::Drop::BAD_LABEL;
-}
-
-pb::Target Dropped(const std::string& job, const Labels& discovered,
-                   const std::vector<std::string>& sources) {
-  pb::Target out;
-  out.set_id(TargetId(discovered.Hash()));
-  out.set_job(job);
-  out.set_state(pb::Target::DROPPED);
-  SetLabels(discovered, out.mutable_discovered_labels());
-  for (const std::string& source : sources) out.add_owners()->set_source(source);
-  return out;
-}
-
-// A label's text that the manager has checked.
-void SetDurationText(const std::string& text, google::protobuf::Duration* out) {
-  SetDuration(ParsePrometheusDuration(text).value_or(absl::ZeroDuration()), out);
+void AddOwner(std::string_view source, std::string_view key, pb::Target& out) {
+  pb::Owner& owner = *out.add_owners();
+  owner.set_source(std::string(source));
+  owner.set_key(std::string(key));
 }
 
 pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
@@ -234,38 +211,46 @@ pb::Failure::Reason ToProto(FailureReason reason) {
 
 std::string TargetId(uint64_t hash) { return absl::StrFormat("%016x", hash); }
 
-pb::Target ToProto(const ActiveTarget& target) {
+pb::Target ToProto(const PoolStatus& pool, const ActiveTarget& active) {
+  const Target& target = *active.target;
   pb::Target out;
   out.set_id(TargetId(target.hash));
-  out.set_job(target.job);
+  out.set_job(pool.job);
   out.set_state(pb::Target::ACTIVE);
-  SetLabels(target.discovered_labels, out.mutable_discovered_labels());
-  SetLabels(target.labels, out.mutable_labels());
+  SetLabels(DiscoveredLabels(pool, active), out.mutable_discovered_labels());
+  SetLabels(*target.labels, out.mutable_labels());
   out.set_scrape_url(target.url);
-  SetDurationText(target.scrape_interval, out.mutable_scrape_interval());
-  SetDurationText(target.scrape_timeout, out.mutable_scrape_timeout());
-  for (const std::string& source : target.sources) out.add_owners()->set_source(source);
-  out.set_shard(target.shard);
-  AddReport(target.status->Get(), out);
+  SetDuration(target.interval, out.mutable_scrape_interval());
+  SetDuration(target.timeout, out.mutable_scrape_timeout());
+  for (const TargetOwner* owner : OwnersBySource(active)) {
+    AddOwner(owner->group->source, owner->group->group->key, out);
+  }
+  out.set_shard(ShardOf(target, pool.shards));
+  AddReport(active.status->Get(), out);
   return out;
 }
 
 pb::Target ToProto(const DroppedTarget& target) {
-  pb::Target out = Dropped(target.job, target.discovered_labels, target.sources);
-  ParseDropReason(target.reason, *out.mutable_drop());
-  return out;
-}
-
-pb::Target ToProto(const std::string& job, const FailedTarget& target) {
-  pb::Target out = Dropped(job, target.discovered_labels, target.sources);
-  out.mutable_drop()->set_reason(FailedReason(target.error));
-  out.mutable_drop()->set_detail(target.error);
+  pb::Target out;
+  out.set_id(TargetId(target.hash));
+  out.set_job(std::string(target.job));
+  out.set_state(pb::Target::DROPPED);
+  SetLabels(target.discovered_labels(), out.mutable_discovered_labels());
+  AddOwner(target.source, target.group->key, out);
+  pb::Drop& drop = *out.mutable_drop();
+  drop.set_reason(ToProto(target.drop.reason));
+  drop.set_detail(target.detail());
+  if (target.drop.reason == DropReason::kRelabel) {
+    drop.set_rule_index(target.drop.rule);
+    const RelabelConfig& rule = target.config->relabel_configs[target.drop.rule];
+    drop.set_action(std::string(RelabelActionName(rule.action)));
+  }
+  if (target.duplicate_of != nullptr) drop.set_duplicate_of(TargetId(target.duplicate_of->hash));
   return out;
 }
 
 pb::Pool ToProto(const PoolStatus& pool) {
   pb::Pool out;
-  std::set<std::string> sources;
   uint64_t health[3] = {};
   uint64_t samples = 0;
   uint64_t scrapes = 0;
@@ -276,24 +261,17 @@ pb::Pool ToProto(const PoolStatus& pool) {
     samples += report.samples_post_relabeling;
     scrapes += report.scrapes;
     failures += report.failures;
-    sources.insert(target->sources.begin(), target->sources.end());
-  }
-  for (const DroppedTarget& target : pool.dropped) {
-    sources.insert(target.sources.begin(), target.sources.end());
-  }
-  for (const FailedTarget& target : pool.failed) {
-    sources.insert(target.sources.begin(), target.sources.end());
   }
   out.set_job(pool.job);
   out.set_active(pool.active.size());
-  out.set_dropped(pool.dropped_count + pool.failed_count);
+  out.set_dropped(pool.dropped_count + pool.failed_count + pool.duplicate_count);
   out.set_unknown(health[static_cast<int>(TargetHealth::kUnknown)]);
   out.set_up(health[static_cast<int>(TargetHealth::kUp)]);
   out.set_down(health[static_cast<int>(TargetHealth::kDown)]);
   SetDuration(pool.scrape_interval, out.mutable_scrape_interval());
   SetDuration(pool.scrape_timeout, out.mutable_scrape_timeout());
   out.set_target_limit(pool.target_limit);
-  out.mutable_sources()->Add(sources.begin(), sources.end());
+  for (const auto& [source, share] : pool.sources) out.add_sources(source);
   out.set_samples(samples);
   out.set_scrapes(scrapes);
   out.set_failures(failures);

@@ -8,7 +8,7 @@
 #include "core/append/sink.h"
 #include "core/base/failure_reason.h"
 #include "core/config/config.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 #include "trawl/status/v1/status.pb.h"
 
 namespace trawl {
@@ -16,9 +16,9 @@ namespace trawl {
 // From snapshots to trawl.status.v1. Pure.
 
 status::v1::Failure::Reason ToProto(FailureReason reason);
-status::v1::Target ToProto(const ActiveTarget& target);
+// But for labels_shared: what a look at the target alone does not tell.
+status::v1::Target ToProto(const PoolStatus& pool, const ActiveTarget& target);
 status::v1::Target ToProto(const DroppedTarget& target);
-status::v1::Target ToProto(const std::string& job, const FailedTarget& target);
 status::v1::Pool ToProto(const PoolStatus& pool);
 
 // 16 hex digits.

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/append/sink.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 #include "server/status_conversions.h"
 #include "trawl/status/v1/status.grpc.pb.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 #include "trawl/status/v1/status.pb.h"
 
 namespace trawl {

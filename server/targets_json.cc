@@ -74,25 +74,27 @@ std::string_view HealthName(TargetHealth health) {
   return "unknown";
 }
 
-std::string TargetJson(const ActiveTarget& target, const ExternalAddress& external) {
-  const ScrapeReport report = target.status->Get();
+std::string TargetJson(const PoolStatus& pool, const ActiveTarget& active,
+                       const ExternalAddress& external) {
+  const Target& target = *active.target;
+  const ScrapeReport report = active.status->Get();
   const GlobalUrl global = MakeGlobalUrl(target.url, external);
   std::string error = report.last_error;
   if (!global.error.empty()) absl::StrAppend(&error, ": ", global.error);
   return absl::StrCat(
-      "{\"discoveredLabels\":", LabelsJson(target.discovered_labels),
-      ",\"labels\":", LabelsJson(target.labels), ",\"scrapePool\":", GoJsonString(target.job),
+      "{\"discoveredLabels\":", LabelsJson(DiscoveredLabels(pool, active)),
+      ",\"labels\":", LabelsJson(*target.labels), ",\"scrapePool\":", GoJsonString(pool.job),
       ",\"scrapeUrl\":", GoJsonString(target.url), ",\"globalUrl\":", GoJsonString(global.url),
       ",\"lastError\":", GoJsonString(error), ",\"lastScrape\":\"",
       FormatGoTime(report.last_scrape),
       "\",\"lastScrapeDuration\":", GoJsonFloat(absl::ToDoubleSeconds(report.last_duration)),
       ",\"health\":\"", HealthName(report.health),
-      "\",\"scrapeInterval\":", GoJsonString(target.scrape_interval),
-      ",\"scrapeTimeout\":", GoJsonString(target.scrape_timeout), "}");
+      "\",\"scrapeInterval\":", GoJsonString(target.interval_text),
+      ",\"scrapeTimeout\":", GoJsonString(target.timeout_text), "}");
 }
 
 std::string DroppedJson(const DroppedTarget& target) {
-  return absl::StrCat("{\"discoveredLabels\":", LabelsJson(target.discovered_labels),
+  return absl::StrCat("{\"discoveredLabels\":", LabelsJson(target.discovered_labels()),
                       ",\"scrapePool\":", GoJsonString(target.job), "}");
 }
 
@@ -171,12 +173,13 @@ std::string TargetsJson(const PoolsSnapshot& pools, std::string_view state, std:
     if (!pool.empty() && pool != status->job) continue;
     if (active) {
       for (const auto& target : status->active) {
-        AddElement(TargetJson(*target, external), active_list);
+        AddElement(TargetJson(*status, *target, external), active_list);
       }
     }
     if (dropped) {
-      for (const DroppedTarget& target : status->dropped) {
-        AddElement(DroppedJson(target), dropped_list);
+      for (const DroppedTarget& target : ListDropped(*status)) {
+        const bool listed = target.drop.reason == DropReason::kRelabel && target.labels_kept;
+        if (listed) AddElement(DroppedJson(target), dropped_list);
       }
     }
   }

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 
 namespace trawl {
 

@@ -14,6 +14,8 @@ constexpr std::string_view kHead =
     "th,td{border:1px solid #ccc;padding:3px 6px;text-align:left;vertical-align:top}"
     ".up{color:#167a16}.down{color:#b00}.unknown{color:#777}</style></head><body>\n";
 
+constexpr size_t kMaxFailedListed = 100;
+
 std::string_view HealthName(TargetHealth health) {
   return health == TargetHealth::kUp ? "up" : health == TargetHealth::kDown ? "down" : "unknown";
 }
@@ -26,8 +28,9 @@ std::string LabelsText(const Labels& labels) {
   return out;
 }
 
-std::string Row(const ActiveTarget& target, absl::Time now) {
-  const ScrapeReport report = target.status->Get();
+std::string Row(const ActiveTarget& active, absl::Time now) {
+  const Target& target = *active.target;
+  const ScrapeReport report = active.status->Get();
   const bool scraped = report.last_scrape != absl::InfinitePast();
   const std::string when =
       scraped ? absl::StrFormat("%.1fs ago", absl::ToDoubleSeconds(now - report.last_scrape))
@@ -36,7 +39,7 @@ std::string Row(const ActiveTarget& target, absl::Time now) {
       scraped ? absl::StrFormat("%.1fms", absl::ToDoubleMilliseconds(report.last_duration)) : "";
   return absl::StrCat("<tr><td>", EscapeHtml(target.url), "</td><td class=\"",
                       HealthName(report.health), "\">", HealthName(report.health), "</td><td>",
-                      EscapeHtml(LabelsText(target.labels)), "</td><td>", when, "</td><td>", took,
+                      EscapeHtml(LabelsText(*target.labels)), "</td><td>", when, "</td><td>", took,
                       "</td><td>", report.samples_scraped, "</td><td>",
                       EscapeHtml(report.last_error), "</td></tr>\n");
 }
@@ -54,8 +57,13 @@ std::string Pool(const PoolStatus& pool, absl::Time now) {
   out += "</tr>\n";
   for (const auto& target : pool.active) out += Row(*target, now);
   out += "</table>\n";
-  for (const FailedTarget& target : pool.failed) {
-    absl::StrAppend(&out, "<p class=\"down\">", EscapeHtml(target.error), "</p>\n");
+  if (pool.failed_count == 0) return out;
+  size_t failed = 0;
+  for (const DroppedTarget& target : ListDropped(pool)) {
+    const DropReason reason = target.drop.reason;
+    if (reason == DropReason::kRelabel || reason == DropReason::kDuplicate) continue;
+    if (++failed > kMaxFailedListed) break;
+    absl::StrAppend(&out, "<p class=\"down\">", EscapeHtml(target.detail()), "</p>\n");
   }
   return out;
 }

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 
 namespace trawl {
 

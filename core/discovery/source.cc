@@ -83,11 +83,17 @@ void Source::Remerge(const GroupName& name) {
       WantedGroup(name.key, listed == groups.end() ? nullptr : listed->second, holds->second.get());
 }
 
-bool Source::HasJob(const std::string& job) const {
-  const auto listed = groups.lower_bound({job, ""});
-  if (listed != groups.end() && listed->first.job == job) return true;
-  const auto holds = held.lower_bound({job, ""});
-  return holds != held.end() && holds->first.job == job;
+std::shared_ptr<const TargetGroup> Source::Wanted(const GroupName& name) const {
+  if (const auto merged = with_held.find(name); merged != with_held.end()) return merged->second;
+  const auto listed = groups.find(name);
+  return listed == groups.end() ? nullptr : listed->second;
+}
+
+std::set<GroupName> Source::GroupNames() const {
+  std::set<GroupName> names;
+  for (const auto& [name, unused] : groups) names.insert(name);
+  for (const auto& [name, unused] : held) names.insert(name);
+  return names;
 }
 
 SourceCounts Source::Counts() const {

@@ -56,7 +56,10 @@ struct Source : SourceState {
   // After the state was set as a whole: all that follows from it.
   void Derive();
 
-  bool HasJob(const std::string& job) const;
+  // What is to be scraped of a group: listed and held targets; null: nothing. The same object for
+  // as long as neither changes.
+  std::shared_ptr<const TargetGroup> Wanted(const GroupName& name) const;
+  std::set<GroupName> GroupNames() const;  // also of groups of which all is held
   SourceCounts Counts() const;
   // Runs `visit(name, listed or null, held or null)` over all groups from `from` on, in order,
   // until it returns false.

@@ -200,32 +200,35 @@ absl::Status TargetSets::Forget(const std::string& name) {
 std::vector<std::string> TargetSets::Settle(const std::string& name, const StateDelta& delta,
                                             const std::set<GroupName>& newly_held, const Now& now) {
   Source& source = sources_[name];
-  std::set<std::string> jobs;
+  std::set<GroupName> changed;
   const bool confirmed = source.withheld && !delta.head.withheld;
   if (confirmed) {
-    jobs = JobsOf(source);
+    changed = source.GroupNames();
     source.withheld_unkept = false;
   }
   for (const GroupName& group : delta.remove) {
-    if (source.groups.contains(group)) jobs.insert(group.job);
+    if (source.groups.contains(group)) changed.insert(group);
   }
-  for (const auto& [group, unused] : delta.upsert) jobs.insert(group.job);
-  for (const auto& [group, unused] : delta.held) jobs.insert(group.job);
+  for (const auto& [group, unused] : delta.upsert) changed.insert(group);
+  for (const auto& [group, unused] : delta.held) changed.insert(group);
   source.Settle(delta, newly_held, source.HeardTime(now.steady, options_.default_lease));
-  Reindex(name, jobs);
-  return {jobs.begin(), jobs.end()};
+  return Index(name, changed);
 }
 
-void TargetSets::Reindex(const std::string& name, const std::set<std::string>& jobs) {
+std::vector<std::string> TargetSets::Index(const std::string& name,
+                                           const std::set<GroupName>& groups) {
   const Source& source = sources_.at(name);
-  for (const std::string& job : jobs) {
-    if (source.HasJob(job)) {
-      job_sources_[job].insert(name);
-    } else if (const auto it = job_sources_.find(job); it != job_sources_.end()) {
-      it->second.erase(name);
-      if (it->second.empty()) job_sources_.erase(it);
+  std::vector<std::string> jobs;
+  for (const GroupName& group : groups) {  // sorted by job
+    if (jobs.empty() || jobs.back() != group.job) jobs.push_back(group.job);
+    std::shared_ptr<const TargetGroup> wanted = source.withheld ? nullptr : source.Wanted(group);
+    if (wanted == nullptr) {
+      desired_.Remove(name, group);
+    } else {
+      desired_.Put(name, group.job, std::move(wanted));
     }
   }
+  return jobs;
 }
 
 // --- what an answer tells

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "core/discovery/change.h"
 #include "core/discovery/change_plan.h"
+#include "core/discovery/desired_jobs.h"
 #include "core/discovery/desired_targets.h"
 #include "core/discovery/source.h"
 #include "core/discovery/source_view.h"
@@ -108,7 +109,7 @@ class TargetSets {
   std::string HistoryId(const std::string& source) const;
   std::optional<SourceCounts> CountsOf(const std::string& source) const;  // unset: no such source
   size_t source_count() const { return sources_.size(); }
-  // Groups of jobs that the running configuration does not have. O(jobs with groups).
+  // Groups that would be scraped if the running configuration had their jobs. O(jobs).
   size_t PendingGroups() const;
   // Unset: no such source.
   std::optional<LeasePolicy> Lease(const std::string& source) const;
@@ -165,7 +166,10 @@ class TargetSets {
   void SetKnownJobs(std::vector<std::string> jobs);
   const std::vector<std::string>& known_jobs() const { return known_jobs_; }
 
-  std::shared_ptr<const DesiredTargets> Desired(const std::string& job) const;
+  // Costs what changed since it was last asked for.
+  std::shared_ptr<const DesiredTargets> Desired(const std::string& job) const {
+    return desired_.Get(job);
+  }
   std::vector<SourceView> Sources(const Now& now) const;
   // How many sources stand how. O(sources).
   struct Standings {
@@ -204,11 +208,12 @@ class TargetSets {
   // OK at once when the delta changes nothing.
   absl::Status Record(const std::string& name, const Source& before, const StateDelta& delta);
   absl::Status Forget(const std::string& name);
-  // In memory, with the index. The jobs that a source has now or had before.
+  // In memory, with what is desired. The jobs that changed.
   std::vector<std::string> Settle(const std::string& name, const StateDelta& delta,
                                   const std::set<GroupName>& newly_held, const Now& now);
   std::vector<std::string> Empty(const std::string& name, const StateDelta& delta);
-  void Reindex(const std::string& name, const std::set<std::string>& jobs);
+  // Says anew what the source wants of these groups. Their jobs.
+  std::vector<std::string> Index(const std::string& name, const std::set<GroupName>& groups);
   StateDelta Accept(const Source& source, const AcceptOptions& options) const;
   absl::StatusOr<ApplyResult> CarryOut(const std::string& name, const StateDelta& delta,
                                        const Now& now);
@@ -222,8 +227,7 @@ class TargetSets {
   const Options options_;
   StateJournal* const journal_;
   std::map<std::string, Source> sources_;
-  // job → sources that have groups or held targets in it: what Desired looks at.
-  std::map<std::string, std::set<std::string>> job_sources_;
+  DesiredJobs desired_;                  // what the sources' groups come to
   std::vector<std::string> known_jobs_;  // sorted
 };
 

@@ -131,13 +131,14 @@ void TargetSets::Restore(RestoredSource restored, bool withhold, const Now& now)
   Source& source = sources_[restored.source];
   static_cast<SourceState&>(source) = std::move(restored.state);
   source.Derive();
-  Reindex(restored.source, JobsOf(source));
   source.last_heard_steady = now.steady;
   source.restored = true;
   source.ask_all = !source.refused.empty();
-  if (!withhold || source.withheld || (source.groups.empty() && source.held.empty())) return;
-  source.withheld = true;
-  source.withheld_unkept = true;
+  if (withhold && !source.withheld && !(source.groups.empty() && source.held.empty())) {
+    source.withheld = true;
+    source.withheld_unkept = true;
+  }
+  Index(restored.source, source.GroupNames());
 }
 
 absl::Status TargetSets::KeepWithheld() {
@@ -225,11 +226,10 @@ ApplyResult TargetSets::Expire(const std::string& name) {
 // Of a delta that removes all: the jobs that lost groups.
 std::vector<std::string> TargetSets::Empty(const std::string& name, const StateDelta& delta) {
   Source& source = sources_.at(name);
-  const std::set<std::string> jobs = JobsOf(source);
+  const std::set<GroupName> groups = source.GroupNames();
   source.Settle(delta, {}, absl::ZeroDuration());
   source.withheld_unkept = false;
-  Reindex(name, jobs);
-  return {jobs.begin(), jobs.end()};
+  return Index(name, groups);
 }
 
 // --- what is held

@@ -7,24 +7,6 @@
 
 namespace trawl {
 
-std::shared_ptr<const DesiredTargets> TargetSets::Desired(const std::string& job) const {
-  auto desired = std::make_shared<DesiredTargets>();
-  desired->job = job;
-  auto it = job_sources_.find(job);
-  if (it == job_sources_.end()) return desired;
-  for (const std::string& name : it->second) {
-    const Source& source = sources_.at(name);
-    if (source.withheld) continue;
-    source.ForEachGroup(
-        {job, ""}, [&](const GroupName& group, const auto& listed, const auto& held) {
-          if (group.job != job) return false;
-          desired->groups.push_back({name, held == nullptr ? listed : source.with_held.at(group)});
-          return true;
-        });
-  }
-  return desired;
-}
-
 uint64_t TargetSets::Holder(const std::string& source) const {
   const Source* found = Find(source);
   return found == nullptr ? 0 : found->stream_id;
@@ -64,18 +46,7 @@ std::optional<absl::Duration> TargetSets::LeaseEnd(const std::string& source) co
 }
 
 size_t TargetSets::PendingGroups() const {
-  size_t pending = 0;
-  for (const auto& [job, sources] : job_sources_) {
-    if (Known(job)) continue;
-    for (const std::string& name : sources) {
-      const GroupMap& groups = sources_.at(name).groups;
-      for (auto it = groups.lower_bound({job, ""}); it != groups.end() && it->first.job == job;
-           ++it) {
-        ++pending;
-      }
-    }
-  }
-  return pending;
+  return desired_.CountGroups([&](const std::string& job) { return !Known(job); });
 }
 
 SourceView::Standing TargetSets::StandingOf(const Source& source, const Now& now) const {

@@ -153,11 +153,11 @@ absl::StatusOr<RelabelRules> RelabelRules::Compile(std::span<const RelabelConfig
   return RelabelRules(std::move(rules));
 }
 
-bool RelabelRules::Apply(LabelsBuilder& labels) const {
-  for (const auto& rule : rules_) {
-    if (!rule->Apply(labels)) return false;
+size_t RelabelRules::ApplyUntilDropped(LabelsBuilder& labels) const {
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    if (!rules_[i]->Apply(labels)) return i;
   }
-  return true;
+  return rules_.size();
 }
 
 bool RelabelRules::Apply(LabelsBuilder& labels, RelabelTrace& trace) const {

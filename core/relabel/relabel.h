@@ -95,7 +95,10 @@ class RelabelRules {
 
   // False: dropped; `labels` is then as it was when the dropping rule saw it. Reads no state but
   // its arguments. Setting an empty value deletes the label.
-  bool Apply(LabelsBuilder& labels) const;
+  bool Apply(LabelsBuilder& labels) const { return ApplyUntilDropped(labels) == size(); }
+
+  // The same; the index of the rule that dropped, or size().
+  size_t ApplyUntilDropped(LabelsBuilder& labels) const;
 
   // The same, and says what each rule did, and which one dropped.
   bool Apply(LabelsBuilder& labels, RelabelTrace& trace) const;

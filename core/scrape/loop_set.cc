@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/event_loop.h"
 
 namespace trawl {
@@ -19,6 +20,7 @@ void LoopSet::Apply(LoopChange change) {
         PoolLoops::Deps{shard_, immediate_starts_, [this] { OnPoolIdle(); }});
   }
   pool->Apply(std::move(change));
+  CountLoops();
 }
 
 void LoopSet::RemovePool(uint64_t pool) {
@@ -27,6 +29,7 @@ void LoopSet::RemovePool(uint64_t pool) {
   std::unique_ptr<PoolLoops> gone = std::move(found->second);
   pools_.erase(found);
   if (!gone->Leave()) leaving_.push_back(std::move(gone));
+  CountLoops();
 }
 
 void LoopSet::Stop(absl::Duration grace, absl::AnyInvocable<void()> stopped) {
@@ -58,10 +61,10 @@ void LoopSet::Sweep() {
   std::exchange(stopped_, nullptr)();  // may destroy this
 }
 
-size_t LoopSet::loops() const {
+void LoopSet::CountLoops() const {
   size_t count = 0;
   for (const auto& [id, pool] : pools_) count += pool->size();
-  return count;
+  shard_.metrics.loops.Set({absl::StrCat(shard_.number)}, static_cast<double>(count));
 }
 
 }  // namespace trawl

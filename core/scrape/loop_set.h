@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -33,11 +32,10 @@ class LoopSet {
   // given up. `stopped` runs when no loop is left. Nothing may be applied afterwards.
   void Stop(absl::Duration grace, absl::AnyInvocable<void()> stopped);
 
-  size_t loops() const;
-
  private:
   void OnPoolIdle();
   void Sweep();
+  void CountLoops() const;
 
   Shard& shard_;
   ImmediateStarts immediate_starts_;

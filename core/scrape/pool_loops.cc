@@ -40,14 +40,20 @@ void PoolLoops::Remove(uint64_t hash) {
   if (newest != by_public_hash_.end() && newest->second == loop.get()) {
     by_public_hash_.erase(newest);
   }
-  for (Stopping& stopping : stopping_) {
-    if (stopping.successor == loop.get()) stopping.successor = nullptr;
+  const auto [begin, end] = stopping_.equal_range(loop->target()->public_hash);
+  for (auto it = begin; it != end; ++it) {
+    if (it->second.successor == loop.get()) it->second.successor = nullptr;
   }
   if (loop->Stop()) {
     End(*loop, loop->TakeContinuation(), loop->UntilNextTick());
   } else {
-    stopping_.push_back({std::move(loop)});
+    LetFinish(std::move(loop));
   }
+}
+
+void PoolLoops::LetFinish(std::unique_ptr<ScrapeLoop> loop) {
+  const uint64_t public_hash = loop->target()->public_hash;
+  stopping_.emplace(public_hash, Stopping{std::move(loop)});
 }
 
 void PoolLoops::Add(LoopChange::Added added, FirstScrape first_scrape) {
@@ -65,10 +71,10 @@ void PoolLoops::Add(LoopChange::Added added, FirstScrape first_scrape) {
 }
 
 PoolLoops::Stopping* PoolLoops::FindPredecessor(const Target& target) {
-  for (Stopping& stopping : stopping_) {
-    const Target& other = *stopping.loop->target();
-    if (stopping.successor == nullptr && other.public_hash == target.public_hash &&
-        other.url == target.url) {
+  const auto [begin, end] = stopping_.equal_range(target.public_hash);
+  for (auto it = begin; it != end; ++it) {
+    Stopping& stopping = it->second;
+    if (stopping.successor == nullptr && stopping.loop->target()->url == target.url) {
       return &stopping;
     }
   }
@@ -125,9 +131,10 @@ void PoolLoops::OnCacheOutdated(const ScrapeLoop& loop, Continuation outdated) {
 }
 
 void PoolLoops::OnStopped(ScrapeLoop& loop) {
-  const auto found = std::ranges::find_if(
-      stopping_, [&](const Stopping& stopping) { return stopping.loop.get() == &loop; });
-  const Stopping stopped = std::move(*found);
+  const auto [begin, end] = stopping_.equal_range(loop.target()->public_hash);
+  const auto found =
+      std::find_if(begin, end, [&](const auto& entry) { return entry.second.loop.get() == &loop; });
+  const Stopping stopped = std::move(found->second);
   stopping_.erase(found);
   if (leaving_) {
     Forget(loop.TakeContinuation());
@@ -154,12 +161,12 @@ bool PoolLoops::Leave() {
   leaving_ = true;
   ending_.clear();
   by_public_hash_.clear();
-  for (Stopping& stopping : stopping_) stopping.successor = nullptr;
+  for (auto& [public_hash, stopping] : stopping_) stopping.successor = nullptr;
   for (auto& [hash, loop] : loops_) {
     if (loop->Stop()) {
       Forget(loop->TakeContinuation());
     } else {
-      stopping_.push_back({std::move(loop)});
+      LetFinish(std::move(loop));
     }
   }
   loops_.clear();
@@ -168,7 +175,7 @@ bool PoolLoops::Leave() {
 
 void PoolLoops::Abandon() {
   std::vector<ScrapeLoop*> loops;
-  for (const Stopping& stopping : stopping_) loops.push_back(stopping.loop.get());
+  for (const auto& [public_hash, stopping] : stopping_) loops.push_back(stopping.loop.get());
   for (ScrapeLoop* loop : loops) loop->Abandon();
 }
 

@@ -96,6 +96,8 @@ class PoolLoops final : private LoopContext::Observer {
   void OnStopped(ScrapeLoop& loop) override;
 
   void Remove(uint64_t hash);
+  // Keeps a loop until its scrape has ended.
+  void LetFinish(std::unique_ptr<ScrapeLoop> loop);
   void Add(LoopChange::Added added, FirstScrape first_scrape);
   Stopping* FindPredecessor(const Target& target);
   void Start(ScrapeLoop& loop, FirstScrape first_scrape);
@@ -108,9 +110,9 @@ class PoolLoops final : private LoopContext::Observer {
   Deps deps_;
   LoopContext context_;
   bool leaving_ = false;
-  absl::flat_hash_map<uint64_t, std::unique_ptr<ScrapeLoop>> loops_;  // by target hash
-  absl::flat_hash_map<uint64_t, ScrapeLoop*> by_public_hash_;         // the newest of each
-  std::vector<Stopping> stopping_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<ScrapeLoop>> loops_;     // by target hash
+  absl::flat_hash_map<uint64_t, ScrapeLoop*> by_public_hash_;            // the newest of each
+  std::unordered_multimap<uint64_t, Stopping> stopping_;                 // by public hash
   std::unordered_multimap<uint64_t, std::unique_ptr<EndOfRun>> ending_;  // by public hash
 };
 

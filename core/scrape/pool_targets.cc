@@ -2,133 +2,177 @@
 
 #include <algorithm>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 namespace trawl {
 namespace {
 
-using Order = std::tuple<std::string_view, std::string_view>;
-
-Order OrderOf(const std::string& source, const TargetGroup& group) { return {source, group.key}; }
-
-bool Before(const PoolTargets::Owner& a, const PoolTargets::Owner& b) {
-  const Order left = OrderOf(a.group->source, *a.group->group);
-  const Order right = OrderOf(b.group->source, *b.group->group);
-  return left != right ? left < right : a.index < b.index;
-}
-
-// The same object: the case of most groups of most updates, and quick to see.
-bool Same(const PoolTargets::Group& group, const OwnedGroup& wanted) {
-  return group.group == wanted.group && group.source == wanted.source;
-}
-
-bool Equal(const PoolTargets::Group& group, const OwnedGroup& wanted) {
-  return group.source == wanted.source && *group.group == *wanted.group;
+auto PlaceOf(const TargetOwner& owner) {
+  return std::tuple<std::string_view, std::string_view, uint32_t>(
+      owner.group->source, owner.group->group->key, owner.index);
 }
 
 }  // namespace
 
-PoolTargets::Change PoolTargets::Update(const ScrapeConfig& config,
-                                        const std::vector<OwnedGroup>& groups) {
-  Change change;
-  Touched touched;
-  std::vector<std::unique_ptr<Group>> before = std::exchange(groups_, {});
-  std::vector<std::unique_ptr<Group>> gone;
-  groups_.reserve(groups.size());
-  size_t i = 0;
-  for (const OwnedGroup& wanted : groups) {
-    if (i < before.size() && Same(*before[i], wanted)) {
-      groups_.push_back(std::move(before[i++]));
-      continue;
+// Groups leave and enter; then each target that was touched is settled.
+class PoolTargets::Step {
+ public:
+  Step(PoolTargets& pool, const ScrapeConfig& config) : pool_(pool), config_(config) {}
+
+  // `before`: the version that it replaces, built with the same config; may be null.
+  void Enter(const OwnedGroup& wanted, const PoolGroup* before) {
+    auto group = std::make_shared<PoolGroup>();
+    group->source = wanted.source;
+    group->group = wanted.group;
+    group->serial = pool_.next_serial_++;
+    const bool reuse = before != nullptr && before->group->labels == wanted.group->labels;
+    group->built = reuse ? TargetsFromGroup(config_, *wanted.group, *before->group, before->built)
+                         : TargetsFromGroup(config_, *wanted.group);
+    for (BuiltGroup::Active& active : group->built.active) {
+      Touched& touched = Touch(active.target->hash);
+      if (touched.target == nullptr) touched.target = active.target;
+      active.target = touched.target;  // one object for all owners
     }
-    const Order order = OrderOf(wanted.source, *wanted.group);
-    while (i < before.size() && OrderOf(before[i]->source, *before[i]->group) < order) {
-      gone.push_back(std::move(before[i++]));
-    }
-    if (i < before.size() && Equal(*before[i], wanted)) {
-      groups_.push_back(std::move(before[i++]));
-      groups_.back()->group = wanted.group;
-      continue;
-    }
-    groups_.push_back(Build(config, wanted, change));
-    Enter(*groups_.back(), touched);
+    Own(group);
+    TellFailures(*group);
+    Count(*group, 1);
+    entered_.push_back(std::move(group));
   }
-  for (; i < before.size(); ++i) gone.push_back(std::move(before[i]));
-  for (const std::unique_ptr<Group>& group : gone) Leave(*group, touched, change);
-  Settle(touched, change);
-  return change;
+
+  void Leave(const std::shared_ptr<const PoolGroup>& group) {
+    for (const BuiltGroup::Active& active : group->built.active) {
+      TargetOwners& owners = Touch(active.target->hash).owners;
+      owners.erase(std::remove_if(owners.begin(), owners.end(),
+                                  [&](const TargetOwner& owner) { return owner.group == group; }),
+                   owners.end());
+    }
+    Count(*group, -1);
+    left_.push_back(group);
+  }
+
+  Change Finish() && {
+    for (auto& [hash, touched] : touched_) Settle(hash, touched);
+    pool_.groups_ = pool_.groups_.Edit(left_, std::move(entered_));
+    pool_.active_ = pool_.active_.Edit(gone_, std::move(fresh_));
+    std::erase_if(pool_.sources_, [](const auto& share) { return share.second.groups == 0; });
+    return std::move(change_);
+  }
+
+ private:
+  struct Touched {
+    std::shared_ptr<const ActiveTarget> before;  // null: was not there
+    std::shared_ptr<const Target> target;
+    TargetOwners owners;  // after the step
+  };
+
+  Touched& Touch(uint64_t hash) {
+    const auto [it, is_new] = touched_.try_emplace(hash);
+    Touched& touched = it->second;
+    if (!is_new) return touched;
+    if (const auto there = pool_.by_hash_.find(hash); there != pool_.by_hash_.end()) {
+      touched = {there->second, there->second->target, there->second->owners};
+    }
+    return touched;
+  }
+
+  void Own(const std::shared_ptr<const PoolGroup>& group) {
+    for (const BuiltGroup::Active& active : group->built.active) {
+      TargetOwners& owners = touched_.find(active.target->hash)->second.owners;
+      const TargetOwner owner{group, active.index};
+      owners.insert(std::ranges::upper_bound(owners, PlaceOf(owner), {}, PlaceOf), owner);
+    }
+  }
+
+  void Settle(uint64_t hash, Touched& touched) {
+    if (touched.before != nullptr) {
+      CountActive(touched.before->owners, -1);
+      gone_.push_back(touched.before);
+    }
+    if (touched.owners.empty()) {
+      if (touched.before == nullptr) return;
+      change_.removed.push_back(std::move(touched.target));
+      pool_.by_hash_.erase(hash);
+      return;
+    }
+    CountActive(touched.owners, 1);
+    std::shared_ptr<const TargetStatus> status;
+    if (touched.before != nullptr) {
+      change_.reowned.push_back(hash);
+      status = touched.before->status;
+    } else {
+      change_.added.push_back({touched.target, std::make_shared<TargetStatus>()});
+      status = change_.added.back().status;
+    }
+    auto active = std::make_shared<const ActiveTarget>(
+        ActiveTarget{std::move(touched.target), std::move(touched.owners), std::move(status)});
+    pool_.by_hash_[hash] = active;
+    fresh_.push_back(std::move(active));
+  }
+
+  void CountActive(const TargetOwners& owners, int by) {
+    const std::string* last = nullptr;
+    for (const TargetOwner& owner : owners) {  // sorted by source
+      const bool again = last != nullptr && *last == owner.group->source;
+      (again ? pool_.duplicate_count_ : pool_.sources_[owner.group->source].active) +=
+          static_cast<uint64_t>(by);
+      last = &owner.group->source;
+    }
+  }
+
+  void Count(const PoolGroup& group, int by) {
+    pool_.sources_[group.source].groups += static_cast<uint64_t>(by);
+    for (const BuiltGroup::Dropped& dropped : group.built.dropped) {
+      const bool by_rule = dropped.reason == DropReason::kRelabel;
+      (by_rule ? pool_.dropped_count_ : pool_.failed_count_) += static_cast<uint64_t>(by);
+    }
+  }
+
+  void TellFailures(const PoolGroup& group) {
+    for (const BuiltGroup::Dropped& dropped : group.built.dropped) {
+      if (dropped.reason == DropReason::kRelabel) continue;
+      if (change_.failed++ < kMaxFailuresTold) {
+        change_.failures.push_back(BuildError(config_, *group.group, dropped.index));
+      }
+    }
+  }
+
+  PoolTargets& pool_;
+  const ScrapeConfig& config_;
+  absl::flat_hash_map<uint64_t, Touched> touched_;  // by target hash
+  std::vector<std::shared_ptr<const PoolGroup>> left_;
+  std::vector<std::shared_ptr<const PoolGroup>> entered_;
+  std::vector<std::shared_ptr<const ActiveTarget>> gone_;
+  std::vector<std::shared_ptr<const ActiveTarget>> fresh_;
+  Change change_;
+};
+
+PoolTargets::Change PoolTargets::Update(const ScrapeConfig& config, const OwnedGroups& wanted) {
+  const OwnedGroups before = std::exchange(wanted_, wanted);
+  Step step(*this, config);
+  const auto on_gone = [&](const OwnedGroup& gone) {
+    const OwnedGroup::Key key;
+    if (wanted.Find(key(gone)) == nullptr) step.Leave(*groups_.Find(key(gone)));
+  };
+  const auto on_fresh = [&](const OwnedGroup& fresh) {
+    const std::shared_ptr<const PoolGroup>* old = groups_.Find(OwnedGroup::Key()(fresh));
+    if (old == nullptr) return step.Enter(fresh, nullptr);
+    if (*(*old)->group == *fresh.group) return;
+    step.Leave(*old);
+    step.Enter(fresh, old->get());
+  };
+  OwnedGroups::Diff(before, wanted, on_gone, on_fresh);
+  return std::move(step).Finish();
 }
 
 PoolTargets::Change PoolTargets::Rebuild(const ScrapeConfig& config) {
-  Change change;
-  Touched touched;
-  const std::vector<std::unique_ptr<Group>> before = std::exchange(groups_, {});
-  groups_.reserve(before.size());
-  for (const std::unique_ptr<Group>& old : before) {
-    groups_.push_back(Build(config, {old->source, old->group}, change));
-    Enter(*groups_.back(), touched);
+  Step step(*this, config);
+  for (const std::shared_ptr<const PoolGroup>& group : groups_) {
+    step.Leave(group);
+    step.Enter({group->source, group->group}, nullptr);
   }
-  for (const std::unique_ptr<Group>& old : before) Leave(*old, touched, change);
-  Settle(touched, change);
-  return change;
-}
-
-std::unique_ptr<PoolTargets::Group> PoolTargets::Build(const ScrapeConfig& config,
-                                                       const OwnedGroup& wanted, Change& change) {
-  auto group = std::make_unique<Group>(
-      Group{wanted.source, wanted.group, TargetsFromGroup(config, *wanted.group)});
-  if (!group->built.dropped.empty()) change.dropped_changed = true;
-  for (const BuiltGroup::Failed& failed : group->built.failed) {
-    change.failed_changed = true;
-    change.new_failures.push_back(&failed);
-  }
-  return group;
-}
-
-void PoolTargets::Enter(Group& group, Touched& touched) {
-  for (BuiltGroup::Active& active : group.built.active) {
-    const uint64_t hash = active.target->hash;
-    Entry& entry = entries_[hash];
-    touched.try_emplace(hash, entry.target != nullptr);
-    if (entry.target == nullptr) {
-      entry.target = active.target;
-    } else {
-      active.target = entry.target;  // one object for all owners
-    }
-    const Owner owner{&group, active.index};
-    entry.owners.insert(std::ranges::upper_bound(entry.owners, owner, Before), owner);
-  }
-}
-
-void PoolTargets::Leave(const Group& group, Touched& touched, Change& change) {
-  for (const BuiltGroup::Active& active : group.built.active) {
-    const uint64_t hash = active.target->hash;
-    touched.try_emplace(hash, true);
-    auto& owners = entries_.at(hash).owners;
-    owners.erase(std::remove_if(owners.begin(), owners.end(),
-                                [&](const Owner& owner) { return owner.group == &group; }),
-                 owners.end());
-  }
-  if (!group.built.dropped.empty()) change.dropped_changed = true;
-  if (!group.built.failed.empty()) change.failed_changed = true;
-}
-
-void PoolTargets::Settle(const Touched& touched, Change& change) {
-  for (const auto& [hash, was_there] : touched) {
-    const auto found = entries_.find(hash);
-    if (found->second.owners.empty()) {
-      change.removed.push_back(std::move(found->second.target));
-      entries_.erase(found);
-    } else if (was_there) {
-      change.reowned.push_back(hash);
-    } else {
-      change.added.push_back(found->second.target);
-    }
-  }
+  return std::move(step).Finish();
 }
 
 }  // namespace trawl

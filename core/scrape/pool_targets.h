@@ -2,16 +2,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/inlined_vector.h"
 #include "core/config/config.h"
 #include "core/discovery/desired_targets.h"
+#include "core/scrape/pool_status.h"
 #include "core/scrape/target.h"
-#include "core/scrape/target_builder.h"
 #include "core/scrape/target_status.h"
 
 namespace trawl {
@@ -20,8 +20,8 @@ namespace trawl {
 // is wanted now. Pure state: no thread, no loop, no clock.
 //
 // Guarantees:
-//   1. The cost of an update follows the groups that changed: targets of the others are not
-//      built again.
+//   1. The cost of an update follows the groups that changed: the others are not looked at. Of a
+//      group that changed, but for its labels, only the new addresses are built.
 //   2. A target that several groups or sources name is there once, and stays until the last of
 //      them lets it go. The first by (source, key, place in the group) is its first owner.
 //   3. The result depends on the groups and the config alone, not on the order of updates.
@@ -29,51 +29,44 @@ namespace trawl {
 // Not thread-safe.
 class PoolTargets {
  public:
-  struct Group {
-    std::string source;
-    std::shared_ptr<const TargetGroup> group;
-    BuiltGroup built;
-  };
-  struct Owner {
-    const Group* group = nullptr;
-    uint32_t index = 0;  // in group->group->targets
-    friend bool operator==(const Owner&, const Owner&) = default;
-  };
-  struct Entry {
-    std::shared_ptr<const Target> target;
-    absl::InlinedVector<Owner, 1> owners;  // sorted; never empty between updates
-    std::shared_ptr<TargetStatus> status;  // the pool's: made when the target is added
-  };
   struct Change {
-    std::vector<std::shared_ptr<const Target>> added;
+    struct Added {
+      std::shared_ptr<const Target> target;
+      std::shared_ptr<TargetStatus> status;  // the cell that readers see
+    };
+    std::vector<Added> added;
     std::vector<std::shared_ptr<const Target>> removed;
-    std::vector<uint64_t> reowned;  // still there, but with other owners or discovered labels
-    bool dropped_changed = false;
-    bool failed_changed = false;
-    std::vector<const BuiltGroup::Failed*> new_failures;  // valid until the next call
+    std::vector<uint64_t> reowned;      // still there, but with other owners
+    uint64_t failed = 0;                // targets that now could not be built
+    std::vector<std::string> failures;  // why, of the first ones
   };
+  static constexpr size_t kMaxFailuresTold = 10;  // of one change
 
-  // `groups` sorted by (source, key).
-  Change Update(const ScrapeConfig& config, const std::vector<OwnedGroup>& groups);
+  Change Update(const ScrapeConfig& config, const OwnedGroups& wanted);
   // The same groups under another config.
   Change Rebuild(const ScrapeConfig& config);
 
-  size_t size() const { return entries_.size(); }
-  Entry& Get(uint64_t hash) { return entries_.at(hash); }
-  // Sorted by (source, key).
-  const std::vector<std::unique_ptr<Group>>& groups() const { return groups_; }
+  size_t size() const { return by_hash_.size(); }
+  const ActiveTargets& active() const { return active_; }
+  const PoolGroups& groups() const { return groups_; }
+  uint64_t dropped_count() const { return dropped_count_; }
+  uint64_t failed_count() const { return failed_count_; }
+  uint64_t duplicate_count() const { return duplicate_count_; }
+  const std::map<std::string, SourceShare>& sources() const { return sources_; }
 
  private:
-  using Touched = absl::flat_hash_map<uint64_t, bool>;  // hash → was there before
+  // One update.
+  class Step;
 
-  std::unique_ptr<Group> Build(const ScrapeConfig& config, const OwnedGroup& wanted,
-                               Change& change);
-  void Enter(Group& group, Touched& touched);
-  void Leave(const Group& group, Touched& touched, Change& change);
-  void Settle(const Touched& touched, Change& change);
-
-  std::vector<std::unique_ptr<Group>> groups_;
-  absl::flat_hash_map<uint64_t, Entry> entries_;  // by target hash
+  OwnedGroups wanted_;
+  PoolGroups groups_;  // of wanted_, built; an equal group may be another object
+  ActiveTargets active_;
+  absl::flat_hash_map<uint64_t, std::shared_ptr<const ActiveTarget>> by_hash_;  // as in active_
+  uint64_t dropped_count_ = 0;
+  uint64_t failed_count_ = 0;
+  uint64_t duplicate_count_ = 0;
+  std::map<std::string, SourceShare> sources_;  // with groups
+  uint64_t next_serial_ = 1;
 };
 
 }  // namespace trawl

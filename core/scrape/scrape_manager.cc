@@ -1,6 +1,5 @@
 #include "core/scrape/scrape_manager.h"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -89,6 +88,7 @@ void ScrapeManager::Wake() {
 
 void ScrapeManager::Reconcile() {
   timer_ = 0;
+  const absl::Duration begin = deps_.loop.clock().Steady();
   Staged staged;
   {
     MutexLock lock(mailbox_->mutex);
@@ -104,6 +104,7 @@ void ScrapeManager::Reconcile() {
   for (Done& done : staged.targets_done) done();
   for (Staged::ConfigDone& done : staged.config_done) done(config_status);
   last_reconcile_ = deps_.loop.clock().Steady();
+  deps_.metrics.reconcile_duration_seconds.Observe(absl::ToDoubleSeconds(last_reconcile_ - begin));
   if (staged.stop_done != nullptr) StopLoops(std::move(staged.stop_done));
 }
 
@@ -112,6 +113,7 @@ absl::Status ScrapeManager::TakeConfig(Staged& staged) {
   trawl_config_ = staged.trawl_config == nullptr ? std::make_shared<const TrawlConfig>()
                                                  : std::move(staged.trawl_config);
   RemovePools();
+  FindPending();
   return UpdatePools();
 }
 
@@ -122,7 +124,14 @@ void ScrapeManager::RemovePools() {
       continue;
     }
     it->second->Stop();
-    pools_.erase(it++);
+    it = pools_.erase(it);
+  }
+}
+
+void ScrapeManager::FindPending() {
+  pending_.clear();
+  for (const auto& [job, desired] : desired_) {
+    if (config_->FindJob(job) == nullptr && !desired->groups.empty()) pending_[job] = desired;
   }
 }
 
@@ -172,9 +181,11 @@ void ScrapeManager::TakeTargets(const std::shared_ptr<const DesiredTargets>& job
   const ScrapeConfig* config = config_ == nullptr ? nullptr : config_->FindJob(name);
   if (config == nullptr && job->groups.empty()) {
     desired_.erase(name);
+    pending_.erase(name);
     return;
   }
   desired_[name] = job;
+  if (config == nullptr) pending_[name] = job;
   const auto pool = pools_.find(name);
   if (pool != pools_.end()) {
     pool->second->Sync(*job);
@@ -186,8 +197,9 @@ void ScrapeManager::TakeTargets(const std::shared_ptr<const DesiredTargets>& job
 
 void ScrapeManager::Publish() {
   auto snapshot = std::make_shared<PoolsSnapshot>();
+  snapshot->pools.reserve(pools_.size());
   for (const auto& [job, pool] : pools_) snapshot->pools.push_back(pool->status());
-  std::ranges::sort(snapshot->pools, [](const auto& a, const auto& b) { return a->job < b->job; });
+  for (const auto& [job, desired] : pending_) snapshot->pending.push_back(desired);
   snapshot_.Set(std::move(snapshot));
 }
 

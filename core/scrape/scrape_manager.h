@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,9 +16,9 @@
 #include "core/config/trawl_config.h"
 #include "core/discovery/desired_targets.h"
 #include "core/fetch/fetcher.h"
+#include "core/scrape/pool_status.h"
 #include "core/scrape/scrape_pool.h"
 #include "core/scrape/shard.h"
-#include "core/scrape/target_status.h"
 #include "core/telemetry/scrape_metrics.h"
 
 namespace trawl {
@@ -29,7 +30,8 @@ namespace trawl {
 // Guarantees:
 //   1. INTAKE NEVER WORKS: SetTargets and ApplyConfig only stage, newest wins per job, and wake
 //      the manager; bursts are coalesced (at once when idle, at most 10 ms under load).
-//   2. A job that is staged alone does not cost a look at the others.
+//   2. COST FOLLOWS THE CHANGE: jobs that are not staged, and groups and targets of a staged job
+//      that did not change, are not looked at.
 //   3. A target whose labels and parameters did not change keeps its loop, phase, connection and
 //      cache, whatever else the update changed.
 //   4. `done` runs on the manager's thread after the loops of that change were told (posted to
@@ -55,7 +57,8 @@ class ScrapeManager {
   ScrapeManager(const Options& options, const Deps& deps);
   ~ScrapeManager();
 
-  // Stages the whole desired content of one job (every source together). Jobs that the running
+  // Stages the whole desired content of one job (every source together), compared with what was
+  // carried out before: whatever came between need not have been seen. Jobs that the running
   // config does not have are kept and take effect when a config names them.
   void SetTargets(std::shared_ptr<const DesiredTargets> job, absl::AnyInvocable<void()> done = {});
 
@@ -83,6 +86,7 @@ class ScrapeManager {
   absl::Status TakeConfig(Staged& staged);
   void TakeTargets(const std::shared_ptr<const DesiredTargets>& job);
   void RemovePools();
+  void FindPending();
   absl::Status UpdatePools();
   absl::Status CreatePool(const ScrapeConfig& config);
   void StopLoops(Done done);
@@ -98,7 +102,9 @@ class ScrapeManager {
   std::shared_ptr<const Config> config_;
   std::shared_ptr<const TrawlConfig> trawl_config_;
   absl::flat_hash_map<std::string, std::shared_ptr<const DesiredTargets>> desired_;
-  absl::flat_hash_map<std::string, std::unique_ptr<ScrapePool>> pools_;
+  std::map<std::string, std::unique_ptr<ScrapePool>> pools_;  // by job
+  // The jobs of desired_ that have groups and no config.
+  std::map<std::string, std::shared_ptr<const DesiredTargets>> pending_;
   uint64_t next_pool_ = 1;
   absl::Duration last_reconcile_ = -absl::InfiniteDuration();  // steady; when it ended
   TimerId timer_ = 0;

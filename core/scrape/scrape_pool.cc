@@ -1,21 +1,15 @@
 #include "core/scrape/scrape_pool.h"
 
-#include <algorithm>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
-#include "core/scrape/target_builder.h"
 
 namespace trawl {
 namespace {
-
-constexpr size_t kMaxFailuresLogged = 10;  // of one update
 
 absl::StatusOr<std::shared_ptr<const HttpClient>> MakeClient(HttpClientFactory& clients,
                                                              const ScrapeConfig& config) {
@@ -23,59 +17,6 @@ absl::StatusOr<std::shared_ptr<const HttpClient>> MakeClient(HttpClientFactory& 
   if (client.ok()) return client;
   return absl::Status(client.status().code(),
                       absl::StrCat("error creating HTTP client: ", client.status().message()));
-}
-
-using ActiveTargets = std::vector<std::shared_ptr<const ActiveTarget>>;
-
-// The order in which targets are listed.
-using Place = std::tuple<std::string_view, uint64_t>;
-Place PlaceOf(const Target& target) { return {target.url, target.hash}; }
-Place PlaceOf(const std::shared_ptr<const ActiveTarget>& target) {
-  return {target->url, target->hash};
-}
-
-size_t PositionOf(const Place& place, const ActiveTargets& targets) {
-  const auto found = std::ranges::lower_bound(targets, place, {},
-                                              [](const auto& target) { return PlaceOf(target); });
-  return static_cast<size_t>(found - targets.begin());
-}
-
-// `old` without what stands at the positions `gone` and with `fresh`; all sorted. Looks at no
-// more targets than it must: there may be very many.
-ActiveTargets Merge(const ActiveTargets& old, const std::vector<size_t>& gone,
-                    const ActiveTargets& fresh) {
-  ActiveTargets all;
-  all.reserve(old.size() + fresh.size());
-  size_t at = 0;
-  auto next_gone = gone.begin();
-  const auto copy_until = [&](size_t end) {
-    while (at < end) {
-      const size_t stop = next_gone == gone.end() ? end : std::min(end, *next_gone);
-      all.insert(all.end(), old.data() + at, old.data() + stop);
-      at = stop;
-      if (next_gone != gone.end() && *next_gone == at) {
-        ++at;
-        ++next_gone;
-      }
-    }
-  };
-  for (const std::shared_ptr<const ActiveTarget>& target : fresh) {
-    copy_until(PositionOf(PlaceOf(target), old));
-    all.push_back(target);
-  }
-  copy_until(old.size());
-  return all;
-}
-
-std::vector<std::string> SourcesOf(const PoolTargets::Entry& entry) {
-  std::vector<std::string> sources;
-  for (const PoolTargets::Owner& owner : entry.owners) {
-    // Owners are sorted by source.
-    if (sources.empty() || sources.back() != owner.group->source) {
-      sources.push_back(owner.group->source);
-    }
-  }
-  return sources;
 }
 
 // A cache generation is the pool's id and the number of configs that allowed no reuse.
@@ -100,7 +41,7 @@ ScrapePool::ScrapePool(Options options, const Deps& deps, std::shared_ptr<const 
       cache_generation_(FirstGeneration(options_.id)) {
   MakeSettings();
   UpdateTargetLimit();
-  UpdateStatus({});
+  UpdateStatus();
 }
 
 void ScrapePool::MakeSettings() {
@@ -120,6 +61,7 @@ absl::Status ScrapePool::Reload(std::shared_ptr<const ScrapeConfig> config_new,
   options_.first_scrape = first_scrape;
   if (*config_new == config()) {
     options_.config = std::move(config_new);  // lets the old one go
+    UpdateStatus();
     return absl::OkStatus();
   }
   const absl::Duration begin = deps_.clock.Steady();
@@ -151,13 +93,10 @@ void ScrapePool::Stop() {
 void ScrapePool::Take(const PoolTargets::Change& change, bool settings_changed) {
   LogFailures(change);
   deps_.metrics.sync_failed_total.Increment({config().job_name},
-                                            static_cast<double>(change.new_failures.size()));
-  for (const std::shared_ptr<const Target>& target : change.added) {
-    targets_.Get(target->hash).status = std::make_shared<TargetStatus>();
-  }
+                                            static_cast<double>(change.failed));
   const bool forced_changed = UpdateTargetLimit();
   TellShards(change, settings_changed || forced_changed);
-  UpdateStatus(change);
+  UpdateStatus();
 }
 
 // True when the error that is forced on all targets is another one than before.
@@ -184,8 +123,8 @@ void ScrapePool::TellShards(const PoolTargets::Change& change, bool all_shards) 
   for (const std::shared_ptr<const Target>& target : change.removed) {
     changes[ShardOf(*target, count)].removed.push_back(target->hash);
   }
-  for (const std::shared_ptr<const Target>& target : change.added) {
-    changes[ShardOf(*target, count)].added.push_back({target, targets_.Get(target->hash).status});
+  for (const PoolTargets::Change::Added& added : change.added) {
+    changes[ShardOf(*added.target, count)].added.push_back({added.target, added.status});
   }
   // A start, and a push of very many, keep to the offsets.
   const bool at_once = synced_ && change.added.size() <= kMaxImmediate;
@@ -204,101 +143,32 @@ void ScrapePool::TellShards(const PoolTargets::Change& change, bool all_shards) 
 }
 
 void ScrapePool::LogFailures(const PoolTargets::Change& change) const {
-  const size_t count = change.new_failures.size();
-  for (size_t i = 0; i < std::min(count, kMaxFailuresLogged); ++i) {
-    LogError("Creating target failed",
-             {{"scrape_pool", config().job_name}, {"err", change.new_failures[i]->error}});
+  for (const std::string& failure : change.failures) {
+    LogError("Creating target failed", {{"scrape_pool", config().job_name}, {"err", failure}});
   }
-  if (count > kMaxFailuresLogged) {
+  if (change.failed > change.failures.size()) {
     LogError("Creating more targets failed",
-             {{"scrape_pool", config().job_name}, {"num_failed", count - kMaxFailuresLogged}});
+             {{"scrape_pool", config().job_name},
+              {"num_failed", change.failed - change.failures.size()}});
   }
 }
 
-void ScrapePool::UpdateStatus(const PoolTargets::Change& change) {
+void ScrapePool::UpdateStatus() {
   auto status = std::make_shared<PoolStatus>();
   status->job = config().job_name;
+  status->config = options_.config;
+  status->active = targets_.active();
+  status->groups = targets_.groups();
+  status->dropped_count = targets_.dropped_count();
+  status->failed_count = targets_.failed_count();
+  status->duplicate_count = targets_.duplicate_count();
+  status->sources = targets_.sources();
+  status->shards = static_cast<uint32_t>(deps_.shards.size());
   status->target_limit = config().target_limit;
   status->over_target_limit = forced_error_ != nullptr;
   status->scrape_interval = config().scrape_interval;
   status->scrape_timeout = config().scrape_timeout;
-  status->active = ActiveAfter(change);
-  if (change.dropped_changed || status_ == nullptr) {
-    ListDropped(*status);
-  } else {
-    status->dropped = status_->dropped;
-    status->dropped_count = status_->dropped_count;
-  }
-  if (change.failed_changed || status_ == nullptr) {
-    ListFailed(*status);
-  } else {
-    status->failed = status_->failed;
-    status->failed_count = status_->failed_count;
-  }
   status_ = std::move(status);
-}
-
-std::vector<std::shared_ptr<const ActiveTarget>> ScrapePool::ActiveAfter(
-    const PoolTargets::Change& change) {
-  const ActiveTargets none;
-  const ActiveTargets& old = status_ == nullptr ? none : status_->active;
-  std::vector<size_t> gone;
-  ActiveTargets fresh;
-  for (const auto& target : change.removed) gone.push_back(PositionOf(PlaceOf(*target), old));
-  for (uint64_t hash : change.reowned) {
-    const PoolTargets::Entry& entry = targets_.Get(hash);
-    gone.push_back(PositionOf(PlaceOf(*entry.target), old));
-    fresh.push_back(MakeActive(entry));
-  }
-  for (const auto& target : change.added) fresh.push_back(MakeActive(targets_.Get(target->hash)));
-  std::ranges::sort(gone);
-  std::ranges::sort(fresh, {}, [](const auto& target) { return PlaceOf(target); });
-  return Merge(old, gone, fresh);
-}
-
-std::shared_ptr<const ActiveTarget> ScrapePool::MakeActive(const PoolTargets::Entry& entry) const {
-  const Target& target = *entry.target;
-  const PoolTargets::Owner& first = entry.owners.front();
-  auto active = std::make_shared<ActiveTarget>();
-  active->job = config().job_name;
-  active->hash = target.hash;
-  active->url = target.url;
-  active->labels = *target.labels;
-  active->discovered_labels = Discovered(*first.group, first.index);
-  active->scrape_interval = target.interval_text;
-  active->scrape_timeout = target.timeout_text;
-  active->sources = SourcesOf(entry);
-  active->shard = ShardOf(target, static_cast<uint32_t>(deps_.shards.size()));
-  active->status = entry.status;
-  return active;
-}
-
-void ScrapePool::ListDropped(PoolStatus& status) const {
-  const uint64_t limit = config().keep_dropped_targets;
-  for (const std::unique_ptr<PoolTargets::Group>& group : targets_.groups()) {
-    status.dropped_count += group->built.dropped.size();
-    for (uint32_t index : group->built.dropped) {
-      if (limit > 0 && status.dropped.size() >= limit) break;
-      Labels discovered = Discovered(*group, index);
-      std::string reason = DropReason(config(), discovered);
-      status.dropped.push_back(
-          {config().job_name, std::move(discovered), std::move(reason), {group->source}});
-    }
-  }
-}
-
-void ScrapePool::ListFailed(PoolStatus& status) const {
-  for (const std::unique_ptr<PoolTargets::Group>& group : targets_.groups()) {
-    status.failed_count += group->built.failed.size();
-    for (const BuiltGroup::Failed& failed : group->built.failed) {
-      if (status.failed.size() >= kMaxFailedListed) break;
-      status.failed.push_back({Discovered(*group, failed.index), failed.error, {group->source}});
-    }
-  }
-}
-
-Labels ScrapePool::Discovered(const PoolTargets::Group& group, uint32_t index) const {
-  return DiscoveredLabels(config(), group.group->targets[index], group.group->labels);
 }
 
 }  // namespace trawl

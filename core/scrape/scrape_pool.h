@@ -15,9 +15,9 @@
 #include "core/fetch/fetcher.h"
 #include "core/scrape/job_settings.h"
 #include "core/scrape/loop_set.h"
+#include "core/scrape/pool_status.h"
 #include "core/scrape/pool_targets.h"
 #include "core/scrape/shard.h"
-#include "core/scrape/target_status.h"
 #include "core/telemetry/scrape_metrics.h"
 
 namespace trawl {
@@ -52,7 +52,7 @@ class ScrapePool {
   // Errors: `error creating HTTP client: …`.
   static absl::StatusOr<std::unique_ptr<ScrapePool>> Create(Options options, const Deps& deps);
 
-  // Takes the whole desired content of the job.
+  // Takes the whole desired content of the job. Costs what changed.
   void Sync(const DesiredTargets& desired);
   // A config of the same job. On an error everything stays as it was. Equal configs: no effect.
   absl::Status Reload(std::shared_ptr<const ScrapeConfig> config, FirstScrape first_scrape);
@@ -64,7 +64,6 @@ class ScrapePool {
 
   // An update that adds more targets than this keeps to their offsets, whatever `first_scrape`.
   static constexpr size_t kMaxImmediate = 500;
-  static constexpr size_t kMaxFailedListed = 100;
 
  private:
   ScrapePool(Options options, const Deps& deps, std::shared_ptr<const HttpClient> client);
@@ -74,12 +73,7 @@ class ScrapePool {
   bool UpdateTargetLimit();
   void TellShards(const PoolTargets::Change& change, bool all_shards);
   void LogFailures(const PoolTargets::Change& change) const;
-  void UpdateStatus(const PoolTargets::Change& change);
-  std::vector<std::shared_ptr<const ActiveTarget>> ActiveAfter(const PoolTargets::Change& change);
-  std::shared_ptr<const ActiveTarget> MakeActive(const PoolTargets::Entry& entry) const;
-  void ListDropped(PoolStatus& status) const;
-  void ListFailed(PoolStatus& status) const;
-  Labels Discovered(const PoolTargets::Group& group, uint32_t index) const;
+  void UpdateStatus();
 
   Options options_;  // config and first_scrape change with Reload
   const Deps deps_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -108,6 +109,12 @@ void DeleteMeta(LabelsBuilder& labels) {
   for (const std::string& name : names) labels.Delete(name);
 }
 
+// Passes a check's outcome on, and says what it is a reason for.
+absl::Status Because(DropReason reason, absl::Status status, Drop* drop) {
+  if (!status.ok() && drop != nullptr) *drop = {reason, 0};
+  return status;
+}
+
 std::shared_ptr<const Target> MakeTarget(const ScrapeConfig& config, const Labels& all) {
   auto target = std::make_shared<Target>();
   target->url = TargetUrl(all, config.params);
@@ -121,6 +128,47 @@ std::shared_ptr<const Target> MakeTarget(const ScrapeConfig& config, const Label
   target->timeout = ParsePrometheusDuration(target->timeout_text).value_or(absl::Seconds(10));
   return target;
 }
+
+// Builds a group's targets one by one; what they have in common is made once.
+class GroupBuilder {
+ public:
+  GroupBuilder(const ScrapeConfig& config, const TargetGroup& group)
+      : config_(config),
+        group_(group),
+        common_(DiscoveredLabels(config, /*address=*/"", group.labels)) {}
+
+  void Build(uint32_t index) {
+    LabelsBuilder labels(common_);
+    labels.Set(kAddress, group_.targets[index]);
+    const Labels discovered = std::move(labels).Build();
+    Drop drop;
+    const absl::StatusOr<std::optional<Labels>> all = PopulateLabels(config_, discovered, &drop);
+    if (all.ok() && all->has_value()) {
+      built_.active.push_back({index, MakeTarget(config_, **all)});
+    } else {
+      built_.dropped.push_back(
+          {discovered.Hash(), index, drop.reason, static_cast<uint16_t>(drop.rule)});
+    }
+  }
+  void Keep(uint32_t index, const BuiltGroup::Active& active) {
+    built_.active.push_back({index, active.target});
+  }
+  void Keep(uint32_t index, BuiltGroup::Dropped dropped) {
+    dropped.index = index;
+    built_.dropped.push_back(dropped);
+  }
+  BuiltGroup Finish() && {
+    built_.active.shrink_to_fit();
+    built_.dropped.shrink_to_fit();
+    return std::move(built_);
+  }
+
+ private:
+  const ScrapeConfig& config_;
+  const TargetGroup& group_;
+  const Labels common_;
+  BuiltGroup built_;
+};
 
 }  // namespace
 
@@ -143,44 +191,58 @@ Labels DiscoveredLabels(const ScrapeConfig& config, std::string_view address,
 }
 
 absl::StatusOr<std::optional<Labels>> PopulateLabels(const ScrapeConfig& config,
-                                                     const Labels& discovered) {
+                                                     const Labels& discovered, Drop* drop) {
   LabelsBuilder labels(discovered);
-  if (!config.relabel_rules->Apply(labels)) return std::nullopt;
+  const size_t rule = config.relabel_rules->ApplyUntilDropped(labels);
+  if (rule < config.relabel_rules->size()) {
+    if (drop != nullptr) *drop = {DropReason::kRelabel, static_cast<uint32_t>(rule)};
+    return std::nullopt;
+  }
   const std::string address(labels.Get(kAddress));
-  RETURN_IF_ERROR(CheckAddress(address));
-  RETURN_IF_ERROR(CheckTimes(labels));
-  RETURN_IF_ERROR(CheckBools(labels));
+  const DropReason no_address = address.empty() ? DropReason::kNoAddress : DropReason::kBadAddress;
+  RETURN_IF_ERROR(Because(no_address, CheckAddress(address), drop));
+  RETURN_IF_ERROR(Because(DropReason::kBadInterval, CheckTimes(labels), drop));
+  RETURN_IF_ERROR(Because(DropReason::kBadLabel, CheckBools(labels), drop));
   DeleteMeta(labels);
   SetIfEmpty(labels, "instance", address);
-  RETURN_IF_ERROR(CheckValues(labels.labels()));
+  RETURN_IF_ERROR(Because(DropReason::kBadLabel, CheckValues(labels.labels()), drop));
   return std::move(labels).Build();
 }
 
-std::string DropReason(const ScrapeConfig& config, const Labels& discovered) {
-  LabelsBuilder labels(discovered);
-  RelabelTrace trace;
-  config.relabel_rules->Apply(labels, trace);
-  if (!trace.dropped_by.has_value()) return "no public labels after relabeling";
-  const size_t rule = *trace.dropped_by;
+std::string RuleDropText(const ScrapeConfig& config, uint32_t rule) {
   return absl::StrCat("dropped by relabel_configs[", rule, "] (",
                       RelabelActionName(config.relabel_configs[rule].action), ")");
 }
 
 BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group) {
-  BuiltGroup built;
+  GroupBuilder builder(config, group);
+  for (uint32_t i = 0; i < group.targets.size(); ++i) builder.Build(i);
+  return std::move(builder).Finish();
+}
+
+BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group,
+                            const TargetGroup& before, const BuiltGroup& built_before) {
+  absl::flat_hash_map<std::string_view, const BuiltGroup::Active*> active;
+  absl::flat_hash_map<std::string_view, const BuiltGroup::Dropped*> dropped;
+  for (const auto& target : built_before.active) active[before.targets[target.index]] = &target;
+  for (const auto& target : built_before.dropped) dropped[before.targets[target.index]] = &target;
+  GroupBuilder builder(config, group);
   for (uint32_t i = 0; i < group.targets.size(); ++i) {
-    const Labels discovered = DiscoveredLabels(config, group.targets[i], group.labels);
-    const absl::StatusOr<std::optional<Labels>> all = PopulateLabels(config, discovered);
-    if (!all.ok()) {
-      built.failed.push_back(
-          {i, absl::StrCat("instance ", i, " in group ", group.key, ": ", all.status().message())});
-    } else if (!all->has_value()) {
-      built.dropped.push_back(i);
+    if (const auto found = active.find(group.targets[i]); found != active.end()) {
+      builder.Keep(i, *found->second);
+    } else if (const auto out = dropped.find(group.targets[i]); out != dropped.end()) {
+      builder.Keep(i, *out->second);
     } else {
-      built.active.push_back({i, MakeTarget(config, **all)});
+      builder.Build(i);
     }
   }
-  return built;
+  return std::move(builder).Finish();
+}
+
+std::string BuildError(const ScrapeConfig& config, const TargetGroup& group, uint32_t index) {
+  const auto all =
+      PopulateLabels(config, DiscoveredLabels(config, group.targets[index], group.labels));
+  return absl::StrCat("instance ", index, " in group ", group.key, ": ", all.status().message());
 }
 
 }  // namespace trawl

@@ -20,31 +20,59 @@ namespace trawl {
 Labels DiscoveredLabels(const ScrapeConfig& config, std::string_view address,
                         const Labels& group_labels);
 
+// Why something that discovery names is not scraped.
+enum class DropReason : uint8_t {
+  kRelabel,      // a rule of relabel_configs
+  kNoAddress,    // __address__ is empty after relabeling
+  kBadAddress,   // it is no host and port
+  kBadInterval,  // of __scrape_interval__ and __scrape_timeout__
+  kBadLabel,
+  kDuplicate,   // the same source names the same target twice
+  kPendingJob,  // the running config does not have its job
+};
+struct Drop {
+  DropReason reason = DropReason::kRelabel;
+  uint32_t rule = 0;  // of kRelabel: index in relabel_configs
+};
+
 // Steps 5 to 14 of spec 3.1, in that order and with Prometheus' messages: the target's final
-// labels, with those `__…` labels that stay; nullopt when a rule dropped the target. Pure.
+// labels, with those `__…` labels that stay; nullopt when a rule dropped the target. Says in
+// `drop`, if there is one, why there are no labels. Pure.
 absl::StatusOr<std::optional<Labels>> PopulateLabels(const ScrapeConfig& config,
-                                                     const Labels& discovered);
+                                                     const Labels& discovered,
+                                                     Drop* drop = nullptr);
 
-// `dropped by relabel_configs[2] (keep)` for a target that PopulateLabels dropped.
-std::string DropReason(const ScrapeConfig& config, const Labels& discovered);
+// `dropped by relabel_configs[2] (keep)`
+std::string RuleDropText(const ScrapeConfig& config, uint32_t rule);
 
-// What one group's addresses came to. Kept for as long as the group stands, so small: discovered
-// labels are made again from the group when somebody asks. An `index` is one of group.targets.
+// What one group's addresses came to. Kept for as long as the group stands, so small: labels and
+// texts are made again from the group when somebody asks. An `index` is one of group.targets.
 struct BuiltGroup {
   struct Active {
     uint32_t index = 0;
     std::shared_ptr<const Target> target;
   };
-  struct Failed {
+  // 16 bytes.
+  struct Dropped {
+    uint64_t hash = 0;  // of the discovered labels
     uint32_t index = 0;
-    std::string error;  // `instance 0 in group static: no address`
+    DropReason reason = DropReason::kRelabel;
+    uint16_t rule = 0;
+    friend bool operator==(const Dropped&, const Dropped&) = default;
   };
   std::vector<Active> active;
-  std::vector<uint32_t> dropped;
-  std::vector<Failed> failed;
+  std::vector<Dropped> dropped;  // by a rule, or as it can't be built
 };
 
 // Builds every target of a group. A bad one does not keep the others back. Pure.
 BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group);
+// The same, at the cost of the addresses that `before` does not have: another version of the group,
+// with the same labels, and what it came to under the same config.
+BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group,
+                            const TargetGroup& before, const BuiltGroup& built_before);
+
+// Why a target of the group could not be built, in Prometheus' words: `instance 0 in group static:
+// no address`.
+std::string BuildError(const ScrapeConfig& config, const TargetGroup& group, uint32_t index);
 
 }  // namespace trawl

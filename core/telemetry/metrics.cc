@@ -50,6 +50,13 @@ LabelledSummary Summaries(Registry& registry, const char* name, const char* help
           quantiles, std::chrono::milliseconds(std::chrono::minutes(10))};
 }
 
+// Of what should be over in a millisecond and may take seconds.
+prometheus::Histogram& PlainHistogram(Registry& registry, const char* name, const char* help) {
+  const prometheus::Histogram::BucketBoundaries bounds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+                                                          0.005,  0.01,    0.025,  0.1,   1};
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, bounds);
+}
+
 LabelledHistogram Histograms(Registry& registry, const char* name, const char* help, Names labels) {
   const prometheus::Histogram::BucketBoundaries bounds = {0.01, 0.1, 1, 10};
   return {prometheus::BuildHistogram().Name(name).Help(help).Register(registry), std::move(labels),
@@ -133,7 +140,12 @@ ScrapeMetrics::ScrapeMetrics(Registry& r)
                                   {"scrape_job"})),
       failures_total(Counters(r, "trawl_scrape_failures_total",
                               "Total number of failed scrapes, by the reason of the failure.",
-                              {"job", "reason"})) {}
+                              {"job", "reason"})),
+      reconcile_duration_seconds(PlainHistogram(
+          r, "trawl_reconcile_duration_seconds",
+          "How long the scrape manager worked on one batch of changed targets or configs.")),
+      loops(Gauges(r, "trawl_scrape_loops", "Current number of scrape loops of a shard.",
+                   {"shard"})) {}
 
 void ScrapeMetrics::ObserveSync(std::string_view job, absl::Duration length) {
   pool_sync_total.Increment({job});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <prometheus/counter.h>
+#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
 #include <string_view>
@@ -51,6 +52,8 @@ class ScrapeMetrics {
 
   // trawl's own.
   LabelledCounter failures_total;  // job, reason
+  prometheus::Histogram& reconcile_duration_seconds;
+  LabelledGauge loops;  // shard
 
   // Prometheus' summary and its histogram twin at once.
   void ObserveSync(std::string_view job, absl::Duration length);

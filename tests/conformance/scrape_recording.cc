@@ -138,9 +138,11 @@ class Player {
   void SetTargets(const ScrapeConfig& job) {
     auto desired = std::make_shared<DesiredTargets>();
     desired->job = job.job_name;
+    std::vector<OwnedGroup> groups;
     for (const TargetGroup& group : job.static_configs) {
-      desired->groups.push_back({"static", std::make_shared<const TargetGroup>(group)});
+      groups.push_back({"static", std::make_shared<const TargetGroup>(group)});
     }
+    desired->groups = std::move(groups);
     manager_->SetTargets(std::move(desired));
   }
 
@@ -150,7 +152,7 @@ class Player {
     group->targets = std::move(addresses);
     auto desired = std::make_shared<DesiredTargets>();
     desired->job = job;
-    desired->groups.push_back({"static", std::move(group)});
+    desired->groups = {{"static", std::move(group)}};
     manager_->SetTargets(std::move(desired));
   }
 
@@ -172,7 +174,7 @@ class Player {
       lines.insert(absl::StrCat("dropped ", pool->job, " ", pool->dropped_count));
       for (const auto& target : pool->active) {
         const ScrapeReport report = target->status->Get();
-        lines.insert(absl::StrCat("target ", pool->job, " ", target->url, " ",
+        lines.insert(absl::StrCat("target ", pool->job, " ", target->target->url, " ",
                                   HealthName(report.health), " ",
                                   GoQuote(WithoutPlace(report.last_error))));
       }

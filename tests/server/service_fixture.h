@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/model/labels.h"
-#include "core/scrape/target_status.h"
+#include "core/scrape/pool_status.h"
 #include "server/grpc_compat.h"
 
 namespace trawl {
@@ -32,20 +32,42 @@ class InProcessServer {
   std::unique_ptr<grpc::Server> server_;
 };
 
+// A group of `source`, as a pool has it when nothing of it is built.
+inline std::shared_ptr<PoolGroup> MakeGroup(const std::string& source,
+                                            std::vector<std::string> targets) {
+  auto group = std::make_shared<PoolGroup>();
+  group->source = source;
+  group->group = std::make_shared<const TargetGroup>(TargetGroup{"0", std::move(targets), {}});
+  return group;
+}
+
 // An active target of `job` at http://HOST/metrics, as the manager publishes it.
 inline std::shared_ptr<ActiveTarget> MakeTarget(const std::string& job, const std::string& host,
                                                 const std::string& source = "static") {
-  auto target = std::make_shared<ActiveTarget>();
-  target->job = job;
+  auto target = std::make_shared<Target>();
   target->url = "http://" + host + "/metrics";
   target->hash = std::hash<std::string>()(host);
-  target->labels = Labels{{"instance", host}, {"job", job}};
-  target->discovered_labels = Labels{{"__address__", host}, {"job", job}};
-  target->scrape_interval = "15s";
-  target->scrape_timeout = "10s";
-  target->sources = {source};
-  target->status = std::make_shared<TargetStatus>();
-  return target;
+  target->labels = std::make_shared<const Labels>(Labels{{"instance", host}, {"job", job}});
+  target->public_hash = target->labels->Hash();
+  target->interval = absl::Seconds(15);
+  target->timeout = absl::Seconds(10);
+  target->interval_text = "15s";
+  target->timeout_text = "10s";
+  auto active = std::make_shared<ActiveTarget>();
+  active->owners.push_back({MakeGroup(source, {host}), 0});
+  active->target = std::move(target);
+  active->status = std::make_shared<TargetStatus>();
+  return active;
+}
+
+// The same with other labels.
+inline std::shared_ptr<ActiveTarget> WithLabels(std::shared_ptr<ActiveTarget> active,
+                                                const Labels& labels) {
+  auto target = std::make_shared<Target>(*active->target);
+  target->labels = std::make_shared<const Labels>(labels);
+  target->public_hash = labels.Hash();
+  active->target = std::move(target);
+  return active;
 }
 
 // The same with what its last scrape came to.
@@ -59,11 +81,39 @@ inline std::shared_ptr<ActiveTarget> WithReport(std::shared_ptr<ActiveTarget> ta
 
 inline std::shared_ptr<PoolStatus> MakePool(
     const std::string& job, std::vector<std::shared_ptr<const ActiveTarget>> active) {
+  auto config = std::make_shared<ScrapeConfig>();
+  config->job_name = job;
+  config->scrape_interval = absl::Seconds(15);
+  config->scrape_timeout = absl::Seconds(10);
   auto pool = std::make_shared<PoolStatus>();
   pool->job = job;
-  pool->active = std::move(active);
+  pool->config = std::move(config);
   pool->scrape_interval = absl::Seconds(15);
   pool->scrape_timeout = absl::Seconds(10);
+  for (const auto& target : active) {
+    ++pool->sources[target->owners.front().group->source].active;
+    pool->groups = pool->groups.Edit({}, {target->owners.front().group});
+  }
+  pool->active = std::move(active);
+  return pool;
+}
+
+// The same pool with another group, whose targets a rule dropped: relabel_configs[2] (keep).
+inline std::shared_ptr<PoolStatus> WithDropped(std::shared_ptr<PoolStatus> pool,
+                                               const std::string& source,
+                                               const std::vector<std::string>& hosts) {
+  auto config = std::make_shared<ScrapeConfig>(*pool->config);
+  config->relabel_configs.resize(3);
+  config->relabel_configs[2].action = RelabelAction::kKeep;
+  pool->config = std::move(config);
+  auto group = MakeGroup(source, hosts);
+  for (uint32_t i = 0; i < hosts.size(); ++i) {
+    const Labels labels = DiscoveredLabels(*pool->config, hosts[i], {});
+    group->built.dropped.push_back({labels.Hash(), i, DropReason::kRelabel, 2});
+  }
+  pool->dropped_count += hosts.size();
+  ++pool->sources[source].groups;
+  pool->groups = pool->groups.Edit({}, {group});
   return pool;
 }
 

@@ -16,22 +16,15 @@ namespace pb = status::v1;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-DroppedTarget Dropped(const std::string& job, const std::string& host) {
-  return {.job = job,
-          .discovered_labels = Labels{{"__address__", host}},
-          .reason = "dropped by relabel_configs[2] (keep)",
-          .sources = {"ops"}};
+std::shared_ptr<PoolStatus> NodePool() {
+  return MakePool("node", {MakeTarget("node", "a:1"), WithReport(MakeTarget("node", "b:1", "ops"),
+                                                                 {.health = TargetHealth::kUp})});
 }
 
 PoolsSnapshot TwoPools() {
-  auto node = MakePool(
-      "node", {MakeTarget("node", "a:1"),
-               WithReport(MakeTarget("node", "b:1", "ops"), {.health = TargetHealth::kUp})});
-  auto mutable_node = std::make_shared<PoolStatus>(*node);
-  mutable_node->dropped = {Dropped("node", "d:1")};
-  mutable_node->dropped_count = 1;
   PoolsSnapshot pools;
-  pools.pools = {MakePool("api", {MakeTarget("api", "c:1")}), mutable_node};
+  pools.pools = {MakePool("api", {MakeTarget("api", "c:1")}),
+                 WithDropped(NodePool(), "ops2", {"d:1"})};
   return pools;
 }
 
@@ -60,7 +53,9 @@ TEST(TargetListTest, FiltersByJobSourceStateAndHealth) {
 
   pb::ListTargetsRequest source;
   source.set_source("ops");
-  EXPECT_THAT(List(source), ElementsAre("d:1", "b:1"));
+  EXPECT_THAT(List(source), ElementsAre("b:1"));
+  source.set_source("ops2");
+  EXPECT_THAT(List(source), ElementsAre("d:1"));
 
   pb::ListTargetsRequest state;
   state.set_state(pb::Target::DROPPED);
@@ -99,9 +94,8 @@ TEST(TargetListTest, PagesShowEachTargetOnceAlsoWhenOthersComeAndGo) {
 
   // The last one that was shown goes, one before it comes.
   PoolsSnapshot changed = TwoPools();
-  auto node = std::make_shared<PoolStatus>(*changed.pools[1]);
-  node->dropped.clear();
-  changed.pools = {MakePool("api", {MakeTarget("api", "b:1"), MakeTarget("api", "c:1")}), node};
+  changed.pools = {MakePool("api", {MakeTarget("api", "b:1"), MakeTarget("api", "c:1")}),
+                   NodePool()};
   request.set_page_token(first.next_page_token());
   ASSERT_OK_AND_ASSIGN(const pb::ListTargetsResponse second, ListTargets(changed, request));
 
@@ -110,11 +104,8 @@ TEST(TargetListTest, PagesShowEachTargetOnceAlsoWhenOthersComeAndGo) {
 }
 
 TEST(TargetListTest, EqualDroppedTargetsAreShownOnceEachOverPages) {
-  auto pool = std::make_shared<PoolStatus>();
-  pool->job = "node";
-  for (int i = 0; i < 3; ++i) pool->dropped.push_back(Dropped("node", "d:1"));
   PoolsSnapshot pools;
-  pools.pools = {pool};
+  pools.pools = {WithDropped(MakePool("node", {}), "ops", {"d:1", "d:1", "d:1"})};
   pb::ListTargetsRequest request;
   request.set_page_size(1);
   size_t shown = 0;
@@ -135,17 +126,54 @@ TEST(TargetListTest, AForeignPageTokenIsAnError) {
   }
 }
 
+TEST(TargetListTest, TargetsOfPendingJobsAreListedAsDropped) {
+  PoolsSnapshot pools = TwoPools();
+  const auto group = std::make_shared<const TargetGroup>(TargetGroup{"g", {"e:1"}, {}});
+  for (const char* job : {"a-first", "middle", "z-last"}) {
+    pools.pending.push_back(
+        std::make_shared<const DesiredTargets>(DesiredTargets{job, {{"ops", group}}}));
+  }
+  ASSERT_OK_AND_ASSIGN(const pb::ListTargetsResponse list, ListTargets(pools, {}));
+
+  EXPECT_THAT(Hosts(list), ElementsAre("e:1", "c:1", "e:1", "d:1", "a:1", "b:1", "e:1"));
+  const pb::Target& pending = list.targets(2);
+  EXPECT_EQ(pending.job(), "middle");
+  EXPECT_EQ(pending.state(), pb::Target::DROPPED);
+  EXPECT_EQ(pending.drop().reason(), pb::Drop::PENDING_JOB);
+  EXPECT_EQ(pending.drop().detail(), "job middle is not in the running configuration");
+  EXPECT_EQ(pending.owners(0).key(), "g");
+}
+
+TEST(TargetListTest, TargetsWhoseLabelsAreSharedSaySo) {
+  const Labels shared{{"instance", "x"}};
+  PoolsSnapshot pools;
+  pools.pools = {
+      MakePool("node", {WithLabels(MakeTarget("node", "a:1"), shared), MakeTarget("node", "b:1"),
+                        WithLabels(MakeTarget("node", "c:1"), shared)})};
+  pb::ListTargetsRequest request;
+  request.set_page_size(2);  // the other one of the two is not on the page
+  ASSERT_OK_AND_ASSIGN(const pb::ListTargetsResponse list, ListTargets(pools, request));
+
+  EXPECT_TRUE(list.targets(0).labels_shared());
+  EXPECT_FALSE(list.targets(1).labels_shared());
+}
+
 TEST(StatusConversionsTest, ADroppedTargetSaysWhichRule) {
-  const pb::Target target = ToProto(Dropped("node", "d:1"));
+  const auto pool = WithDropped(MakePool("node", {}), "ops", {"d:1"});
+  const pb::Target target = ToProto(ListDropped(*pool)[0]);
 
   EXPECT_EQ(target.drop().reason(), pb::Drop::RELABEL);
   EXPECT_EQ(target.drop().rule_index(), 2u);
   EXPECT_EQ(target.drop().action(), "keep");
+  EXPECT_EQ(target.drop().detail(), "dropped by relabel_configs[2] (keep)");
   EXPECT_EQ(target.id().size(), 16u);
+  EXPECT_EQ(target.owners(0).source(), "ops");
+  EXPECT_EQ(target.owners(0).key(), "0");
 }
 
 TEST(StatusConversionsTest, ATargetThatWasNeverScrapedHasNoLastScrape) {
-  const pb::Target target = ToProto(*MakeTarget("node", "a:1"));
+  const auto pool = MakePool("node", {MakeTarget("node", "a:1")});
+  const pb::Target target = ToProto(*pool, **pool->active.begin());
 
   EXPECT_EQ(target.health(), pb::Target::UNKNOWN);
   EXPECT_FALSE(target.has_last_scrape());
@@ -168,7 +196,7 @@ TEST(StatusConversionsTest, APoolCountsItsTargetsByHealth) {
   EXPECT_EQ(pool.up(), 1u);
   EXPECT_EQ(pool.unknown(), 1u);
   EXPECT_EQ(pool.dropped(), 1u);
-  EXPECT_THAT(pool.sources(), ElementsAre("ops", "static"));
+  EXPECT_THAT(pool.sources(), ElementsAre("ops", "ops2", "static"));
 }
 
 TEST(StatusConversionsTest, AReloadTellsWhichFieldsOfAJobDiffer) {

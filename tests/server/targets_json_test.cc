@@ -16,34 +16,40 @@ PoolsSnapshot OnePool() {
   report.last_error = "Get \"http://x\": connection refused & <more>";
   report.last_scrape = absl::FromUnixNanos(1'700'000'000'123'456'789);
   report.last_duration = absl::Microseconds(1500);
-  auto target = MakeTarget("node <1>", "a.example:9100");
-  target->labels = Labels{{"instance", "a.example:9100"}, {"path", "<\\\"\n>"}};
-  auto pool = std::make_shared<PoolStatus>();
-  pool->job = "node <1>";
-  pool->active = {WithReport(target, report)};
-  pool->dropped.push_back({.job = "node <1>",
-                           .discovered_labels = Labels{{"__address__", "d:1"}},
-                           .reason = "",
-                           .sources = {}});
+  const auto target = WithLabels(MakeTarget("node <1>", "a.example:9100"),
+                                 {{"instance", "a.example:9100"}, {"path", "<\\\"\n>"}});
+  const auto pool = WithDropped(MakePool("node <1>", {WithReport(target, report)}), "ops", {"d:1"});
   pool->dropped_count = 7;
   PoolsSnapshot pools;
   pools.pools = {MakePool("api", {}), pool};
   return pools;
 }
 
+std::string DiscoveredJson(const std::string& address) {
+  return "{\"__address__\":\"" + address +
+         "\",\"__always_scrape_classic_histograms__\":\"false\","
+         "\"__convert_classic_histograms_to_nhcb__\":\"false\","
+         "\"__metrics_path__\":\"/metrics\",\"__scheme__\":\"http\","
+         "\"__scrape_interval__\":\"15s\",\"__scrape_native_histograms__\":\"false\","
+         "\"__scrape_timeout__\":\"10s\",\"job\":\"node <1>\"}";
+}
+
 TEST(TargetsJsonTest, IsWrittenAsPrometheusWritesIt) {
   EXPECT_EQ(
       TargetsJson(OnePool(), "", "", kExternal),
-      "{\"status\":\"success\",\"data\":{\"activeTargets\":[{\"discoveredLabels\":{"
-      "\"__address__\":\"a.example:9100\",\"job\":\"node <1>\"},\"labels\":{\"instance\":"
-      "\"a.example:9100\",\"path\":\"<\\\\\\\"\\n>\"},\"scrapePool\":\"node \\u003c1\\u003e\","
-      "\"scrapeUrl\":\"http://a.example:9100/metrics\",\"globalUrl\":"
-      "\"http://a.example:9100/metrics\",\"lastError\":\"Get \\\"http://x\\\": connection refused "
-      "\\u0026 \\u003cmore\\u003e\",\"lastScrape\":\"2023-11-14T22:13:20.123456789Z\","
-      "\"lastScrapeDuration\":0.0015,\"health\":\"down\",\"scrapeInterval\":\"15s\","
-      "\"scrapeTimeout\":\"10s\"}],\"droppedTargets\":[{\"discoveredLabels\":{\"__address__\":"
-      "\"d:1\"},\"scrapePool\":\"node \\u003c1\\u003e\"}],\"droppedTargetCounts\":{\"api\":0,"
-      "\"node \\u003c1\\u003e\":7}}}");
+      "{\"status\":\"success\",\"data\":{\"activeTargets\":[{\"discoveredLabels\":" +
+          DiscoveredJson("a.example:9100") +
+          ",\"labels\":{\"instance\":"
+          "\"a.example:9100\",\"path\":\"<\\\\\\\"\\n>\"},\"scrapePool\":\"node \\u003c1\\u003e\","
+          "\"scrapeUrl\":\"http://a.example:9100/metrics\",\"globalUrl\":"
+          "\"http://a.example:9100/metrics\",\"lastError\":\"Get \\\"http://x\\\": connection "
+          "refused "
+          "\\u0026 \\u003cmore\\u003e\",\"lastScrape\":\"2023-11-14T22:13:20.123456789Z\","
+          "\"lastScrapeDuration\":0.0015,\"health\":\"down\",\"scrapeInterval\":\"15s\","
+          "\"scrapeTimeout\":\"10s\"}],\"droppedTargets\":[{\"discoveredLabels\":" +
+          DiscoveredJson("d:1") +
+          ",\"scrapePool\":\"node \\u003c1\\u003e\"}],\"droppedTargetCounts\":{\"api\":0,"
+          "\"node \\u003c1\\u003e\":7}}}");
 }
 
 TEST(TargetsJsonTest, StateChoosesTheListsInAnyCase) {
@@ -94,8 +100,7 @@ TEST(GlobalUrlTest, AHostWithoutPortIsTheErrorThatPrometheusShows) {
 }
 
 TEST(TargetsPageTest, HostileTextsAreEscaped) {
-  auto target = MakeTarget("<b>", "a:1");
-  target->labels = Labels{{"x", "<script>alert('1')</script>"}};
+  const auto target = WithLabels(MakeTarget("<b>", "a:1"), {{"x", "<script>alert('1')</script>"}});
   PoolsSnapshot pools;
   pools.pools = {MakePool("<b>", {target})};
 

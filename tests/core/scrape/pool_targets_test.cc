@@ -30,11 +30,21 @@ OwnedGroup Group(std::string source, std::string key, std::vector<std::string> t
                                  std::move(key), std::move(targets), std::move(labels)})};
 }
 
-std::vector<std::string> Urls(const std::vector<std::shared_ptr<const Target>>& targets) {
+const Target& TargetOf(const std::shared_ptr<const Target>& removed) { return *removed; }
+const Target& TargetOf(const PoolTargets::Change::Added& added) { return *added.target; }
+
+template <typename List>
+std::vector<std::string> Urls(const List& targets) {
   std::vector<std::string> urls;
-  for (const auto& target : targets) urls.push_back(target->url);
+  for (const auto& target : targets) urls.push_back(TargetOf(target).url);
   std::ranges::sort(urls);
   return urls;
+}
+
+// The owners of the only target.
+TargetOwners Owners(const PoolTargets& targets) {
+  EXPECT_EQ(targets.active().size(), 1u);
+  return (*targets.active().begin())->owners;
 }
 
 TEST(PoolTargetsTest, TellsWhatCameAndWhatWent) {
@@ -53,11 +63,11 @@ TEST(PoolTargetsTest, GroupsThatDidNotChangeCostNothing) {
   PoolTargets targets;
   const OwnedGroup kept = Group("s", "0", {"a"});
   targets.Update(Job(), {kept, Group("s", "1", {"b"})});
-  const Target* before = targets.groups()[0]->built.active[0].target.get();
+  const auto before = targets.groups()[0];
 
   const PoolTargets::Change change = targets.Update(Job(), {kept, Group("s", "1", {"c"})});
 
-  EXPECT_EQ(targets.groups()[0]->built.active[0].target.get(), before);
+  EXPECT_EQ(targets.groups()[0], before);
   EXPECT_THAT(change.reowned, IsEmpty());
   EXPECT_THAT(change.added, SizeIs(1));
 }
@@ -79,13 +89,13 @@ TEST(PoolTargetsTest, ATargetOfTwoSourcesIsThereOnceAndGoesWithTheLast) {
   const OwnedGroup second = Group("b", "0", {"x"}, Labels({{"__meta_from", "b"}}));
   PoolTargets::Change change = targets.Update(Job(), {first, second});
   ASSERT_THAT(change.added, SizeIs(1));
-  const uint64_t hash = change.added[0]->hash;
-  EXPECT_EQ(targets.Get(hash).owners[0].group->source, "a");
+  const uint64_t hash = change.added[0].target->hash;
+  EXPECT_EQ(Owners(targets)[0].group->source, "a");
 
   change = targets.Update(Job(), {second});
   EXPECT_THAT(change.removed, IsEmpty());
   EXPECT_THAT(change.reowned, ElementsAre(hash));
-  EXPECT_EQ(targets.Get(hash).owners[0].group->source, "b");
+  EXPECT_EQ(Owners(targets)[0].group->source, "b");
 
   change = targets.Update(Job(), {});
   EXPECT_THAT(change.removed, SizeIs(1));
@@ -97,13 +107,13 @@ TEST(PoolTargetsTest, TheSmallestOwnerIsFirstWhateverCameFirst) {
   const OwnedGroup late = Group("a", "0", {"x"});
   const OwnedGroup early = Group("b", "0", {"x"});
   PoolTargets::Change change = targets.Update(Job(), {early});
-  const uint64_t hash = change.added[0]->hash;
+  const uint64_t hash = change.added[0].target->hash;
 
   change = targets.Update(Job(), {late, early});
 
   EXPECT_THAT(change.reowned, ElementsAre(hash));
-  EXPECT_THAT(targets.Get(hash).owners, SizeIs(2));
-  EXPECT_EQ(targets.Get(hash).owners[0].group->source, "a");
+  EXPECT_THAT(Owners(targets), SizeIs(2));
+  EXPECT_EQ(Owners(targets)[0].group->source, "a");
 }
 
 TEST(PoolTargetsTest, TheSameAddressTwiceInAGroupIsOneTarget) {
@@ -144,43 +154,154 @@ TEST(PoolTargetsTest, BadTargetsAreTold) {
 
   const PoolTargets::Change change = targets.Update(Job(), {Group("s", "g", {"a", "b/c"})});
 
-  ASSERT_THAT(change.new_failures, SizeIs(1));
-  EXPECT_EQ(change.new_failures[0]->error,
-            "instance 1 in group g: \"b/c\" is not a valid hostname");
-  EXPECT_TRUE(change.failed_changed);
+  EXPECT_EQ(change.failed, 1u);
+  EXPECT_THAT(change.failures,
+              ElementsAre("instance 1 in group g: \"b/c\" is not a valid hostname"));
+  EXPECT_EQ(targets.failed_count(), 1u);
+  targets.Update(Job(), {});
+  EXPECT_EQ(targets.failed_count(), 0u);
 }
 
-// Whatever the updates were, the result is that of the last one alone.
-TEST(PoolTargetsTest, TheOrderOfUpdatesDoesNotMatter) {
-  std::mt19937 random(1);  // NOLINT: the same sequence each time
+TEST(PoolTargetsTest, OfVeryManyBadTargetsTheFirstAreTold) {
+  PoolTargets targets;
+
+  const PoolTargets::Change change =
+      targets.Update(Job(), {Group("s", "g", std::vector<std::string>(100, "b/c"))});
+
+  EXPECT_EQ(change.failed, 100u);
+  EXPECT_THAT(change.failures, SizeIs(PoolTargets::kMaxFailuresTold));
+}
+
+TEST(PoolTargetsTest, AnAddedAddressBuildsNoOtherTargetAnew) {
+  PoolTargets targets;
+  targets.Update(Job(), {Group("s", "0", {"a"})});
+  const auto before = targets.active()[0];
+
+  const PoolTargets::Change change = targets.Update(Job(), {Group("s", "0", {"new", "a"})});
+
+  EXPECT_THAT(Urls(change.added), ElementsAre("http://new/metrics"));
+  EXPECT_EQ(targets.active()[0]->target, before->target);
+  EXPECT_EQ(targets.active()[0]->status, before->status);
+  EXPECT_EQ(targets.active()[0]->owners[0].index, 1u);
+}
+
+TEST(PoolTargetsTest, SharesAreCountedBySource) {
+  PoolTargets targets;
+  targets.Update(
+      Job(), {Group("a", "0", {"x", "y", "x"}), Group("a", "1", {"x"}), Group("b", "0", {"x"})});
+
+  EXPECT_EQ(targets.sources().at("a").groups, 2u);
+  EXPECT_EQ(targets.sources().at("a").active, 2u);
+  EXPECT_EQ(targets.sources().at("b").active, 1u);
+  EXPECT_EQ(targets.duplicate_count(), 2u);
+  targets.Update(Job(), {Group("b", "0", {"x"})});
+  EXPECT_FALSE(targets.sources().contains("a"));
+  EXPECT_EQ(targets.duplicate_count(), 0u);
+}
+
+// Groups of two sources, with addresses that repeat, are dropped by a rule, or are no addresses.
+class RandomGroups {
+ public:
+  // Changes some groups, and leaves the others as they are.
+  OwnedGroups Next() {
+    std::vector<OwnedGroup> gone;
+    std::vector<OwnedGroup> fresh;
+    for (int g = 0; g < 60; ++g) {
+      if (Below(8) != 0) continue;
+      OwnedGroup group = Group(absl::StrCat("s", g / 30), absl::StrCat("key-", g % 30), {},
+                               Labels({{"__meta_zone", Below(4) == 0 ? "drop" : "keep"}}));
+      if (Below(4) == 0) {
+        gone.push_back(group);
+        continue;
+      }
+      auto content = std::make_shared<TargetGroup>(*group.group);
+      for (int t = Below(6); t > 0; --t) {
+        content->targets.push_back(Below(10) == 0 ? "a/b" : absl::StrCat("host-", Below(40)));
+      }
+      group.group = std::move(content);
+      fresh.push_back(std::move(group));
+    }
+    groups_ = groups_.Edit(gone, std::move(fresh));
+    return groups_;
+  }
+
+ private:
+  int Below(uint32_t n) { return static_cast<int>(random_() % n); }
+
+  std::mt19937 random_{1};  // NOLINT: the same sequence each time
+  OwnedGroups groups_;
+};
+
+ScrapeConfig DropZone() {
+  RelabelConfig drop;
+  drop.action = RelabelAction::kDrop;
+  drop.source_labels = {"__meta_zone"};
+  drop.regex = "drop";
+  ScrapeConfig config = Job();
+  config.relabel_configs = {drop};
+  config.relabel_rules.rules = std::make_shared<const RelabelRules>(
+      RelabelRules::Compile(config.relabel_configs, NameValidation::kUtf8).value());
+  return config;
+}
+
+// Everything that a reader can see of it.
+std::vector<std::string> Describe(const ScrapeConfig& config, const PoolTargets& targets) {
+  std::vector<std::string> lines;
+  for (const auto& target : targets.active()) {
+    std::string line = target->target->url;
+    for (const TargetOwner& owner : target->owners) {
+      absl::StrAppend(&line, " ", owner.group->source, "/", owner.group->group->key, "[",
+                      owner.index, "]");
+    }
+    lines.push_back(line);
+  }
+  for (const auto& group : targets.groups()) {
+    lines.push_back(absl::StrCat(group->source, "/", group->group->key));
+    for (const auto& dropped : group->built.dropped) {
+      lines.push_back(absl::StrCat(dropped.index, " ", dropped.hash, " ",
+                                   static_cast<int>(dropped.reason), " ", dropped.rule));
+    }
+  }
+  for (const auto& [source, share] : targets.sources()) {
+    lines.push_back(absl::StrCat(source, " ", share.groups, " ", share.active));
+  }
+  lines.push_back(absl::StrCat(targets.size(), " ", targets.dropped_count(), " ",
+                               targets.failed_count(), " ", targets.duplicate_count(), " ",
+                               config.job_name));
+  return lines;
+}
+
+// Whatever the updates were, also those that were never seen, the result is that of the last one
+// alone; and what is told of each step adds up to it.
+TEST(PoolTargetsTest, AnUpdateComesToWhatABuildFromNothingComesTo) {
+  const ScrapeConfig configs[] = {Job(), DropZone()};
+  RandomGroups groups;
   PoolTargets targets;
   std::set<uint64_t> there;
   for (int round = 0; round < 200; ++round) {
-    std::vector<OwnedGroup> groups;
-    std::set<std::string> wanted;
-    for (int g = 0; g < 4; ++g) {
-      if (random() % 4 == 0) continue;
-      std::vector<std::string> addresses;
-      for (int t = 0; t < 6; ++t) {
-        if (random() % 2 == 0) addresses.push_back(absl::StrCat("host-", t));
+    const ScrapeConfig& config = configs[round / 10 % 2];
+    std::vector<PoolTargets::Change> changes;
+    if (round % 10 == 0) changes.push_back(targets.Rebuild(config));
+    for (int unseen = round % 3; unseen > 0; --unseen) groups.Next();
+    const OwnedGroups wanted = groups.Next();
+    const ActiveTargets before = targets.active();
+    changes.push_back(targets.Update(config, wanted));
+
+    for (const PoolTargets::Change& change : changes) {
+      for (const auto& added : change.added) {
+        ASSERT_TRUE(there.insert(added.target->hash).second);
       }
-      for (const std::string& address : addresses) {
-        wanted.insert(absl::StrCat("http://", address, "/metrics"));
-      }
-      groups.push_back(Group(absl::StrCat("s", g / 2), absl::StrCat(g), addresses));
+      for (const auto& target : change.removed) ASSERT_EQ(there.erase(target->hash), 1u);
+      for (uint64_t hash : change.reowned) ASSERT_TRUE(there.contains(hash));
     }
-    const PoolTargets::Change change = targets.Update(Job(), groups);
-    for (const auto& target : change.added) ASSERT_TRUE(there.insert(target->hash).second);
-    for (const auto& target : change.removed) ASSERT_EQ(there.erase(target->hash), 1u);
-    std::set<std::string> urls;
-    for (uint64_t hash : there) {
-      urls.insert(targets.Get(hash).target->url);
-      const auto& owners = targets.Get(hash).owners;
-      ASSERT_TRUE(std::ranges::is_sorted(owners, {}, [](const PoolTargets::Owner& owner) {
-        return std::tuple(owner.group->source, owner.group->group->key, owner.index);
-      }));
-    }
-    ASSERT_EQ(urls, wanted);
+    ASSERT_EQ(there.size(), targets.size());
+    PoolTargets anew;
+    anew.Update(config, wanted);
+    ASSERT_EQ(Describe(config, targets), Describe(config, anew)) << "round " << round;
+    size_t touched = 0;
+    ActiveTargets::Diff(
+        before, targets.active(), [&](const auto&) { ++touched; }, [](const auto&) {});
+    ASSERT_EQ(touched, changes.back().removed.size() + changes.back().reowned.size());
   }
 }
 

@@ -22,6 +22,12 @@ constexpr absl::Duration kInterval = absl::Seconds(10);
 
 class ScrapeManagerTest : public ::testing::Test {
  protected:
+  // Of the first target of the job "job", a label before relabeling.
+  std::string Discovered(std::string_view name) const {
+    const auto pool = world_.Pool("job");
+    return std::string(DiscoveredLabels(*pool, **pool->active.begin()).Get(name));
+  }
+
   ScrapeWorld world_;
   FakeEventLoop& loop_ = world_.loop;
 };
@@ -50,11 +56,12 @@ TEST_F(ScrapeManagerTest, PoolsAreListedByJob) {
   EXPECT_EQ(snapshot->pools[0]->job, "a");
   ASSERT_THAT(snapshot->pools[1]->active, SizeIs(2));
   const ActiveTarget& target = *snapshot->pools[1]->active[0];
-  EXPECT_EQ(target.url, "http://x/metrics");
-  EXPECT_EQ(target.labels, Labels({{"instance", "x"}, {"job", "b"}}));
-  EXPECT_EQ(target.discovered_labels.Get("__scrape_interval__"), "10s");
-  EXPECT_EQ(target.scrape_interval, "10s");
-  EXPECT_THAT(target.sources, ElementsAre("static/0"));
+  EXPECT_EQ(target.target->url, "http://x/metrics");
+  EXPECT_EQ(*target.target->labels, Labels({{"instance", "x"}, {"job", "b"}}));
+  EXPECT_EQ(DiscoveredLabels(*snapshot->pools[1], target).Get("__scrape_interval__"), "10s");
+  EXPECT_EQ(target.target->interval_text, "10s");
+  ASSERT_THAT(target.owners, SizeIs(1));
+  EXPECT_EQ(target.owners[0].group->source, "static/0");
 }
 
 TEST_F(ScrapeManagerTest, TargetsMayComeBeforeTheirConfig) {
@@ -80,7 +87,7 @@ TEST_F(ScrapeManagerTest, ABurstIsOneReconcileAndTheNewestWins) {
 
   EXPECT_EQ(done, 100);
   ASSERT_THAT(world_.Pool("job")->active, SizeIs(1));
-  EXPECT_EQ(world_.Pool("job")->active[0]->url, "http://host-99/metrics");
+  EXPECT_EQ(world_.Pool("job")->active[0]->target->url, "http://host-99/metrics");
   EXPECT_EQ(world_.metrics.scrape().pool_sync_total.Value({"job"}), 1);
 }
 
@@ -102,6 +109,90 @@ TEST_F(ScrapeManagerTest, AnIdleManagerReactsAtOnceAndABusyOneWithinTenMilliseco
   EXPECT_EQ(done, 2);
 }
 
+TEST_F(ScrapeManagerTest, AJobThatNeverRestsIsCoalescedAndStarvesNoQuietOne) {
+  world_.Serve("kept", "x 1\n");
+  ASSERT_OK(world_.Apply({ScrapeWorld::Job("a-noisy"), ScrapeWorld::Job("quiet")}));
+  int told = 0;
+  int asked = 0;
+  for (int ms = 0; ms < 2000; ++ms) {
+    std::vector<OwnedGroup> groups = {ScrapeWorld::Group("s", "kept", {"kept"})};
+    if (ms % 2 == 0) groups.push_back(ScrapeWorld::Group("s", "flaps", {"comes", "goes"}));
+    world_.manager->SetTargets(
+        std::make_shared<const DesiredTargets>(DesiredTargets{"a-noisy", std::move(groups)}));
+    if (ms % 100 == 0) {
+      ++asked;
+      OwnedGroups quiet = {ScrapeWorld::Group("s", "0", {absl::StrCat("host-", ms)})};
+      world_.manager->SetTargets(
+          std::make_shared<const DesiredTargets>(DesiredTargets{"quiet", quiet}), [&] { ++told; });
+    }
+    loop_.Advance(absl::Milliseconds(1));
+    if (ms % 100 == 10) {
+      ASSERT_EQ(told, asked) << ms;
+    }
+  }
+  loop_.Advance(absl::Milliseconds(10));
+
+  EXPECT_LE(world_.metrics.scrape().pool_sync_total.Value({"a-noisy"}), 201);
+  EXPECT_EQ(world_.metrics.scrape().pool_sync_total.Value({"quiet"}), 20);
+  EXPECT_THAT(world_.Pool("a-noisy")->active, SizeIs(1));  // the last one that was staged
+}
+
+TEST_F(ScrapeManagerTest, ASourceThatNamesATargetTwiceHasADuplicate) {
+  ASSERT_OK(world_.Apply({ScrapeWorld::Job("job")}));
+  world_.SetGroups("job",
+                   {ScrapeWorld::Group("s", "0", {"a", "b"}), ScrapeWorld::Group("s", "1", {"a"}),
+                    ScrapeWorld::Group("t", "0", {"a"})});  // an owner, no duplicate
+
+  const auto pool = world_.Pool("job");
+  EXPECT_THAT(pool->active, SizeIs(2));
+  EXPECT_EQ(pool->dropped_count, 0u);
+  const std::vector<DroppedTarget> dropped = ListDropped(*pool);
+  ASSERT_THAT(dropped, SizeIs(1));
+  EXPECT_EQ(dropped[0].drop.reason, DropReason::kDuplicate);
+  EXPECT_EQ(dropped[0].group->key, "1");
+  EXPECT_EQ(dropped[0].duplicate_of, pool->active[0]->target.get());
+  EXPECT_EQ(dropped[0].detail(), "the source names http://a/metrics twice");
+}
+
+TEST_F(ScrapeManagerTest, TargetsOfJobsWithoutAConfigArePending) {
+  world_.SetTargets("job", {"a"});
+  ASSERT_OK(world_.Apply({ScrapeWorld::Job("other")}));
+  ASSERT_THAT(world_.manager->Snapshot()->pending, SizeIs(1));
+  const std::vector<DroppedTarget> pending = ListPending(*world_.manager->Snapshot()->pending[0]);
+  ASSERT_THAT(pending, SizeIs(1));
+  EXPECT_EQ(pending[0].drop.reason, DropReason::kPendingJob);
+  EXPECT_EQ(pending[0].discovered_labels(), Labels({{"__address__", "a"}, {"job", "job"}}));
+
+  ASSERT_OK(world_.Apply({ScrapeWorld::Job("job")}));
+  EXPECT_THAT(world_.manager->Snapshot()->pending, IsEmpty());
+  EXPECT_THAT(world_.Pool("job")->active, SizeIs(1));
+}
+
+TEST_F(ScrapeManagerTest, LabelsAreKeptOfTheNewestDropped) {
+  ScrapeConfig job = ScrapeWorld::Job("job");
+  job.relabel_configs = {Drop("dropMe", "true")};
+  job.keep_dropped_targets = 2;
+  ASSERT_OK(world_.Apply({job}));
+  const Labels drop{{"dropMe", "true"}};
+  std::vector<OwnedGroup> groups;
+  for (const char* key : {"z", "y", "x"}) {  // x is the newest
+    groups.push_back(ScrapeWorld::Group("s", key, {"a", "b"}, drop));
+    world_.SetGroups("job", groups);
+  }
+  const auto kept = [&] {
+    std::string keys;
+    for (const DroppedTarget& dropped : ListDropped(*world_.Pool("job"))) {
+      if (dropped.labels_kept) keys += dropped.group->key;
+    }
+    return keys;
+  };
+  EXPECT_EQ(kept(), "xx");
+
+  groups[1] = ScrapeWorld::Group("s", "y", {"a"}, drop);
+  world_.SetGroups("job", groups);
+  EXPECT_EQ(kept(), "xy");
+}
+
 TEST_F(ScrapeManagerTest, UnchangedTargetsKeepTheirLoops) {
   world_.Serve("a", "x 1\n");
   world_.Serve("b", "x 1\n");
@@ -113,7 +204,7 @@ TEST_F(ScrapeManagerTest, UnchangedTargetsKeepTheirLoops) {
 
   world_.SetTargets("job", {"a", "b"}, Labels({{"__meta_new", "1"}}));
   EXPECT_EQ(world_.Pool("job")->active[0]->status, status);
-  EXPECT_EQ(world_.Pool("job")->active[0]->discovered_labels.Get("__meta_new"), "1");
+  EXPECT_EQ(Discovered("__meta_new"), "1");
   world_.SetTargets("job", {"a"});
   loop_.Advance(3 * kInterval);
 
@@ -134,13 +225,17 @@ TEST_F(ScrapeManagerTest, TheSameTargetFromTwoSourcesIsScrapedOnce) {
   const OwnedGroup second = ScrapeWorld::Group("x", "0", {"a"}, Labels({{"__meta_by", "x"}}));
   world_.SetGroups("job", {first, second});
   ASSERT_THAT(world_.Pool("job")->active, SizeIs(1));
-  EXPECT_THAT(world_.Pool("job")->active[0]->sources, ElementsAre("k8s", "x"));
-  EXPECT_EQ(world_.Pool("job")->active[0]->discovered_labels.Get("__meta_by"), "k8s");
+  std::vector<std::string> sources;
+  for (const TargetOwner* owner : OwnersBySource(*world_.Pool("job")->active[0])) {
+    sources.push_back(owner->group->source);
+  }
+  EXPECT_THAT(sources, ElementsAre("k8s", "x"));
+  EXPECT_EQ(Discovered("__meta_by"), "k8s");
   loop_.Advance(kInterval);
   EXPECT_THAT(world_.scrapes(), SizeIs(1));
 
   world_.SetGroups("job", {second});
-  EXPECT_EQ(world_.Pool("job")->active[0]->discovered_labels.Get("__meta_by"), "x");
+  EXPECT_EQ(Discovered("__meta_by"), "x");
   EXPECT_EQ(world_.Report("job").scrapes, 1u);  // the same loop
   loop_.Advance(kInterval);
   EXPECT_EQ(world_.last().Get("scrape_series_added"), 0);
@@ -161,11 +256,15 @@ TEST_F(ScrapeManagerTest, DroppedTargetsAreListedUpToTheLimitAndAllCounted) {
                       Labels({{"dropMe", "true"}}));
     const auto pool = world_.Pool("job");
     EXPECT_THAT(pool->active, IsEmpty());
-    ASSERT_THAT(pool->dropped, SizeIs(1));
     EXPECT_EQ(pool->dropped_count, 2u);
-    EXPECT_EQ(pool->dropped[0].reason, "dropped by relabel_configs[0] (drop)");
-    EXPECT_EQ(pool->dropped[0].discovered_labels.Get("__address__"),
-              absl::StrCat("127.0.0.1:909", i));
+    const std::vector<DroppedTarget> dropped = ListDropped(*pool);
+    ASSERT_THAT(dropped, SizeIs(2));
+    EXPECT_TRUE(dropped[0].labels_kept);
+    EXPECT_EQ(dropped[0].discovered_labels().Get("__address__"), absl::StrCat("127.0.0.1:909", i));
+    EXPECT_FALSE(dropped[1].labels_kept);
+    EXPECT_THAT(dropped[1].discovered_labels(), IsEmpty());
+    EXPECT_EQ(dropped[1].detail(), "dropped by relabel_configs[0] (drop)");
+    EXPECT_NE(dropped[1].hash, 0u);
   }
 }
 
@@ -175,9 +274,11 @@ TEST_F(ScrapeManagerTest, TargetsThatCannotBeBuiltAreListedAndCounted) {
 
   const auto pool = world_.Pool("job");
   EXPECT_THAT(pool->active, SizeIs(1));
-  ASSERT_THAT(pool->failed, SizeIs(1));
   EXPECT_EQ(pool->failed_count, 1u);
-  EXPECT_EQ(pool->failed[0].error, "instance 0 in group 0: \"a/b\" is not a valid hostname");
+  const std::vector<DroppedTarget> failed = ListDropped(*pool);
+  ASSERT_THAT(failed, SizeIs(1));
+  EXPECT_EQ(failed[0].drop.reason, DropReason::kBadAddress);
+  EXPECT_EQ(failed[0].detail(), "instance 0 in group 0: \"a/b\" is not a valid hostname");
   EXPECT_EQ(world_.metrics.scrape().sync_failed_total.Value({"job"}), 1);
 }
 
@@ -218,8 +319,8 @@ TEST_F(ScrapeManagerTest, RulesMaySetIntervalAndTimeout) {
   job.relabel_configs = {Set("__scrape_interval__", "2s"), Set("__scrape_timeout__", "750ms")};
   ASSERT_OK(world_.Apply({job}));
   world_.SetTargets("job", {"a"});
-  EXPECT_EQ(world_.Pool("job")->active[0]->scrape_interval, "2s");
-  EXPECT_EQ(world_.Pool("job")->active[0]->scrape_timeout, "750ms");
+  EXPECT_EQ(world_.Pool("job")->active[0]->target->interval_text, "2s");
+  EXPECT_EQ(world_.Pool("job")->active[0]->target->timeout_text, "750ms");
   loop_.Advance(absl::Seconds(20));
 
   EXPECT_THAT(world_.scrapes(), SizeIs(10));
@@ -412,7 +513,7 @@ TEST_F(EndOfRunTest, NewTargetRulesTakeEffectWithTheReload) {
   ASSERT_OK(world_.Apply({job}));
 
   ASSERT_THAT(world_.Pool("job")->active, SizeIs(1));
-  EXPECT_EQ(world_.Pool("job")->active[0]->labels.Get("zone"), "eu");
+  EXPECT_EQ(world_.Pool("job")->active[0]->target->labels->Get("zone"), "eu");
 }
 
 TEST_F(ScrapeManagerTest, APoolWhoseClientFailsIsTriedAgainWithTheNextUpdate) {
@@ -483,7 +584,8 @@ TEST(ScrapeManagerShardsTest, ATargetsShardFollowsFromItsPublicLabels) {
 
   EXPECT_THAT(world.scrapes(), SizeIs(40));
   for (const auto& target : world.Pool("job")->active) {
-    EXPECT_EQ(target->shard, target->labels.Hash() % 4);
+    EXPECT_EQ(ShardOf(*target->target, world.Pool("job")->shards),
+              target->target->labels->Hash() % 4);
   }
 }
 

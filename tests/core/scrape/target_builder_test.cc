@@ -194,8 +194,11 @@ TEST(PopulateLabelsTest, RulesDropTargetsAndSayWhichOne) {
   const ScrapeConfig config = WithRules({Replace("x", "y"), keep});
   const Labels discovered = DiscoveredLabels(config, "a", Labels({{"env", "test"}}));
 
-  EXPECT_THAT(PopulateLabels(config, discovered), IsOkAndHolds(std::nullopt));
-  EXPECT_EQ(DropReason(config, discovered), "dropped by relabel_configs[1] (keep)");
+  Drop drop;
+  EXPECT_THAT(PopulateLabels(config, discovered, &drop), IsOkAndHolds(std::nullopt));
+  EXPECT_EQ(drop.reason, DropReason::kRelabel);
+  EXPECT_EQ(drop.rule, 1u);
+  EXPECT_EQ(RuleDropText(config, drop.rule), "dropped by relabel_configs[1] (keep)");
 }
 
 TEST(TargetsFromGroupTest, OneBadTargetDoesNotKeepTheOthersBack) {
@@ -207,8 +210,9 @@ TEST(TargetsFromGroupTest, OneBadTargetDoesNotKeepTheOthersBack) {
   ASSERT_EQ(built.active.size(), 1u);
   EXPECT_EQ(built.active[0].index, 1u);
   EXPECT_EQ(built.active[0].target->url, "http://localhost:9090/metrics");
-  ASSERT_EQ(built.failed.size(), 1u);
-  EXPECT_EQ(built.failed[0].error, "instance 0 in group : no address");
+  ASSERT_EQ(built.dropped.size(), 1u);
+  EXPECT_EQ(built.dropped[0].reason, DropReason::kNoAddress);
+  EXPECT_EQ(BuildError(Job(), group, built.dropped[0].index), "instance 0 in group : no address");
 }
 
 TEST(TargetsFromGroupTest, TargetsCarryWhatALoopNeeds) {
@@ -238,8 +242,51 @@ TEST(TargetsFromGroupTest, LabeldropOfTheAddressLeavesNone) {
 
   const BuiltGroup built = TargetsFromGroup(WithRules({drop}), group);
 
-  ASSERT_EQ(built.failed.size(), 1u);
-  EXPECT_THAT(built.failed[0].error, HasSubstr("no address"));
+  ASSERT_EQ(built.dropped.size(), 1u);
+  EXPECT_EQ(built.dropped[0].reason, DropReason::kNoAddress);
+}
+
+TEST(TargetsFromGroupTest, EveryTargetThatIsNotBuiltSaysWhy) {
+  const auto reason_of = [](const std::string& address, const Labels& labels) {
+    TargetGroup group;
+    group.targets = {address};
+    group.labels = labels;
+    const BuiltGroup built = TargetsFromGroup(Job(), group);
+    EXPECT_EQ(built.dropped.size(), 1u);
+    EXPECT_EQ(built.dropped[0].hash, DiscoveredLabels(Job(), address, labels).Hash());
+    return built.dropped[0].reason;
+  };
+  EXPECT_EQ(reason_of("a/b", {}), DropReason::kBadAddress);
+  EXPECT_EQ(reason_of("a", {{"__scrape_interval__", "x"}}), DropReason::kBadInterval);
+  EXPECT_EQ(reason_of("a", {{"__scrape_timeout__", "1h"}}), DropReason::kBadInterval);
+  EXPECT_EQ(reason_of("a", {{"__scrape_native_histograms__", "x"}}), DropReason::kBadLabel);
+  EXPECT_EQ(reason_of("a", {{"x", "\xff"}}), DropReason::kBadLabel);
+  EXPECT_EQ(sizeof(BuiltGroup::Dropped), 16u);
+}
+
+TEST(TargetsFromGroupTest, AnotherVersionOfAGroupBuildsItsNewAddressesOnly) {
+  RelabelConfig drop;
+  drop.action = RelabelAction::kDrop;
+  drop.source_labels = {"__address__"};
+  drop.regex = "drop.*";
+  const ScrapeConfig config = WithRules({drop});
+  TargetGroup before;
+  before.targets = {"a", "drop-1", "b", "c/d"};
+  const BuiltGroup built_before = TargetsFromGroup(config, before);
+  TargetGroup after;
+  after.targets = {"c/d", "b", "new", "drop-1", "drop-2", "b"};
+
+  const BuiltGroup built = TargetsFromGroup(config, after, before, built_before);
+  const BuiltGroup anew = TargetsFromGroup(config, after);
+
+  ASSERT_EQ(built.active.size(), 3u);
+  EXPECT_EQ(built.active[0].target, built_before.active[1].target);
+  EXPECT_EQ(built.active[2].target, built_before.active[1].target);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(built.active[i].index, anew.active[i].index);
+    EXPECT_EQ(built.active[i].target->hash, anew.active[i].target->hash);
+  }
+  EXPECT_EQ(built.dropped, anew.dropped);
 }
 
 }  // namespace
