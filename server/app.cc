@@ -268,9 +268,10 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   };
   discovery_service_ = std::make_unique<DiscoveryService>(
       DiscoveryService::Options{},
-      DiscoveryService::Deps{.discovery = *discovery_, .pools = pools, .external_labels = [this] {
-                               return *external_labels_.Get();
-                             }});
+      DiscoveryService::Deps{.discovery = *discovery_,
+                             .pools = pools,
+                             .external_labels = [this] { return *external_labels_.Get(); },
+                             .access = *access_});
   status_service_ = std::make_unique<StatusService>(
       StatusService::Options{.build_info = MakeBuildInfo(),
                              .max_queue_bytes = flags_.max_queue_bytes},
@@ -286,6 +287,7 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
                                   done(SkipRecord(request));
                                 });
                               }});
+  guarded_status_ = std::make_unique<GuardedStatusService>(*access_, *status_service_);
   reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
       discovery::v1::DiscoveryService::service_full_name(),
       status::v1::StatusService::service_full_name(), ReflectionService::HealthServiceName()});
@@ -314,7 +316,7 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   rpc.max_message_bytes =
       static_cast<int>(std::min<uint64_t>(flags_.discovery.max_request_bytes + (8 << 20), 1 << 30));
   ASSIGN_OR_RETURN(rpc_, RpcServer::Start(rpc, std::move(rpc_sockets),
-                                          {discovery_service_.get(), status_service_.get(),
+                                          {discovery_service_.get(), guarded_status_.get(),
                                            &reflection_->v1(), &reflection_->v1alpha()}));
   LogInfo("Listening",
           {{"component", "grpc"},

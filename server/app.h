@@ -21,6 +21,7 @@
 #include "core/scrape/scrape_manager.h"
 #include "core/telemetry/metrics.h"
 #include "server/access/access_control.h"
+#include "server/access/guarded_status_service.h"
 #include "server/access/tokens.h"
 #include "server/access/web_guard.h"
 #include "server/append_collector.h"
@@ -127,6 +128,7 @@ class App {
 
   std::unique_ptr<DiscoveryService> discovery_service_;
   std::unique_ptr<StatusService> status_service_;
+  std::unique_ptr<GuardedStatusService> guarded_status_;
   std::unique_ptr<ReflectionService> reflection_;
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<HttpServer> http_;

@@ -48,6 +48,11 @@ void FillGroups(const TargetSets& sets, const pb::ListGroupsRequest& request,
   }
 }
 
+grpc::ServerUnaryReactor* Refuse(grpc::ServerUnaryReactor* reactor, const absl::Status& why) {
+  reactor->Finish(ToGrpcStatus(why));
+  return reactor;
+}
+
 }  // namespace
 
 DiscoveryService::DiscoveryService(const Options& options, Deps deps)
@@ -55,7 +60,8 @@ DiscoveryService::DiscoveryService(const Options& options, Deps deps)
 
 grpc::ServerBidiReactor<pb::SyncRequest, pb::SyncResponse>* DiscoveryService::Sync(
     grpc::CallbackServerContext* context) {
-  return new SyncReactor(options_.sync, {deps_.discovery, deps_.external_labels}, context->peer());
+  return new SyncReactor(options_.sync, {deps_.discovery, deps_.external_labels, deps_.access},
+                         context->peer(), deps_.access.Identify(*context));
 }
 
 void DiscoveryService::CountTargets(const std::string& source, pb::Counts* counts) const {
@@ -74,6 +80,10 @@ template <typename Request, typename Response>
 grpc::ServerUnaryReactor* DiscoveryService::Apply(grpc::CallbackServerContext* context,
                                                   const Request& request, Response* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::StatusOr<Caller> caller = deps_.access.Identify(*context);
+  const absl::Status allowed =
+      caller.ok() ? deps_.access.policy().MayPush(*caller, request.source()) : caller.status();
+  if (!allowed.ok()) return Refuse(reactor, allowed);
   const size_t bytes = request.ByteSizeLong();
   const uint64_t max_bytes = deps_.discovery.options().max_request_bytes;
   if (bytes > max_bytes) {
@@ -83,8 +93,10 @@ grpc::ServerUnaryReactor* DiscoveryService::Apply(grpc::CallbackServerContext* c
                                   " are allowed: use Sync, or several calls")});
     return reactor;
   }
+  Change change = ToChange(request, context->peer());
+  change.may_write = deps_.access.MayWrite(*caller, request.source());
   deps_.discovery.ApplyAsync(
-      ToChange(request, context->peer()),
+      std::move(change),
       [this, reactor, response, source = request.source()](const ApplyResult& result) {
         if (result.status == ApplyStatus::kRejected) {
           return reactor->Finish(ToGrpcStatus(RejectionStatus(result)));
@@ -112,6 +124,10 @@ grpc::ServerUnaryReactor* DiscoveryService::Release(grpc::CallbackServerContext*
                                                     const pb::ReleaseRequest* request,
                                                     pb::ReleaseResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status allowed = request->force()
+                                   ? deps_.access.CheckOperate(*context)
+                                   : deps_.access.CheckPush(*context, request->source());
+  if (!allowed.ok()) return Refuse(reactor, allowed);
   TargetSets::ReleaseOptions options;
   if (request->has_fencing_token()) options.fencing_token = request->fencing_token();
   options.remove_targets = request->remove_targets();
@@ -132,6 +148,8 @@ grpc::ServerUnaryReactor* DiscoveryService::ListSources(grpc::CallbackServerCont
                                                         const pb::ListSourcesRequest* request,
                                                         pb::ListSourcesResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status allowed = deps_.access.CheckViewSource(*context, request->source());
+  if (!allowed.ok()) return Refuse(reactor, allowed);
   deps_.discovery.ReadAsync([this, reactor, request, response](const TargetSets& sets) {
     const TargetSets::Now now = deps_.discovery.Now();
     const SourceClock clock{now.wall, deps_.discovery.options().default_lease};
@@ -150,6 +168,8 @@ grpc::ServerUnaryReactor* DiscoveryService::AcceptHeld(grpc::CallbackServerConte
                                                        const pb::AcceptHeldRequest* request,
                                                        pb::AcceptHeldResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status allowed = deps_.access.CheckOperate(*context);
+  if (!allowed.ok()) return Refuse(reactor, allowed);
   deps_.discovery.AcceptHeldAsync(
       request->source(), ToAccept(*request),
       [this, reactor, response, source = request->source()](absl::StatusOr<ApplyResult> result) {
@@ -165,6 +185,8 @@ grpc::ServerUnaryReactor* DiscoveryService::ListGroups(grpc::CallbackServerConte
                                                        const pb::ListGroupsRequest* request,
                                                        pb::ListGroupsResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::Status allowed = deps_.access.CheckViewSource(*context, request->source());
+  if (!allowed.ok()) return Refuse(reactor, allowed);
   std::optional<TargetSets::GroupPosition> after;
   if (!request->page_token().empty()) {
     const auto key = ParsePageToken(request->page_token(), 3);

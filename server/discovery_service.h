@@ -6,6 +6,7 @@
 #include "core/discovery/discovery.h"
 #include "core/model/labels.h"
 #include "core/scrape/pool_status.h"
+#include "server/access/access_control.h"
 #include "server/sync_reactor.h"
 #include "trawl/discovery/v1/discovery.grpc.pb.h"
 
@@ -25,6 +26,8 @@ class DiscoveryService final : public discovery::v1::DiscoveryService::CallbackS
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
     // For Welcome. Thread-safe.
     std::function<Labels()> external_labels;
+    // Who may do what. Outlives the service.
+    const AccessControl& access;
   };
 
   DiscoveryService(const Options& options, Deps deps);

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/base/status_macros.h"
 #include "server/discovery_conversions.h"
 #include "server/grpc_status.h"
 #include "server/proto_conversions.h"
@@ -12,10 +13,12 @@ namespace trawl {
 
 namespace pb = discovery::v1;
 
-SyncReactor::SyncReactor(const Options& options, Deps deps, std::string peer)
+SyncReactor::SyncReactor(const Options& options, Deps deps, std::string peer,
+                         absl::StatusOr<Caller> caller)
     : options_(options),
       deps_(std::move(deps)),
       peer_(std::move(peer)),
+      caller_(std::move(caller)),
       stream_id_(deps_.discovery.NextStreamId()) {
   deps_.discovery.OpenStreamAsync(stream_id_, *this);
   MutexLock lock(mutex_);
@@ -39,10 +42,23 @@ void SyncReactor::OnReadDone(bool ok) {
     ++unanswered_;
   }
   SyncInput input = ToSyncInput(request_, peer_);
+  if (const absl::Status allowed = CheckHello(input); !allowed.ok()) {
+    MutexLock lock(mutex_);
+    return EndNow(ToGrpcStatus(allowed));
+  }
   if (request_.has_hello()) source_ = request_.hello().source();
   request_.Clear();
   deps_.discovery.StreamMessageAsync(stream_id_, std::move(input));
   deps_.discovery.loop().Post([this] { OnHandled(); });
+}
+
+absl::Status SyncReactor::CheckHello(SyncInput& input) const {
+  auto* hello = std::get_if<StreamHello>(&input.message);
+  if (hello == nullptr) return absl::OkStatus();
+  RETURN_IF_ERROR(caller_.status());
+  RETURN_IF_ERROR(deps_.access.policy().MayPush(*caller_, hello->source));
+  hello->may_write = deps_.access.MayWrite(*caller_, hello->source);
+  return absl::OkStatus();
 }
 
 void SyncReactor::OnWriteDone(bool ok) {
@@ -101,7 +117,7 @@ void SyncReactor::Finish(absl::Status status) {
 
 pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
   const Discovery::Options& options = deps_.discovery.options();
-  const std::vector<std::string>& jobs = deps_.discovery.sets().known_jobs();
+  const std::shared_ptr<const JobFilter> may_write = deps_.access.MayWrite(*caller_, source_);
   pb::Welcome welcome;
   welcome.set_need(static_cast<pb::Welcome::Need>(hello.need));
   welcome.set_applied_version(hello.applied_version);
@@ -109,7 +125,9 @@ pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
   welcome.set_max_in_flight(options.max_in_flight);
   welcome.set_max_message_bytes(options.max_message_bytes);
   SetDuration(options.heartbeat_interval, welcome.mutable_heartbeat_interval());
-  welcome.mutable_jobs()->Add(jobs.begin(), jobs.end());
+  for (const std::string& job : deps_.discovery.sets().known_jobs()) {
+    if (may_write == nullptr || (*may_write)(job)) welcome.add_jobs(job);
+  }
   welcome.set_history_id(hello.history_id);
   SetLabels(deps_.external_labels(), welcome.mutable_external_labels());
   *welcome.mutable_counts() = ToProto(hello.counts);

@@ -8,10 +8,12 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/base/mutex.h"
 #include "core/discovery/discovery.h"
 #include "core/discovery/sync_session.h"
 #include "core/model/labels.h"
+#include "server/access/access_control.h"
 #include "trawl/discovery/v1/discovery.pb.h"
 
 namespace trawl {
@@ -35,9 +37,12 @@ class SyncReactor final
     Discovery& discovery;
     // For Welcome. Thread-safe.
     std::function<Labels()> external_labels;
+    // What the client may push. Outlives the stream.
+    const AccessControl& access;
   };
 
-  SyncReactor(const Options& options, Deps deps, std::string peer);
+  // `caller`: who the client is, or why it may not come in.
+  SyncReactor(const Options& options, Deps deps, std::string peer, absl::StatusOr<Caller> caller);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -49,6 +54,8 @@ class SyncReactor final
   void Send(SyncOutput output) override;
   void Finish(absl::Status status) override;
 
+  // Whether the client may push what its Hello names; tells the session which jobs it may write.
+  absl::Status CheckHello(SyncInput& input) const;
   discovery::v1::Welcome MakeWelcome(const HelloResult& hello) const;
   void AddLease(const std::string& source, discovery::v1::Welcome& welcome) const;
   // The session has seen the last message.
@@ -62,6 +69,7 @@ class SyncReactor final
   const Options options_;
   const Deps deps_;
   const std::string peer_;
+  const absl::StatusOr<Caller> caller_;
   const uint64_t stream_id_;
 
   // Owned by the read that is under way, and by who handles it.

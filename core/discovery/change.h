@@ -2,6 +2,8 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,6 +83,9 @@ struct LeasePolicy {
   friend bool operator==(const LeasePolicy&, const LeasePolicy&) = default;
 };
 
+// Which jobs a client may write: not all of a source's, where access rules say so. Thread-safe.
+using JobFilter = std::function<bool(std::string_view job)>;
+
 // One atomic change that a source asks for; what Push, Update, a snapshot and a delta become.
 struct Change {
   enum class Scope {
@@ -104,8 +109,9 @@ struct Change {
   uint64_t source_targets = 0;  // of the whole source, if its pusher divides it; 0: it does not
   bool dry_run = false;
   std::optional<LeasePolicy> lease;
-  std::string peer;        // network address, for people
-  uint64_t stream_id = 0;  // the Sync stream it came on; 0: unary
+  std::shared_ptr<const JobFilter> may_write;  // null: every job
+  std::string peer;                            // network address, for people
+  uint64_t stream_id = 0;                      // the Sync stream it came on; 0: unary
 };
 
 enum class ApplyStatus { kApplied, kAppliedPartly, kNoop, kRejected };

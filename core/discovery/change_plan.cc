@@ -71,6 +71,7 @@ class Planner {
     const std::string path = PathOf(i);
     std::vector<Issue> issues = CheckGroup(group, path, options_.group);
     if (!named_.insert(NameOf(group)).second) issues.push_back(Twice(NameOf(group), path));
+    if (!MayWrite(group.job)) issues.push_back(NotAllowed(NameOf(group), path));
     auto error = std::find_if(issues.begin(), issues.end(), [](const Issue& x) { return x.error; });
     if (error != issues.end()) {
       plan_.refused.push_back(*error);
@@ -78,6 +79,19 @@ class Planner {
       plan_.upsert.push_back(&group);
     }
     std::move(issues.begin(), issues.end(), std::back_inserter(plan_.issues));
+  }
+
+  bool MayWrite(const std::string& job) const {
+    return change_.may_write == nullptr || (*change_.may_write)(job);
+  }
+
+  static Issue NotAllowed(GroupName name, std::string path) {
+    Issue issue;
+    issue.code = IssueCode::kNotOwner;
+    issue.field = std::move(path);
+    issue.detail = absl::StrCat("this client may not write job ", GoQuote(name.job));
+    issue.group = std::move(name);
+    return issue;
   }
 
   static Issue Twice(GroupName name, std::string path) {
@@ -97,6 +111,9 @@ class Planner {
 
   void CheckJobs() {
     for (size_t i = 0; i < change_.jobs.size(); ++i) {
+      if (!MayWrite(change_.jobs[i])) {
+        Refuse(NotAllowed({change_.jobs[i], ""}, absl::StrCat("jobs[", i, "]")));
+      }
       if (!change_.jobs[i].empty()) continue;
       Issue issue;
       issue.code = IssueCode::kMissingField;
@@ -112,6 +129,8 @@ class Planner {
       const GroupName& name = change_.remove[i];
       if (named_.contains(name)) {
         Refuse(Twice(name, absl::StrCat("remove[", i, "]")));
+      } else if (!MayWrite(name.job)) {
+        Refuse(NotAllowed(name, absl::StrCat("remove[", i, "]")));
       } else {
         Remove(name);
       }
@@ -125,7 +144,7 @@ class Planner {
     const auto remove = [&](const auto& names) {
       for (const auto& [name, unused] : names) {
         const bool covered = change_.scope == Change::Scope::kSource || jobs.contains(name.job);
-        if (covered && !named_.contains(name)) Remove(name);
+        if (covered && !named_.contains(name) && MayWrite(name.job)) Remove(name);
       }
     };
     remove(state_.groups);

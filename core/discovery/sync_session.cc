@@ -208,6 +208,7 @@ void SyncSession::OnDelta(uint64_t id, SyncDelta delta) {
 }
 
 void SyncSession::Apply(uint64_t id, Change change) {
+  change.may_write = hello_.may_write;
   change.source = hello_.source;
   change.history_id = hello_.history_id;
   change.fencing_token = hello_.fencing_token;

@@ -30,6 +30,7 @@ struct StreamHello {
   std::string history_id;
   uint64_t version = 0;
   std::optional<LeasePolicy> lease;
+  std::shared_ptr<const JobFilter> may_write;  // of all that the stream brings; null: every job
   std::string peer;
   uint64_t stream_id = 0;  // unique in the process
 };

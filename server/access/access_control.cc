@@ -53,4 +53,27 @@ absl::Status AccessControl::CheckOperate(const grpc::ServerContextBase& context)
   return policy_.MayOperate(caller);
 }
 
+absl::Status AccessControl::CheckPush(const grpc::ServerContextBase& context,
+                                      const std::string& source) const {
+  ASSIGN_OR_RETURN(const Caller caller, Identify(context));
+  return policy_.MayPush(caller, source);
+}
+
+absl::Status AccessControl::CheckViewSource(const grpc::ServerContextBase& context,
+                                            const std::string& source) const {
+  ASSIGN_OR_RETURN(const Caller caller, Identify(context));
+  absl::Status view = policy_.MayView(caller);
+  return view.ok() || source.empty() || !policy_.MayPush(caller, source).ok() ? view
+                                                                              : absl::OkStatus();
+}
+
+std::shared_ptr<const std::function<bool(std::string_view)>> AccessControl::MayWrite(
+    const Caller& caller, const std::string& source) const {
+  if (policy_.open()) return nullptr;
+  return std::make_shared<const std::function<bool(std::string_view)>>(
+      [this, caller, source](std::string_view job) {
+        return policy_.MayPushInto(caller, source, job);
+      });
+}
+
 }  // namespace trawl

@@ -2,8 +2,10 @@
 
 #include <grpcpp/server_context.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "server/access/access_policy.h"
@@ -26,9 +28,16 @@ class AccessControl {
   // A token that is not known is kUnauthenticated, whatever the certificate proves.
   absl::StatusOr<Caller> Identify(const grpc::ServerContextBase& context) const;
 
-  // Identify, then the policy's word.
+  // Identify, then the policy's word. As the policy's methods of these names.
   absl::Status CheckView(const grpc::ServerContextBase& context) const;
   absl::Status CheckOperate(const grpc::ServerContextBase& context) const;
+  absl::Status CheckPush(const grpc::ServerContextBase& context, const std::string& source) const;
+  // A viewer; or who may push this source.
+  absl::Status CheckViewSource(const grpc::ServerContextBase& context,
+                               const std::string& source) const;
+  // Which jobs the caller may write for a source; null: all. The object must outlive it.
+  std::shared_ptr<const std::function<bool(std::string_view)>> MayWrite(
+      const Caller& caller, const std::string& source) const;
 
  private:
   const AccessPolicy policy_;

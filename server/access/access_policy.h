@@ -44,6 +44,9 @@ class AccessPolicy {
   // `names_required`: callers without a name may do nothing, rules or not.
   explicit AccessPolicy(AccessRules rules = {}, bool names_required = false);
 
+  // No rule is given.
+  bool open() const;
+
   absl::Status MayView(const Caller& caller) const;
   // ScrapeNow, PlanConfig, ReloadConfig, SkipRecord, AcceptHeld, a forced Release.
   absl::Status MayOperate(const Caller& caller) const;
@@ -53,7 +56,6 @@ class AccessPolicy {
   bool MayPushInto(const Caller& caller, std::string_view source, std::string_view job) const;
 
  private:
-  bool open() const;
   bool HasRole(const Caller& caller, const std::vector<std::string>& names) const;
   absl::Status CheckNamed(const Caller& caller) const;
 

@@ -53,7 +53,8 @@ class DiscoveryServiceTest : public ::testing::Test {
         DiscoveryService::Deps{*discovery_, [this] { return pools_.Get(); },
                                [] {
                                  return Labels{{"replica", "a"}};
-                               }});
+                               },
+                               access_});
     server_ = std::make_unique<InProcessServer>(std::vector<grpc::Service*>{service_.get()});
     stub_ = pb::DiscoveryService::NewStub(server_->Channel());
   }
@@ -84,6 +85,7 @@ class DiscoveryServiceTest : public ::testing::Test {
   std::vector<absl::AnyInvocable<void()>> held_;  // loop's thread
   std::vector<std::string> reconciled_;           // loop's thread
   std::unique_ptr<Discovery> discovery_;
+  AccessControl access_;
   std::unique_ptr<DiscoveryService> service_;
   std::unique_ptr<InProcessServer> server_;
   std::unique_ptr<pb::DiscoveryService::Stub> stub_;

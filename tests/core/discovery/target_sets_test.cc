@@ -163,6 +163,34 @@ TEST_F(TargetSetsTest, PartialPushKeepsTheLastGoodContentOfABadGroup) {
   EXPECT_THAT(sets_.Sources({})[0].refused, SizeIs(1));
 }
 
+TEST_F(TargetSetsTest, AClientThatMayNotWriteAJobChangesNothingOfIt) {
+  Apply(Push("a", {Group("node", "0", {"n1"}), Group("db", "0", {"d1"})}));
+  const auto only_node =
+      std::make_shared<const JobFilter>([](std::string_view job) { return job == "node"; });
+  Change into = Push("a", {Group("node", "0", {"n2"}), Group("db", "0", {"d2"})});
+  Change away = Push("a", {});
+  away.jobs = {"db"};
+  Change removal = Update("a", {}, {{"db", "0"}});
+  for (Change* change : {&into, &away, &removal}) {
+    change->may_write = only_node;
+
+    const ApplyResult result = Apply(*change);
+
+    EXPECT_EQ(result.status, ApplyStatus::kRejected);
+    EXPECT_EQ(result.issues[0].code, IssueCode::kNotOwner);
+    EXPECT_THAT(result.issues[0].detail, HasSubstr("may not write job \"db\""));
+  }
+  EXPECT_THAT(Addresses("db"), ElementsAre("d1"));
+
+  Change whole = Push("a", {Group("node", "0", {"n3"})});
+  whole.scope = Change::Scope::kSource;
+  whole.may_write = only_node;
+  Apply(whole);
+
+  EXPECT_THAT(Addresses("node"), ElementsAre("n3"));
+  EXPECT_THAT(Addresses("db"), ElementsAre("d1"));
+}
+
 TEST_F(TargetSetsTest, DuplicateGroupIsAnError) {
   ApplyResult result = Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "0", {"n2"})}));
 

@@ -1,0 +1,166 @@
+"""Who may do what: TLS, client certificates, tokens and roles on the gRPC port, and the HTTP port's
+--web.config.file."""
+import base64
+import json
+import ssl
+import subprocess
+import unittest
+import urllib.error
+import urllib.request
+
+from harness import PEERS, EndToEndTest, Trawld, get, wait_for
+
+CONFIG = "scrape_configs: [{job_name: node}, {job_name: other}]\n"
+DISCOVERY, STATUS = "trawl.discovery.v1.DiscoveryService", "trawl.status.v1.StatusService"
+# bcrypt of "right"
+HASH = "$2b$04$/SII4h49lFPScvo2uMb1gel6rgh37YnlcHbI1.pWPvj.A1my7ixrC"
+
+
+class AccessTest(EndToEndTest):
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *map(str, arguments)], cwd=self.directory, check=True,
+                       capture_output=True, timeout=30)
+
+    def make_authority(self):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", "ca.key", "-out", "ca.crt", "-days", "1", "-subj", "/CN=test CA")
+
+    def issue(self, name, common_name, alternative="IP:127.0.0.1"):
+        (self.directory / "ext").write_text(f"subjectAltName={alternative}\n")
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                     f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={common_name}")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-days", "1", "-extfile", "ext", "-out", f"{name}.crt")
+
+    def call(self, server, method, request=None, flags=()):
+        """(answer, "") or (None, what grpcurl said)."""
+        command = [PEERS / "grpcurl", "-max-time", "20", *flags]
+        if request is not None:
+            command += ["-d", json.dumps(request)]
+        result = subprocess.run([*map(str, command), server.grpc, method], capture_output=True,
+                                text=True, timeout=30, cwd=self.directory)
+        if result.returncode != 0:
+            return None, result.stderr
+        return json.loads(result.stdout), ""
+
+    def tls(self, client=None):
+        flags = ["-cacert", "ca.crt"]
+        return flags + ["-cert", f"{client}.crt", "-key", f"{client}.key"] if client else flags
+
+    def test_certificates_give_names_and_names_give_rights(self):
+        self.make_authority()
+        self.issue("server", "trawld")
+        self.issue("pusher", "pusher")
+        self.issue("eye", "somebody", "DNS:eye.example")
+        server = self.trawld(
+            CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
+            "--grpc.tls-client-ca-file=ca.crt", "--discovery.allow=pusher sources=k8s-* jobs=node",
+            "--status.viewer=eye.example").wait_ready()
+        push = {"source": "k8s-eu", "groups": [{"job": "node", "targets": ["127.0.0.1:1"]}]}
+
+        pushed, said = self.call(server, f"{DISCOVERY}/Push", push, self.tls("pusher"))
+        self.assertEqual(said, "")
+        self.assertEqual(pushed["result"]["status"], "APPLIED")
+        other = {**push, "source": "consul"}
+        _, said = self.call(server, f"{DISCOVERY}/Push", other, self.tls("pusher"))
+        self.assertIn('may not push the source "consul"', said)
+        self.assertIn("PermissionDenied", said)
+        _, said = self.call(server, f"{DISCOVERY}/Push", push, self.tls("eye"))
+        self.assertIn("PermissionDenied", said)
+        into = {"source": "k8s-eu", "groups": [{"job": "other", "targets": ["127.0.0.1:1"]}]}
+        _, said = self.call(server, f"{DISCOVERY}/Push", into, self.tls("pusher"))
+        self.assertIn("PermissionDenied", said)
+
+        listed, said = self.call(server, f"{STATUS}/ListTargets", {}, self.tls("eye"))
+        self.assertEqual((said, len(listed["targets"])), ("", 1))
+        _, said = self.call(server, f"{STATUS}/ListTargets", {}, self.tls("pusher"))
+        self.assertIn("PermissionDenied", said)
+        _, said = self.call(server, f"{STATUS}/ReloadConfig", {}, self.tls("eye"))
+        self.assertIn("it is not an operator", said)
+
+        # Without a certificate, or without TLS, nobody gets as far as a call.
+        for flags in (self.tls(), ["-plaintext"]):
+            answer, said = self.call(server, f"{STATUS}/ListTargets", {}, flags)
+            self.assertIsNone(answer, said)
+
+    def test_a_token_is_a_name_without_a_certificate(self):
+        (self.directory / "tokens").write_text("ops 0123456789abcdef0123\n")
+        server = self.trawld(CONFIG, "--grpc.token-file=tokens", "--status.operator=ops").wait_ready()
+        with_token = ["-plaintext", "-H", "authorization: Bearer 0123456789abcdef0123"]
+
+        _, said = self.call(server, f"{STATUS}/ListPools", {}, ["-plaintext"])
+        self.assertIn("Unauthenticated", said)
+        _, said = self.call(server, f"{STATUS}/ListPools", {},
+                            ["-plaintext", "-H", "authorization: Bearer wrong"])
+        self.assertIn("Unauthenticated", said)
+        _, said = self.call(server, f"{STATUS}/ReloadConfig", {}, with_token)
+        self.assertEqual(said, "")
+
+        # trawlctl speaks as that name too.
+        (self.directory / "mine").write_text("0123456789abcdef0123\n")
+        self.assertNotEqual(server.trawlctl("pools", check=False).returncode, 0)
+        server.trawlctl("--token-file", self.directory / "mine", "pools")
+
+        # The file is read again when it changes.
+        (self.directory / "tokens").write_text("ops fedcba9876543210fedc\n")
+        wait_for("the old token to be worth nothing", lambda: "Unauthenticated" in self.call(
+            server, f"{STATUS}/ListPools", {}, with_token)[1])
+
+    def test_trawlctl_takes_certificates(self):
+        self.make_authority()
+        self.issue("server", "trawld")
+        self.issue("me", "me")
+        server = self.trawld(CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
+                             "--grpc.tls-client-ca-file=ca.crt").wait_ready()
+
+        answer = server.trawlctl(
+            "--tls-ca-file", self.directory / "ca.crt", "--tls-cert-file", self.directory / "me.crt",
+            "--tls-key-file", self.directory / "me.key", "--json", "pools")
+
+        self.assertEqual([p["job"] for p in json.loads(answer.stdout)], ["node", "other"])
+
+    def test_the_web_port_has_tls_and_users(self):
+        self.make_authority()
+        self.issue("server", "trawld")
+        (self.directory / "web.yml").write_text(
+            "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+            f"basic_auth_users: {{ann: '{HASH}'}}\n")
+        server = self.trawld(CONFIG, "--web.config.file=web.yml")
+        context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+
+        def healthy(password):
+            request = urllib.request.Request(f"https://{server.http}/-/healthy")
+            # Sent at once: Python's own handler waits for a realm, which Prometheus does not send.
+            request.add_header("Authorization",
+                               "Basic " + base64.b64encode(f"ann:{password}".encode()).decode())
+            with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+                return answer.read().decode()
+
+        self.assertEqual(wait_for("trawld to answer", lambda: healthy("right")), "trawl is Healthy.\n")
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            healthy("wrong")
+        self.assertEqual(refused.exception.code, 401)
+        with self.assertRaises(OSError):
+            get(f"http://{server.http}/-/healthy")
+
+        # A renewed certificate is taken up without a restart: what it was issued for tells.
+        self.issue("server", "trawld", "IP:127.0.0.2")
+        with self.assertRaises(urllib.error.URLError) as mismatch:
+            healthy("right")
+        self.assertIn("127.0.0.1", str(mismatch.exception))
+
+    def test_what_cannot_be_meant_ends_the_start_with_one_line(self):
+        for flags, words in (
+                (["--grpc.tls-cert-file=none.crt", "--grpc.tls-key-file=none.key"], "none.crt"),
+                (["--grpc.token-file=none"], "none"),
+                (["--web.config.file=none.yml"], "none.yml"),
+                (["--grpc.listen-address=0.0.0.0:0"], "--insecure")):
+            with self.subTest(flags=flags):
+                server = self.started(Trawld(self.directory, CONFIG, *flags))
+                self.assertNotEqual(server.process.wait(20), 0)
+                self.assertIn(words, server.log())
+                self.assertEqual(len(server.log().strip().splitlines()), 1, server.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
