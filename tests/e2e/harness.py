@@ -201,8 +201,8 @@ class Trawld(Program):
 
 
 class Store(Program):
-    def __init__(self, directory, *flags, path=None):
-        self.grpc = f"127.0.0.1:{free_port()}"
+    def __init__(self, directory, *flags, path=None, address=None):
+        self.grpc = address or f"127.0.0.1:{free_port()}"
         self.path = path or pathlib.Path(directory) / "store.db"
         super().__init__("trawl-store", [
             BIN / "trawl-store", f"--grpc.listen-address={self.grpc}",

@@ -123,6 +123,42 @@ scrape_configs:
         self.assertEqual(len(lost), 1)
         self.assertEqual(trawld.stop(), 0)
 
+    def test_a_record_of_a_killed_run_holds_up_the_next_one_until_it_is_skipped(self):
+        exporter = self.exporter(page)
+        self.example(self.poisoned())
+        config = f"""
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - {{job_name: page, static_configs: [{{targets: ['{exporter.address}']}}]}}
+"""
+
+        def stuck(trawld):
+            sinks = trawld.grpcurl("trawl.status.v1.StatusService/ListSinks").get("sinks", [])
+            return next((lane for sink in sinks for lane in sink["lanes"] if "stuck" in lane), None)
+        first = self.trawld(config, f"--storage.address={self.address}")
+        first.wait_ready().wait_up(1)
+        wait_for("the lane to be stuck", lambda: stuck(first), 60)
+        first.signal(signal.SIGKILL)
+        first.process.wait()
+
+        second = self.trawld(config, f"--storage.address={self.address}")
+        second.wait_ready().wait_up(1)
+        lane = wait_for("the earlier run's lane to be stuck", lambda: stuck(second), 60)
+        epoch = second.grpcurl("trawl.status.v1.StatusService/GetBuildInfo")["epoch"]
+        self.assertLess(int(lane["epoch"]), int(epoch))
+        self.assertEqual([value for _, _, value in self.rows("n")], [1, 2, 3])
+        second.trawlctl("spool", "skip", "storage", lane.get("lane", 0), lane["stuck"]["number"],
+                        "--epoch", lane["epoch"])
+        seen = exporter.scrapes
+        wait_for("this run's scrapes", lambda: any(v >= seen for _, _, v in self.rows("n")))
+        self.assertEqual(second.stop(), 0)
+
+        numbers = [value for _, _, value in self.rows("n")]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertNotIn(4, numbers)
+        missing = set(range(1, int(max(numbers)))) - set(map(int, numbers))
+        self.assertLessEqual(len(missing), 2, missing)  # it, and what was under way at the kill
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
