@@ -24,6 +24,7 @@ uint64_t StoredBytes(FileSystem& files, const std::string& directory) {
 
 // What is there stays there, however little is free.
 uint64_t Limit(const Spooling::Options& options, FileSystem& files) {
+  RemoveEmptyEpochs(files, options.directory);
   const absl::Status made = files.CreateDirectory(options.directory);
   if (!made.ok()) LogError("The spool's directory can't be made", {{"err", made}});
   uint64_t stored = 0;

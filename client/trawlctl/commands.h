@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -109,6 +111,23 @@ struct CheckOptions {
 // Checks a configuration as trawld would at its start; needs no server. Warnings go to standard
 // output, every problem is in the error.
 absl::Status RunCheckConfig(const CheckOptions& options);
+
+// Commands on a spool's files. They need no server and change nothing; of a running trawld they
+// show what it had written.
+struct SpoolOptions {
+  std::string data_dir = "data";
+  uint64_t epoch = 0;            // 0: all
+  std::optional<uint32_t> lane;  // unset: all
+  uint64_t from = 0;             // records to be dumped, both ends included
+  uint64_t to = UINT64_MAX;
+  bool json = false;
+};
+// The lanes of each run.
+absl::Status RunSpoolLs(const SpoolOptions& options);
+// Reads all, and lists what is missing. kDataLoss: there is damage.
+absl::Status RunSpoolVerify(const SpoolOptions& options);
+// The samples in the records.
+absl::Status RunSpoolDump(const SpoolOptions& options);
 
 struct SamplesOptions {
   std::string path = "data/samples.db";

@@ -30,6 +30,7 @@ struct Options {
   trawl::CheckOptions check;
   trawl::SamplesOptions samples;
   trawl::SkipOptions skip;
+  trawl::SpoolOptions spool;
 };
 
 using Command = std::function<absl::Status()>;
@@ -157,6 +158,28 @@ class Program {
     skip->add_option("number", options_.skip.number, "the record")->required();
     skip->add_option("--epoch", options_.skip.epoch, "the run that made it [this one]");
     skip->add_flag("--dry-run", options_.skip.dry_run, "say what would be lost; change nothing");
+    AddOfflineSpool(spool, "ls", "the spool's lanes, from its files", trawl::RunSpoolLs);
+    AddOfflineSpool(spool, "verify", "read all of the spool's files, and list what is missing",
+                    trawl::RunSpoolVerify);
+    CLI::App* dump =
+        AddOfflineSpool(spool, "dump", "samples in the spool's files", trawl::RunSpoolDump);
+    dump->add_option("--from", options_.spool.from, "first record");
+    dump->add_option("--to", options_.spool.to, "last record");
+  }
+
+  CLI::App* AddOfflineSpool(CLI::App* parent, const std::string& name, const std::string& help,
+                            absl::Status (*run)(const trawl::SpoolOptions&)) {
+    CLI::App* command = parent->add_subcommand(name, help);
+    command->add_option("--data-dir", options_.spool.data_dir, "trawld's")->capture_default_str();
+    command->add_option("--epoch", options_.spool.epoch, "only of this run");
+    command->add_option("--lane", options_.spool.lane, "only this lane");
+    command->callback([this, run] {
+      command_ = [this, run] {
+        options_.spool.json = options_.json;
+        return run(options_.spool);
+      };
+    });
+    return command;
   }
 
   void AddDiscovery() {

@@ -40,6 +40,8 @@ Spool::~Spool() {
     if (directory_made_) {
       syncer_.Remove({.path = absl::StrCat(options_.directory, "/", kLedgerFileName)});
       syncer_.Remove({.path = options_.directory});
+      // The epoch's, with the last lane.
+      syncer_.Remove({.path = EpochDirectoryOf(options_.directory), .once = true});
     }
   }
   budget_.Leave(share_);

@@ -67,7 +67,7 @@ void SpoolSyncer::Pass() {
     SpoolRemoval removal = std::move(removals_.front());
     removals_.pop_front();
     const absl::Status status = CarryOut(removal);
-    if (status.ok()) continue;
+    if (status.ok() || removal.once) continue;
     if (failed_removals_++ == 0) {
       LogWarn("A file of the spool can't be removed", {{"file", removal.path}, {"err", status}});
     }

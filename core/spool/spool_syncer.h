@@ -34,6 +34,7 @@ struct SpoolRemoval {
   std::string ledger_path;
   std::string ledger_page;
   uint64_t ledger_generation = 0;
+  bool once = false;  // not tried again: a directory that may hold something still
 };
 
 // The thread that waits for the disk: syncs what the lanes wrote, all together and every

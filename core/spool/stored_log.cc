@@ -35,15 +35,22 @@ absl::StatusOr<std::vector<StoredLane>> FindStoredLanes(FileSystem& files, const
     for (const std::string& lane : lanes.ok() ? *lanes : std::vector<std::string>()) {
       found.directory = absl::StrCat(epoch_directory, "/", lane);
       if (!absl::SimpleAtoi(lane, &found.lane)) continue;
-      if (!files.Remove(found.directory).ok()) out.push_back(found);
+      out.push_back(found);
     }
-    // Fails where something is in it.
-    files.Remove(epoch_directory).IgnoreError();
   }
   std::sort(out.begin(), out.end(), [](const StoredLane& a, const StoredLane& b) {
     return std::pair(a.epoch, a.lane) < std::pair(b.epoch, b.lane);
   });
   return out;
+}
+
+void RemoveEmptyEpochs(FileSystem& files, const std::string& root) {
+  const absl::StatusOr<std::vector<std::string>> names = files.List(root);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    uint64_t epoch = 0;
+    // Fails where something is in it.
+    if (absl::SimpleAtoi(name, &epoch)) files.Remove(absl::StrCat(root, "/", name)).IgnoreError();
+  }
 }
 
 StoredLog::StoredLog(const Options& options, const Deps& deps)
@@ -64,7 +71,7 @@ absl::StatusOr<std::unique_ptr<StoredLog>> StoredLog::Open(const Options& option
                                                            const Deps& deps) {
   std::unique_ptr<StoredLog> log(new StoredLog(options, deps));
   RETURN_IF_ERROR(log->Recover());
-  log->Tick();
+  if (!options.read_only) log->Tick();
   return log;
 }
 
@@ -120,7 +127,7 @@ void StoredLog::SetAside(const std::string& path, const absl::Status& why) {
   ++findings_.set_aside;
   const bool rename = absl::IsDataLoss(why) || absl::IsFailedPrecondition(why);
   LogError("A file of the spool is set aside", {{"file", path}, {"err", why}});
-  if (!rename) return;
+  if (!rename || options_.read_only) return;
   const absl::Status renamed =
       files_.Rename(path, absl::StrCat(path, absl::string_view(kSetAsideExtension)));
   if (!renamed.ok()) LogWarn("It could not be renamed", {{"file", path}, {"err", renamed}});
@@ -236,6 +243,8 @@ void StoredLog::RemoveDirectory() {
     syncer_.Remove({.path = Path(name)});
   }
   syncer_.Remove({.path = options_.directory});
+  // The epoch's, with the last lane.
+  syncer_.Remove({.path = EpochDirectoryOf(options_.directory), .once = true});
 }
 
 }  // namespace trawl

@@ -25,9 +25,11 @@ struct StoredLane {
   uint32_t lane = 0;
   std::string directory;
 };
-// `root`/EPOCH/LANE, but for the running epoch's; by epoch and lane. Empty directories are removed.
+// `root`/EPOCH/LANE, but for the running epoch's; by epoch and lane.
 absl::StatusOr<std::vector<StoredLane>> FindStoredLanes(FileSystem& files, const std::string& root,
                                                         uint64_t running_epoch);
+// What a crash left of epochs whose lanes are gone.
+void RemoveEmptyEpochs(FileSystem& files, const std::string& root);
 std::string SpoolLaneDirectory(const std::string& root, uint64_t epoch, uint32_t lane);
 
 // The records that an earlier run left on one lane: read-only, to be drained.
@@ -45,6 +47,7 @@ class StoredLog final : public RecordSource {
     SpoolIdentity identity;
     absl::Duration max_age = absl::Hours(24 * 7);
     absl::Duration tick = absl::Seconds(1);  // for the limits
+    bool read_only = false;                  // nothing is changed: no limits, nothing is set aside
   };
   struct Deps {
     EventLoop& loop;

@@ -92,6 +92,15 @@ class SpoolTest(EndToEndTest):
         self.store_.process.wait()
         self.scrapes(5)
         self.assertEqual(trawld.stop(), 0)
+        spool = ["--json", "spool"]
+        offline = [f"--data-dir={trawld.data}"]
+        lanes = json.loads(trawld.trawlctl(*spool, "ls", *offline).stdout)
+        self.assertGreater(sum(int(lane["samples"]) for lane in lanes), 10)
+        self.assertEqual(json.loads(trawld.trawlctl(*spool, "verify", *offline).stdout), [])
+        dumped = json.loads(trawld.trawlctl(*spool, "dump", *offline).stdout)
+        last = str(self.exporters[0].scrapes - 1)
+        self.assertTrue([row for row in dumped if "scrape_number" in row["series"] and
+                         self.exporters[0].address in row["series"] and row["value"] == last])
         self.restart_store()
         trawld = self.start()
         self.kills = 1

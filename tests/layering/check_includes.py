@@ -33,7 +33,7 @@ EDGES = {
     "client/store/program": ["core/base", "client/store", "client/store/sqlite", "proto/storage",
                              "grpc", "seam/reflection", "seam/listen"],
     "client/trawlctl": ["core/base", "core/model", "core/config", "client/discovery", "proto/discovery", "proto/storage",
-                        "proto/status", "grpc", "seam/sample_reader"],
+                        "proto/status", "core/append", "core/spool", "grpc", "seam/sample_reader"],
     "client/discovery": ["core/base", "client/stream", "proto/discovery", "grpc"],
     "server": ["*"],
 }

@@ -167,7 +167,8 @@ TEST(SpoolTest, LanesOfEarlierRunsAreFound) {
   for (const char* path : {"10/0/x", "9/0/x", "7/1/x", "7/0/x", "7/strange/x", "strange/0/x"}) {
     files.Put(absl::StrCat("/data/spool/", path), "x");
   }
-  ASSERT_OK(files.CreateDirectory("/data/spool/6/0"));
+  ASSERT_OK(files.CreateDirectory("/data/spool/6"));
+  RemoveEmptyEpochs(files, "/data/spool");
 
   ASSERT_OK_AND_ASSIGN(const auto lanes, FindStoredLanes(files, "/data/spool", 9));
 
@@ -175,6 +176,27 @@ TEST(SpoolTest, LanesOfEarlierRunsAreFound) {
   for (const StoredLane& lane : lanes) found.push_back(lane.directory);
   EXPECT_THAT(found, ElementsAre("/data/spool/7/0", "/data/spool/7/1", "/data/spool/10/0"));
   EXPECT_THAT(files.List("/data/spool/6"), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST(SpoolTest, LookingAtALogChangesNothing) {
+  SpoolRig rig;
+  rig.Segment(5, 300, 3);
+  rig.Crash();
+  rig.files.Put(SegmentPath(900), "no segment");
+  const std::map<std::string, uint64_t> before = rig.files.Sizes();
+  StoredLog::Options options;
+  options.directory = rig.options.directory;
+  options.identity = rig.options.identity;
+  options.read_only = true;
+  options.max_age = absl::ZeroDuration();
+
+  ASSERT_OK_AND_ASSIGN(const auto log,
+                       StoredLog::Open(options, {rig.loop, rig.files, *rig.syncer, rig.budget}));
+  EXPECT_THAT(rig.Tell(*log).records, SizeIs(rig.last()));
+  EXPECT_EQ(log->findings().set_aside, 1u);
+  rig.loop.Advance(absl::Minutes(1));
+
+  EXPECT_EQ(rig.files.Sizes(), before);
 }
 
 }  // namespace

@@ -1,0 +1,246 @@
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/trawlctl/commands.h"
+#include "client/trawlctl/output.h"
+#include "core/append/record_decoder.h"
+#include "core/base/clock.h"
+#include "core/base/duration.h"
+#include "core/base/epoll_loop.h"
+#include "core/base/file_system.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+#include "core/model/value.h"
+#include "core/spool/stored_log.h"
+#include "trawl/storage/v1/storage.pb.h"
+
+namespace trawl {
+namespace {
+
+const char* ReasonName(HoleReason reason) {
+  switch (reason) {
+    case HoleReason::kTrimmed:
+      return "delivered";
+    case HoleReason::kCap:
+      return "spool_cap";
+    case HoleReason::kAge:
+      return "spool_age";
+    case HoleReason::kDamaged:
+      return "damaged";
+    case HoleReason::kNotSpooled:
+      return "not_spooled";
+  }
+  return "unknown";
+}
+
+// The logs of a data directory, opened without changing anything. The loop never runs.
+class OfflineSpool {
+ public:
+  explicit OfflineSpool(const SpoolOptions& options) : options_(options) {}
+
+  // Those that the options name.
+  absl::StatusOr<std::vector<StoredLane>> Lanes() {
+    ASSIGN_OR_RETURN(std::vector<StoredLane> lanes,
+                     FindStoredLanes(files_, absl::StrCat(options_.data_dir, "/spool"), 0));
+    std::erase_if(lanes, [this](const StoredLane& lane) {
+      return (options_.epoch != 0 && lane.epoch != options_.epoch) ||
+             (options_.lane && lane.lane != *options_.lane);
+    });
+    return lanes;
+  }
+
+  absl::StatusOr<std::unique_ptr<StoredLog>> Open(const StoredLane& lane) {
+    ASSIGN_OR_RETURN(std::string writer,
+                     files_.ReadFile(absl::StrCat(options_.data_dir, "/writer-id")));
+    while (!writer.empty() && writer.back() == '\n') writer.pop_back();
+    StoredLog::Options options;
+    options.directory = lane.directory;
+    options.identity = {writer, lane.epoch, lane.lane};
+    options.read_only = true;
+    return StoredLog::Open(options, {loop_, files_, syncer_, budget_});
+  }
+
+ private:
+  const SpoolOptions options_;
+  SystemClock clock_;
+  PosixFileSystem files_;
+  EpollLoop loop_{clock_};
+  SpoolSyncer syncer_{SpoolSyncer::Options{}, {loop_, files_}};
+  SpoolBudget budget_{UINT64_MAX};
+};
+
+// Rows as a table, or as a JSON array of objects of texts; not more than some rows are kept.
+class RowPrinter {
+ public:
+  using Columns = std::vector<std::pair<std::string, std::string>>;  // title, JSON's name
+
+  RowPrinter(Columns columns, bool json) : columns_(std::move(columns)), json_(json) {}
+
+  void Add(std::vector<std::string> row) {
+    if (json_) return PrintObject(row);
+    rows_.push_back(std::move(row));
+    if (rows_.size() >= kRowsAtOnce) PrintTable();
+  }
+  void Finish() {
+    if (json_) {
+      std::fputs(printed_ == 0 ? "[]\n" : "\n]\n", stdout);
+    } else if (printed_ == 0 || !rows_.empty()) {
+      PrintTable();
+    }
+  }
+
+ private:
+  static constexpr size_t kRowsAtOnce = 10'000;
+
+  void PrintObject(const std::vector<std::string>& row) {
+    std::string out = printed_++ == 0 ? "[\n{" : ",\n{";
+    for (size_t i = 0; i < row.size(); ++i) {
+      absl::StrAppend(&out, i == 0 ? "" : ",", JsonQuote(columns_[i].second), ":",
+                      JsonQuote(row[i]));
+    }
+    std::fputs((out + "}").c_str(), stdout);
+  }
+  void PrintTable() {
+    std::vector<std::string> titles;
+    for (const auto& column : columns_) titles.push_back(column.first);
+    std::fputs(FormatTable(titles, rows_).c_str(), stdout);
+    printed_ += rows_.size();
+    rows_.clear();
+  }
+
+  const Columns columns_;
+  const bool json_;
+  size_t printed_ = 0;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// Calls f(record) for each that is there, hole(h) for each hole; false if a record can't be read.
+template <typename OnRecord, typename OnHole>
+absl::Status ForEach(StoredLog& log, OnRecord&& on_record, OnHole&& on_hole) {
+  for (uint64_t number = log.first_number(); number < log.next_number();) {
+    const absl::StatusOr<LogRecord> record = log.Read(number);
+    if (record.ok()) {
+      RETURN_IF_ERROR(on_record(*record));
+      ++number;
+      continue;
+    }
+    const std::optional<LogHole> hole = log.HoleAt(number);
+    if (!hole) return record.status();
+    RETURN_IF_ERROR(on_hole(*hole));
+    number = hole->to + 1;
+  }
+  return absl::OkStatus();
+}
+
+// Shows the samples of a range of records.
+class Dump final : public RecordDecoder::Visitor {
+ public:
+  explicit Dump(const SpoolOptions& options) : options_(options) {}
+
+  void OnScrape(const DecodedScrape& scrape) override {
+    if (scrape.number < options_.from || scrape.number > options_.to) return;
+    scrape.ForEachSample([&](uint32_t position, double value, int64_t time_ms) {
+      rows_.Add({absl::StrCat(scrape.number), FormatGoTime(absl::FromUnixMillis(time_ms)),
+                 IsStaleMarker(value) ? "stale" : FormatGoFloat(value),
+                 scrape.layout->SeriesLabels(position).ToString()});
+    });
+  }
+  void Finish() { rows_.Finish(); }
+
+ private:
+  const SpoolOptions options_;
+  RowPrinter rows_{
+      {{"RECORD", "record"}, {"TIME", "time"}, {"VALUE", "value"}, {"SERIES", "series"}},
+      options_.json};
+};
+
+absl::Status DumpLog(StoredLog& log, Dump& dump) {
+  RecordDecoder decoder(RecordDecoder::Options{.durable = log.first_number() - 1});
+  return ForEach(
+      log,
+      [&](const LogRecord& record) {
+        return decoder.DecodeRecord(record.number, record.bytes, dump);
+      },
+      [&](const LogHole& hole) {
+        storage::v1::Gap gap;
+        gap.set_from(hole.from);
+        gap.set_to(hole.to);
+        return decoder.Skip(gap);
+      });
+}
+
+}  // namespace
+
+absl::Status RunSpoolLs(const SpoolOptions& options) {
+  OfflineSpool spool(options);
+  ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
+  RowPrinter rows({{"EPOCH", "epoch"},
+                   {"LANE", "lane"},
+                   {"FIRST", "first"},
+                   {"NEXT", "next"},
+                   {"SAMPLES", "samples"},
+                   {"SEGMENTS", "segments"},
+                   {"BYTES", "bytes"},
+                   {"TORN", "tornBytes"},
+                   {"SET ASIDE", "setAside"}},
+                  options.json);
+  for (const StoredLane& lane : lanes) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<StoredLog> log, spool.Open(lane));
+    const StoredLog::Findings& found = log->findings();
+    const uint64_t first = log->first_number();
+    const uint64_t next = log->next_number();
+    rows.Add({absl::StrCat(lane.epoch), absl::StrCat(lane.lane), absl::StrCat(first),
+              absl::StrCat(next), absl::StrCat(log->SamplesBetween(first, next - 1)),
+              absl::StrCat(found.segments), absl::StrCat(found.bytes),
+              absl::StrCat(found.torn_bytes), absl::StrCat(found.set_aside)});
+  }
+  rows.Finish();
+  return absl::OkStatus();
+}
+
+absl::Status RunSpoolVerify(const SpoolOptions& options) {
+  OfflineSpool spool(options);
+  ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
+  RowPrinter rows({{"EPOCH", "epoch"},
+                   {"LANE", "lane"},
+                   {"FROM", "from"},
+                   {"TO", "to"},
+                   {"SAMPLES", "samples"},
+                   {"REASON", "reason"}},
+                  options.json);
+  uint64_t damaged = 0;
+  for (const StoredLane& lane : lanes) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<StoredLog> log, spool.Open(lane));
+    RETURN_IF_ERROR(ForEach(
+        *log, [](const LogRecord&) { return absl::OkStatus(); },
+        [&](const LogHole& hole) {
+          if (hole.reason == HoleReason::kDamaged) damaged += hole.to - hole.from + 1;
+          rows.Add({absl::StrCat(lane.epoch), absl::StrCat(lane.lane), absl::StrCat(hole.from),
+                    absl::StrCat(hole.to), absl::StrCat(hole.samples), ReasonName(hole.reason)});
+          return absl::OkStatus();
+        }));
+  }
+  rows.Finish();
+  if (damaged == 0) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("damage takes ", damaged, " records"));
+}
+
+absl::Status RunSpoolDump(const SpoolOptions& options) {
+  OfflineSpool spool(options);
+  ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
+  Dump dump(options);
+  for (const StoredLane& lane : lanes) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<StoredLog> log, spool.Open(lane));
+    RETURN_IF_ERROR(
+        Annotate(DumpLog(*log, dump), absl::StrCat("epoch ", lane.epoch, ", lane ", lane.lane)));
+  }
+  dump.Finish();
+  return absl::OkStatus();
+}
+
+}  // namespace trawl
