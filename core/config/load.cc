@@ -35,6 +35,8 @@ class ConfigLoader {
   ConfigLoader(const LoadOptions& options, Findings& findings)
       : options_(options), findings_(findings) {}
 
+  const std::vector<std::string>& patterns() const { return patterns_; }
+
   Config Load(const YamlNode& root) {
     const SectionContext context{options_, options_.base_dir, findings_};
     StructReader reader(root, "config.Config", findings_);
@@ -84,9 +86,22 @@ class ConfigLoader {
         reader.Error("scrape_config_files", "scrape_config_files cannot be read here");
       } else {
         const std::string path = JoinDir(options_.base_dir, pattern);
+        patterns_.push_back(path);
+        if (!MayRead(path)) {
+          reader.Error("scrape_config_files",
+                       absl::StrCat("scrape config files ", GoQuote(pattern),
+                                    " are not read: the running configuration does not name them"));
+          continue;
+        }
         for (const std::string& file : ExpandGlob(*options_.file_system, path)) ReadJobFile(file);
       }
     }
+  }
+
+  bool MayRead(const std::string& pattern) const {
+    const auto& readable = options_.readable_patterns;
+    return !readable.has_value() ||
+           std::find(readable->begin(), readable->end(), pattern) != readable->end();
   }
 
   void ReadJobFile(const std::string& path) {
@@ -136,6 +151,7 @@ class ConfigLoader {
   const LoadOptions& options_;
   Findings& findings_;
   Config config_;
+  std::vector<std::string> patterns_;               // of scrape_config_files
   std::map<std::string, std::string> job_origins_;  // job name → where it was found
 };
 
@@ -154,7 +170,9 @@ absl::StatusOr<LoadResult> LoadConfig(std::string_view text, const LoadOptions& 
   if (document.problem) {
     findings.Add(*document.problem);
   } else {
-    result.config = ConfigLoader(options, findings).Load(*document.root);
+    ConfigLoader loader(options, findings);
+    result.config = loader.Load(*document.root);
+    result.scrape_config_files = loader.patterns();
   }
   const std::vector<ConfigProblem> errors = findings.TakeErrors();
   if (problems != nullptr) *problems = errors;

@@ -25,6 +25,9 @@ struct LoadOptions {
   EnvLookup env;
   // Reads the files that scrape_config_files names; nullptr: naming any is an error.
   FileSystem* file_system = nullptr;
+  // The patterns of scrape_config_files that may be read, base_dir included; naming another one is
+  // an error. Unset: all.
+  std::optional<std::vector<std::string>> readable_patterns;
   // What the scrape side can parse; scrape_protocols are narrowed to it.
   std::vector<ScrapeProtocol> supported_protocols = {ScrapeProtocol::kPrometheusText100,
                                                      ScrapeProtocol::kPrometheusText004};
@@ -32,7 +35,8 @@ struct LoadOptions {
 
 struct LoadResult {
   Config config;
-  std::vector<ConfigWarning> warnings;  // in the file's order
+  std::vector<std::string> scrape_config_files;  // the patterns, base_dir included
+  std::vector<ConfigWarning> warnings;           // in the file's order
 };
 
 // Prometheus' YAML to a Config (spec 7), strictly:

@@ -9,6 +9,7 @@
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/config/config.h"
+#include "core/config/config_text.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
@@ -28,7 +29,7 @@ void CheckUrl(const RemoteWriteConfig& config, StructReader& reader) {
                         config.url[scheme_end + 3] != '/' && config.url[scheme_end + 3] != ':';
   if (!has_host) {
     reader.Error("url", absl::StrCat("url for remote_write must be http or https with a host, got ",
-                                     GoQuote(config.url)));
+                                     GoQuote(MaskUrl(config.url))));
   }
 }
 
