@@ -80,6 +80,7 @@ void CurlEasy::SetPermanentOptions(const std::string& user_agent) {
 
 void CurlEasy::Prepare(const CurlRequest& request) {
   head_.Clear();
+  head_.KeepLines(request.keep_head);
   body_.clear();
   if (body_.capacity() > kKeptBodyBytes) body_.shrink_to_fit();
   connected_ = handshaking_ = too_large_ = no_descriptor_ = false;

@@ -29,6 +29,7 @@ struct CurlRequest {
   absl::Duration max_connection_age = absl::Minutes(5);
   uint64_t max_body_bytes = 0;  // 0: no limit
   bool truncate_body = false;   // at the limit drop the rest instead of failing
+  bool keep_head = false;       // the head's lines, besides what is always kept
   const TlsContext* tls = nullptr;
   const std::string* post_body = nullptr;  // GET without
 };

@@ -230,6 +230,7 @@ absl::StatusOr<CurlRequest> CurlTransferTable::MakeRequest(const CurlTransfer& t
   request.timeout = Remaining(transfer);
   request.max_connection_age = 2 * transfer.request.interval + absl::Minutes(1);
   request.max_body_bytes = transfer.request.max_wire_bytes;
+  request.keep_head = transfer.request.keep_head;
   request.tls = transfer.tls.get();
   for (const std::string& header : transfer.request.headers) {
     if (transfer.send_credentials || !IsCredential(header)) request.headers.push_back(header);
@@ -391,6 +392,7 @@ void CurlTransferTable::Succeed(FetchId id) {
   outcome.response.status_line = easy->head().status_line();
   outcome.response.content_type = easy->head().content_type();
   outcome.response.content_encoding = easy->head().content_encoding();
+  outcome.response.head = easy->head().lines();
   outcome.response.body = easy->body();
   outcome.response.timings = transfer->timings;
   transfer->callback(outcome);

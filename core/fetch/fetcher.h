@@ -35,6 +35,8 @@ struct FetchRequest {
   uint64_t max_wire_bytes = 0;
   // A hint for connection lifetime: how often this URL is fetched.
   absl::Duration interval = absl::Minutes(1);
+  // Whether the response is to have its head, line by line.
+  bool keep_head = false;
 };
 
 // Seconds since the start of the fetch at which each phase ended; 0 where there was none.
@@ -52,6 +54,9 @@ struct FetchResponse {
   std::string content_type;      // as sent; "" if none
   std::string content_encoding;  // as sent; "" if none
   std::string_view body;         // as sent (still compressed); valid during the callback only
+  // The lines of the last response's head as sent, "HTTP/1.1 200 OK" first; only if asked for, and
+  // the first 64 KiB of them.
+  std::vector<std::string> head;
   FetchTimings timings;
 };
 

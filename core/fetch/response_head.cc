@@ -62,20 +62,32 @@ void ResponseHead::Clear() {
        {&status_line_, &content_type_, &content_encoding_, &location_, &retry_after_}) {
     field->clear();
   }
+  lines_.clear();
+  kept_bytes_ = 0;
 }
 
 void ResponseHead::AddLine(std::string_view line) {
   line = Trim(line);
   const bool interim = complete_ && status_code_ < 200;
-  if (line.starts_with("HTTP/") && (status_code_ == 0 || interim)) return StartResponse(line);
+  if (line.starts_with("HTTP/") && (status_code_ == 0 || interim)) {
+    StartResponse(line);
+    return KeepLine(line);
+  }
   if (complete_) return;
   if (line.empty()) {
     complete_ = true;
     return;
   }
+  KeepLine(line);
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos) return;
   AddHeader(line.substr(0, colon), Trim(line.substr(colon + 1)));
+}
+
+void ResponseHead::KeepLine(std::string_view line) {
+  if (!keep_lines_ || kept_bytes_ + line.size() > kMaxKeptBytes) return;
+  kept_bytes_ += line.size();
+  lines_.emplace_back(line);
 }
 
 bool ResponseHead::IsRedirect() const {

@@ -18,6 +18,18 @@ TEST_P(FetcherContractTest, AnyStatusCodeIsAResponse) {
   EXPECT_EQ(outcome.status_line, "404 Not Found");
 }
 
+TEST_P(FetcherContractTest, TheHeadComesToThoseWhoAsk) {
+  FetchRequest request = Request(world_->GoodUrl("up 1\n"));
+  EXPECT_TRUE(FetchAndWait(request).head.empty());
+  request.keep_head = true;
+
+  const KeptOutcome outcome = FetchAndWait(request);
+
+  ASSERT_FALSE(outcome.head.empty());
+  EXPECT_EQ(outcome.head[0], "HTTP/1.1 200 OK");
+  EXPECT_TRUE(FetchAndWait(Request(world_->GoodUrl("up 1\n"))).head.empty());
+}
+
 TEST_P(FetcherContractTest, ARefusedConnectionIsUnavailableWithItsReason) {
   const KeptOutcome outcome = FetchAndWait(Request(world_->RefusingUrl()));
 

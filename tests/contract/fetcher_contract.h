@@ -41,6 +41,7 @@ struct KeptOutcome {
         content_type(outcome.response.content_type),
         content_encoding(outcome.response.content_encoding),
         body(outcome.response.body),
+        head(outcome.response.head),
         timings(outcome.ok() ? outcome.response.timings : outcome.error.timings),
         status(outcome.error.status),
         reason(outcome.error.reason) {}
@@ -51,6 +52,7 @@ struct KeptOutcome {
   std::string content_type;
   std::string content_encoding;
   std::string body;
+  std::vector<std::string> head;
   FetchTimings timings;
   absl::Status status;
   FailureReason reason;

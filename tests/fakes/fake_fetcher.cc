@@ -72,6 +72,16 @@ void FakeFetcher::Cancel(FetchId id) {
   flights_.erase(found);
 }
 
+std::vector<std::string> FakeFetcher::HeadOf(const Reply& reply) {
+  std::vector<std::string> head = {"HTTP/1.1 " + reply.status_line};
+  if (!reply.content_type.empty()) head.push_back("Content-Type: " + reply.content_type);
+  if (!reply.content_encoding.empty()) {
+    head.push_back("Content-Encoding: " + reply.content_encoding);
+  }
+  head.insert(head.end(), reply.headers.begin(), reply.headers.end());
+  return head;
+}
+
 FakeFetcher::Script FakeFetcher::ScriptFor(const std::string& url) const {
   const auto found = scripts_.find(url);
   if (found != scripts_.end()) return found->second;
@@ -102,6 +112,7 @@ void FakeFetcher::Answer(FetchId id) {
     outcome.response.content_type = script.reply.content_type;
     outcome.response.content_encoding = script.reply.content_encoding;
     outcome.response.body = script.reply.body;
+    if (request.keep_head) outcome.response.head = HeadOf(script.reply);
   }
   End(id, std::move(outcome));
 }

@@ -32,7 +32,8 @@ class FakeFetcher final : public Fetcher {
     std::string content_type;
     std::string content_encoding;
     std::string body;
-    absl::Duration delay;  // until the answer; the next turn if 0
+    std::vector<std::string> headers;  // beyond those above: "Name: value"
+    absl::Duration delay;              // until the answer; the next turn if 0
   };
 
   explicit FakeFetcher(EventLoop& loop) : loop_(loop) {}
@@ -70,6 +71,7 @@ class FakeFetcher final : public Fetcher {
     TimerId deadline = 0;
   };
 
+  static std::vector<std::string> HeadOf(const Reply& reply);
   Script ScriptFor(const std::string& url) const;
   void ScheduleAnswer(FetchId id);
   void Answer(FetchId id);

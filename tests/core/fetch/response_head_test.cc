@@ -36,6 +36,30 @@ TEST(ResponseHeadTest, InterimResponsesAreForgotten) {
   EXPECT_EQ(head.content_type(), "");
 }
 
+TEST(ResponseHeadTest, LinesOfTheLastResponseAreKeptWhenAskedFor) {
+  ResponseHead head;
+  head.KeepLines(true);
+  for (const char* line : {"HTTP/1.1 103 Early Hints\r\n", "A: 1\r\n", "\r\n",
+                           "HTTP/1.1 200 OK\r\n", "B:  2 \r\n", "\r\n", "Trailer: 3\r\n"}) {
+    head.AddLine(line);
+  }
+
+  EXPECT_EQ(head.lines(), (std::vector<std::string>{"HTTP/1.1 200 OK", "B:  2"}));
+  EXPECT_TRUE(Parse({"HTTP/1.1 200 OK\r\n", "B: 2\r\n", "\r\n"}).lines().empty());
+}
+
+TEST(ResponseHeadTest, OfAnEndlessHeadOnlyTheBeginningIsKept) {
+  ResponseHead head;
+  head.KeepLines(true);
+  head.AddLine("HTTP/1.1 200 OK\r\n");
+  for (int i = 0; i < 100; ++i) head.AddLine("X: " + std::string(1000, 'x'));
+
+  size_t bytes = 0;
+  for (const std::string& line : head.lines()) bytes += line.size();
+  EXPECT_GT(bytes, ResponseHead::kMaxKeptBytes - 1100);
+  EXPECT_LE(bytes, ResponseHead::kMaxKeptBytes);
+}
+
 TEST(ResponseHeadTest, TrailersChangeNothing) {
   const ResponseHead head =
       Parse({"HTTP/1.1 200 OK\r\n", "\r\n", "Content-Encoding: gzip\r\n", "HTTP/1.1 500 No\r\n"});
