@@ -7,6 +7,18 @@
 
 namespace trawl {
 
+absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files,
+                                                        const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
+  ASSIGN_OR_RETURN(std::vector<TargetGroup> groups, ParseTargetGroups(text, path));
+  for (TargetGroup& group : groups) {
+    LabelsBuilder labels(group.labels);
+    labels.Set("__meta_filepath", path);
+    group.labels = std::move(labels).Build();
+  }
+  return groups;
+}
+
 absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,
                                                        const std::string& pattern) {
   const std::string directory = DirectoryOf(pattern);
@@ -47,14 +59,7 @@ std::vector<TargetFiles::Problem> TargetFiles::Refresh(FileSystem& files) {
 }
 
 absl::Status TargetFiles::ReadFile(FileSystem& files, const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
-  ASSIGN_OR_RETURN(std::vector<TargetGroup> groups, ParseTargetGroups(text, path));
-  for (TargetGroup& group : groups) {
-    LabelsBuilder labels(group.labels);
-    labels.Set("__meta_filepath", path);
-    group.labels = std::move(labels).Build();
-  }
-  files_[path] = std::move(groups);
+  ASSIGN_OR_RETURN(files_[path], ReadTargetFile(files, path));
   return absl::OkStatus();
 }
 

@@ -44,6 +44,9 @@ class TargetFiles {
   std::map<std::string, std::vector<TargetGroup>> files_;  // as they were when last good
 };
 
+// One file's groups, with __meta_filepath.
+absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files, const std::string& path);
+
 // The files that a file_sd pattern names now: `*`, `?` and `[…]` in the last element only,
 // sorted. A directory that does not exist holds none.
 absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/config/config_diff.h"
 
 namespace trawl {
 namespace {
@@ -83,6 +84,10 @@ std::shared_ptr<const JobSettings> MakeJobSettings(const ScrapeConfig& config,
   settings->offset_seed = offset_seed;
   settings->cache_generation = cache_generation;
   return settings;
+}
+
+std::vector<std::string> LoopFields(const ScrapeConfig& a, const ScrapeConfig& b) {
+  return DifferentFields(LoopPart(a), LoopPart(b));
 }
 
 bool SameLoopSettings(const ScrapeConfig& a, const ScrapeConfig& b) {

@@ -33,8 +33,11 @@ std::shared_ptr<const JobSettings> MakeJobSettings(const ScrapeConfig& config,
                                                    std::shared_ptr<const HttpClient> client,
                                                    uint64_t offset_seed, uint64_t cache_generation);
 
-// Whether nothing that a running loop looks at differs. What only decides which targets there are
-// (discovery, target rules, limits on targets) is in the targets' labels, or no loop's concern.
+// The fields that a running loop looks at and that differ, as DifferentFields names them. What only
+// decides which targets there are (discovery, target rules, limits on targets) is in the targets'
+// labels, or no loop's concern.
+std::vector<std::string> LoopFields(const ScrapeConfig& a, const ScrapeConfig& b);
+// Whether there are none: a loop need not be told.
 bool SameLoopSettings(const ScrapeConfig& a, const ScrapeConfig& b);
 
 // Whether a loop may go on with its series cache (spec 2.5): nothing but interval, timeout,

@@ -22,8 +22,9 @@ absl::StatusOr<bool> LargeBody::StepInflate() {
   return true;
 }
 
-void LargeBody::BeginIngest(SeriesCache& cache, int64_t timestamp_ms, int64_t now_ms) {
-  body_.emplace(cache, scratch_, ScrapeBody::Input{text(), timestamp_ms, now_ms});
+void LargeBody::BeginIngest(SeriesCache& cache, int64_t timestamp_ms, int64_t now_ms,
+                            ScrapeBody::Observer* observer) {
+  body_.emplace(cache, scratch_, ScrapeBody::Input{text(), timestamp_ms, now_ms, observer});
 }
 
 ScrapeResult LargeBody::Finish() {

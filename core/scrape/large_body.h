@@ -43,9 +43,10 @@ class LargeBody {
   std::string_view text() { return input_.gzip ? scratch_.body().view() : input_.bytes; }
   const std::string& content_type() const { return input_.content_type; }
 
-  void BeginIngest(SeriesCache& cache, int64_t timestamp_ms, int64_t now_ms);
+  void BeginIngest(SeriesCache& cache, int64_t timestamp_ms, int64_t now_ms,
+                   ScrapeBody::Observer* observer = nullptr);
   bool ingesting() const { return body_.has_value(); }
-  bool StepIngest() { return body_->Step(kSliceBytes); }
+  bool StepIngest(size_t max_bytes = kSliceBytes) { return body_->Step(max_bytes); }
   ScrapeResult Finish();
 
   ScrapeScratch& scratch() { return scratch_; }

@@ -4,14 +4,21 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/event_loop.h"
 
 namespace trawl {
 
+namespace {
+
+absl::Status Stopping() { return absl::UnavailableError("the server is stopping"); }
+
+}  // namespace
+
 LoopSet::LoopSet(Shard& shard) : shard_(shard) {}
 
-LoopSet::~LoopSet() = default;
+LoopSet::~LoopSet() { AbandonProbes(); }
 
 void LoopSet::Apply(LoopChange change) {
   std::unique_ptr<PoolLoops>& pool = pools_[change.pool];
@@ -32,7 +39,44 @@ void LoopSet::RemovePool(uint64_t pool) {
   CountLoops();
 }
 
+void LoopSet::Probe(uint64_t pool, uint64_t hash, const ScrapeProbe::Limits& limits,
+                    ScrapeProbe::Callback done) {
+  if (stopping_) return done(Stopping());
+  const auto found = pools_.find(pool);
+  if (found == pools_.end()) return done(absl::NotFoundError("the target is gone"));
+  absl::StatusOr<ScrapeProbe::Input> input = found->second->ProbeInput(hash);
+  if (absl::IsUnavailable(input.status())) {
+    // A body is ingested in a bounded number of turns.
+    return shard_.loop.Post([this, pool, hash, limits, done = std::move(done)]() mutable {
+      Probe(pool, hash, limits, std::move(done));
+    });
+  }
+  if (!input.ok()) return done(input.status());
+  StartProbe(*std::move(input), limits, std::move(done));
+}
+
+void LoopSet::StartProbe(ScrapeProbe::Input input, const ScrapeProbe::Limits& limits,
+                         ScrapeProbe::Callback done) {
+  const uint64_t id = next_probe_++;
+  auto probe = std::make_unique<ScrapeProbe>(
+      shard_, std::move(input), limits,
+      [this, id, done = std::move(done)](absl::StatusOr<ProbeResult> result) mutable {
+        // It is inside itself still: it lives until the callback has run.
+        const auto node = probes_.extract(id);
+        done(std::move(result));
+      });
+  ScrapeProbe& started = *probe;
+  probes_.emplace(id, std::move(probe));
+  started.Start();
+}
+
+void LoopSet::AbandonProbes() {
+  while (!probes_.empty()) probes_.begin()->second->Abandon(Stopping());
+}
+
 void LoopSet::Stop(absl::Duration grace, absl::AnyInvocable<void()> stopped) {
+  stopping_ = true;
+  AbandonProbes();
   std::vector<uint64_t> ids;
   for (const auto& [id, pool] : pools_) ids.push_back(id);
   for (uint64_t id : ids) RemovePool(id);

@@ -157,6 +157,24 @@ void PoolLoops::OnEnded(EndOfRun& ended) {
   if (found != end) ending_.erase(found);
 }
 
+absl::StatusOr<ScrapeProbe::Input> PoolLoops::ProbeInput(uint64_t hash) const {
+  const auto found = loops_.find(hash);
+  if (found == loops_.end()) return absl::NotFoundError("the target is gone");
+  const ScrapeLoop& loop = *found->second;
+  if (loop.IsAmidBody()) return absl::UnavailableError("a scrape of it is being ingested");
+  ScrapeProbe::Input input{loop.target(), context_.settings, context_.forced_error, nullptr};
+  const JobSettings& settings = *input.settings;
+  if (loop.cache_generation() == settings.cache_generation) input.cache = loop.CopyCache();
+  if (input.cache != nullptr) {
+    input.cache->set_samples(settings.samples);
+  } else {
+    input.cache =
+        std::make_unique<SeriesCache>(SeriesCache::Options{settings.samples, input.target->labels},
+                                      SeriesCache::Deps{deps_.shard.keys, deps_.shard.hash_key});
+  }
+  return input;
+}
+
 bool PoolLoops::Leave() {
   leaving_ = true;
   ending_.clear();

@@ -10,12 +10,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/config/trawl_config.h"
 #include "core/model/layout.h"
 #include "core/scrape/end_of_run.h"
 #include "core/scrape/job_settings.h"
 #include "core/scrape/scrape_loop.h"
+#include "core/scrape/scrape_probe.h"
 #include "core/scrape/shard.h"
 #include "core/scrape/target.h"
 #include "core/scrape/target_status.h"
@@ -81,6 +83,10 @@ class PoolLoops final : private LoopContext::Observer {
   bool Leave();
   // After Leave: gives up the fetches that are under way.
   void Abandon();
+
+  // What a scrape of a target out of turn starts from. kNotFound: it isn't here. kUnavailable: its
+  // body is just being ingested, ask again in the next turn.
+  absl::StatusOr<ScrapeProbe::Input> ProbeInput(uint64_t hash) const;
 
   size_t size() const { return loops_.size(); }
   bool idle() const { return stopping_.empty(); }

@@ -109,8 +109,8 @@ std::string_view Base(std::string_view name, std::initializer_list<std::string_v
 
 }  // namespace
 
-bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
-                        const std::vector<Label>& exposed, LabelsBuilder* labels) {
+void MergeSampleLabels(const SampleOptions& options, const Labels& target_labels,
+                       const std::vector<Label>& exposed, LabelsBuilder* labels) {
   labels->Reset(exposed);
   DeleteEmpty(exposed, labels);
   if (options.honor_labels) {
@@ -118,6 +118,11 @@ bool MutateSampleLabels(const SampleOptions& options, const Labels& target_label
   } else {
     HonorTarget(target_labels, labels);
   }
+}
+
+bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
+                        const std::vector<Label>& exposed, LabelsBuilder* labels) {
+  MergeSampleLabels(options, target_labels, exposed, labels);
   const RelabelRules* const rules = options.metric_relabel_rules.get();
   if (rules != nullptr && !rules->Apply(*labels)) return false;
   return !labels->empty();

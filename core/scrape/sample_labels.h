@@ -17,7 +17,11 @@ namespace trawl {
 // What happens to a series' labels between the page and storage (spec 2.7, 4.5). Pure functions.
 
 // Merges the exposed labels (as parsed: any order, values may be empty) with the target's, by
-// honor_labels and its rule for conflicts, and runs the metric rules. False: dropped.
+// honor_labels and its rule for conflicts.
+void MergeSampleLabels(const SampleOptions& options, const Labels& target_labels,
+                       const std::vector<Label>& exposed, LabelsBuilder* labels);
+
+// The same, and runs the metric rules. False: dropped.
 bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
                         const std::vector<Label>& exposed, LabelsBuilder* labels);
 

@@ -78,7 +78,7 @@ bool ScrapeBody::Step(size_t max_bytes) {
   const size_t size = input_.body.size();
   const size_t stop = max_bytes == 0 ? size : std::min(size, at_ + max_bytes);
   while (!done_ && at_ < stop) {
-    ReadFast(std::min(stop, fast_end_));
+    if (input_.observer == nullptr) ReadFast(std::min(stop, fast_end_));
     if (at_ < stop) ReadSlow();
   }
   done_ = done_ || at_ >= size;
@@ -257,12 +257,13 @@ void ScrapeBody::ReadSlow() {
       at_ = input_.body.size();
       return;
     case TextParser::Entry::kError:
+      if (input_.observer != nullptr) input_.observer->OnError(parser_);
       Fail(parser_.status(), FailureReason::kParse);
       return;
     case TextParser::Entry::kSeries: {
       Sample sample{parser_.series(), parser_.value(), std::nullopt};
       if (options_.honor_timestamps) sample.timestamp_ms = parser_.timestamp();
-      OnSample(sample);
+      input_.observer == nullptr ? OnSample(sample) : Observe(sample);
       break;
     }
     default:
@@ -278,6 +279,7 @@ void ScrapeBody::ReadComments(TextParser::Entry first) {
   for (TextParser::Entry entry = first;; entry = parser_.Next()) {
     if (entry == TextParser::Entry::kEnd) break;  // a NUL, behind which nothing is read
     if (entry == TextParser::Entry::kError) {
+      if (input_.observer != nullptr) input_.observer->OnError(parser_);
       Fail(parser_.status(), FailureReason::kParse);
       return;
     }
@@ -368,6 +370,27 @@ void ScrapeBody::AddSeriesEntry(uint64_t hash, uint32_t place, const Sample& sam
 }
 
 // ---- Samples (spec 4.5).
+
+// What is told is what was counted.
+void ScrapeBody::Observe(const Sample& sample) {
+  ReadMetadata();
+  parser_.set_type(type_in_force_);
+  const ScrapeResult before = result_;
+  const uint64_t admitted = admitted_;
+  OnSample(sample);
+  input_.observer->OnSample(parser_, FateSince(before, admitted), result_.status);
+}
+
+SampleFate ScrapeBody::FateSince(const ScrapeResult& before, uint64_t admitted) const {
+  if (!result_.status.ok()) {
+    return result_.label_limit_exceeded ? SampleFate::kOverLimit : SampleFate::kBad;
+  }
+  if (result_.duplicates > before.duplicates) return SampleFate::kDuplicate;
+  if (result_.out_of_order > before.out_of_order) return SampleFate::kOutOfOrder;
+  if (result_.out_of_bounds > before.out_of_bounds) return SampleFate::kOutOfBounds;
+  if (result_.added == before.added) return SampleFate::kDropped;
+  return admitted_ == admitted ? SampleFate::kOverLimit : SampleFate::kKept;
+}
 
 void ScrapeBody::OnSample(const Sample& sample) {
   ++result_.total;

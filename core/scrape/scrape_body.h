@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "core/exposition/text_parser.h"
 #include "core/model/metadata.h"
+#include "core/scrape/sample_fate.h"
 #include "core/scrape/scrape_result.h"
 #include "core/scrape/scrape_scratch.h"
 #include "core/scrape/series_cache.h"
@@ -35,10 +36,21 @@ namespace trawl {
 // may exist for a cache at a time. Cache and scratch outlive it. Shard's thread only.
 class ScrapeBody {
  public:
+  // Hears what becomes of each sample line. With one every line goes to the strict parser.
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    // `parser` has just read it. `failure` is not OK if the scrape fails because of it.
+    virtual void OnSample(const TextParser& parser, SampleFate fate,
+                          const absl::Status& failure) = 0;
+    // A line that can't be read; nothing follows.
+    virtual void OnError(const TextParser& parser) = 0;
+  };
   struct Input {
-    std::string_view body;     // must stay where it is until Finish
-    int64_t timestamp_ms = 0;  // of samples without a time of their own
-    int64_t now_ms = 0;        // samples more than ten minutes later are out of bounds
+    std::string_view body;         // must stay where it is until Finish
+    int64_t timestamp_ms = 0;      // of samples without a time of their own
+    int64_t now_ms = 0;            // samples more than ten minutes later are out of bounds
+    Observer* observer = nullptr;  // null: nobody listens
   };
 
   ScrapeBody(SeriesCache& cache, ScrapeScratch& scratch, const Input& input);
@@ -81,6 +93,8 @@ class ScrapeBody {
   void ReadComments(TextParser::Entry first);
   void NoteMetadata(uint16_t flags, Run run);
 
+  void Observe(const Sample& sample);
+  SampleFate FateSince(const ScrapeResult& before, uint64_t admitted) const;
   void OnSample(const Sample& sample);
   void OnKnown(uint32_t index, const Sample& sample);
   void OnRepeated(uint32_t index, uint64_t hash, const Sample& sample);

@@ -16,39 +16,15 @@
 #include "core/exposition/inflate.h"
 #include "core/scrape/large_body.h"
 #include "core/scrape/scrape_body.h"
+#include "core/scrape/scrape_request.h"
 #include "core/scrape/scrape_scratch.h"
 #include "core/telemetry/scrape_metrics.h"
 
 namespace trawl {
 namespace {
 
-constexpr std::string_view kBodySizeLimit = "body size limit exceeded";
 // Of an error that a target shows, which may quote what the target sent.
 constexpr size_t kMaxErrorBytes = 8192;
-
-FailureReason ReasonOfStatusCode(int code) {
-  if (code >= 300 && code < 400) return FailureReason::kHttpStatus3xx;
-  if (code >= 400 && code < 500) return FailureReason::kHttpStatus4xx;
-  if (code >= 500 && code < 600) return FailureReason::kHttpStatus5xx;
-  return FailureReason::kHttpStatusOther;
-}
-
-FailureReason ReasonOfInflate(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kResourceExhausted ? FailureReason::kBodySizeLimit
-                                                               : FailureReason::kContentEncoding;
-}
-
-// The limit that is kept, of what is configured; 0 is none.
-uint64_t BodyLimit(uint64_t body_size_limit) {
-  return body_size_limit == 0 ? kMaxBodyBytes : std::min(body_size_limit, kMaxBodyBytes);
-}
-
-// More compressed bytes than this cannot be the body of a text under the limit: gzip makes what
-// it cannot compress larger by a few bytes for each block.
-uint64_t MaxWireBytes(uint64_t body_size_limit) {
-  const uint64_t limit = BodyLimit(body_size_limit);
-  return limit + limit / 1024 + 1024;
-}
 
 void CountLeftOut(int64_t samples, prometheus::Counter& counter) {
   if (samples > 0) counter.Increment(static_cast<double>(samples));
@@ -103,6 +79,8 @@ Continuation ScrapeLoop::TakeContinuation() {
   return {std::move(cache_), settings_ == nullptr ? 0 : settings_->cache_generation, timestamp_ms_};
 }
 
+bool ScrapeLoop::IsAmidBody() const { return large_body_ != nullptr && large_body_->ingesting(); }
+
 absl::Duration ScrapeLoop::UntilNextTick() const {
   return ticker_.Wait(context_.shard.loop.clock().Steady());
 }
@@ -117,12 +95,13 @@ void ScrapeLoop::OnTick() {
   TakeUpSettings();
   Begin();
   if (context_.forced_error != nullptr) {
-    Fail(absl::FailedPreconditionError(*context_.forced_error), FailureReason::kTargetLimit);
+    Fail({absl::FailedPreconditionError(*context_.forced_error), FailureReason::kTargetLimit});
     return;
   }
   state_ = State::kFetching;
-  fetch_ = context_.shard.fetcher.Fetch(
-      Request(), [this](const FetchOutcome& outcome) { OnFetched(outcome); });
+  fetch_ =
+      context_.shard.fetcher.Fetch(MakeScrapeRequest(*settings_, *target_),
+                                   [this](const FetchOutcome& outcome) { OnFetched(outcome); });
 }
 
 void ScrapeLoop::TakeUpSettings() {
@@ -155,43 +134,22 @@ void ScrapeLoop::Begin() {
   clock_stepped_ = timestamp.clock_stepped;
 }
 
-FetchRequest ScrapeLoop::Request() const {
-  FetchRequest request;
-  request.client = settings_->client;
-  request.url = target_->url;
-  request.headers = settings_->headers;
-  request.headers.push_back(absl::StrCat("X-Prometheus-Scrape-Timeout-Seconds: ",
-                                         FormatGoFloat(absl::ToDoubleSeconds(target_->timeout))));
-  request.timeout = target_->timeout;
-  request.max_wire_bytes = MaxWireBytes(settings_->body_size_limit);
-  request.interval = target_->interval;
-  return request;
-}
-
 void ScrapeLoop::OnFetched(const FetchOutcome& outcome) {
   state_ = State::kIngesting;
-  if (!outcome.ok()) return OnFetchError(outcome.error);
+  if (!outcome.ok()) return Fail(FailureOf(outcome.error, *settings_));
   const FetchResponse& response = outcome.response;
-  if (response.status_code == 200) return OnBody(response);
-  Fail(absl::UnavailableError(absl::StrCat("server returned HTTP status ", response.status_line)),
-       ReasonOfStatusCode(response.status_code));
-}
-
-void ScrapeLoop::OnFetchError(const FetchError& error) {
-  const bool too_large = error.status.code() == absl::StatusCode::kResourceExhausted &&
-                         error.reason != FailureReason::kDescriptors;
-  if (!too_large) return Fail(error.status, error.reason);
-  Fail(absl::ResourceExhaustedError(kBodySizeLimit), FailureReason::kBodySizeLimit);
+  if (response.status_code != 200) return Fail(FailureOfStatus(response));
+  OnBody(response);
 }
 
 void ScrapeLoop::OnBody(const FetchResponse& response) {
   const bool gzip = response.content_encoding == "gzip";
-  const uint64_t limit = BodyLimit(settings_->body_size_limit);
+  const uint64_t limit = BodyLimit(*settings_);
   const bool was_large = gzip && last_body_bytes_ >= kSlicedBodyBytes;
   if (was_large || response.body.size() >= kSlicedBodyBytes) return BeginLarge(response);
   if (!gzip) {
     const absl::Status fits = CheckBodySize(response.body.size(), limit);
-    if (!fits.ok()) return Fail(fits, FailureReason::kBodySizeLimit);
+    if (!fits.ok()) return Fail(FailureOfInflate(fits, *settings_));
     return Ingest(response.body, response.content_type);
   }
   // In one step as far as the bound; what turns out to be larger is for the slices.
@@ -200,9 +158,9 @@ void ScrapeLoop::OnBody(const FetchResponse& response) {
   const absl::Status inflated = scratch.gunzip().Inflate(
       response.body, last_body_bytes_, bounded ? kSlicedBodyBytes : limit, scratch.body());
   if (inflated.ok()) return Ingest(scratch.body().view(), response.content_type);
-  const FailureReason reason = ReasonOfInflate(inflated);
-  if (bounded && reason == FailureReason::kBodySizeLimit) return BeginLarge(response);
-  Fail(inflated, reason);
+  const bool too_large = inflated.code() == absl::StatusCode::kResourceExhausted;
+  if (bounded && too_large) return BeginLarge(response);
+  Fail(FailureOfInflate(inflated, *settings_));
 }
 
 absl::Status ScrapeLoop::CheckContentType(std::string_view content_type) const {
@@ -222,7 +180,7 @@ void ScrapeLoop::Ingest(std::string_view text, std::string_view content_type) {
     return Finish({scratch, cache_->IngestNothing(timestamp_ms_, /*failed=*/false, scratch), 0});
   }
   const absl::Status known = CheckContentType(content_type);
-  if (!known.ok()) return Fail(known, FailureReason::kContentType, text.size());
+  if (!known.ok()) return Fail({known, FailureReason::kContentType}, text.size());
   ScrapeBody body(*cache_, scratch, {text, timestamp_ms_, NowMs()});
   Finish({scratch, body.Finish(), static_cast<int64_t>(text.size())});
 }
@@ -230,19 +188,19 @@ void ScrapeLoop::Ingest(std::string_view text, std::string_view content_type) {
 void ScrapeLoop::BeginLarge(const FetchResponse& response) {
   large_body_ = std::make_unique<LargeBody>(
       LargeBody::Input{std::string(response.body), response.content_type,
-                       response.content_encoding == "gzip", BodyLimit(settings_->body_size_limit)});
+                       response.content_encoding == "gzip", BodyLimit(*settings_)});
   context_.shard.large_bodies.Enter([this] { InflateSlice(); });
 }
 
 void ScrapeLoop::InflateSlice() {
   if (abandoned_) return GiveUpLarge();
   const absl::StatusOr<bool> complete = large_body_->StepInflate();
-  if (!complete.ok()) return Fail(complete.status(), ReasonOfInflate(complete.status()));
+  if (!complete.ok()) return Fail(FailureOfInflate(complete.status(), *settings_));
   if (!*complete) return context_.shard.loop.Post([this] { InflateSlice(); });
   const std::string_view text = large_body_->text();
   if (text.empty()) return Ingest(text, "");
   const absl::Status known = CheckContentType(large_body_->content_type());
-  if (!known.ok()) return Fail(known, FailureReason::kContentType, text.size());
+  if (!known.ok()) return Fail({known, FailureReason::kContentType}, text.size());
   large_body_->BeginIngest(*cache_, timestamp_ms_, NowMs());
   IngestSlice();
 }
@@ -269,20 +227,16 @@ void ScrapeLoop::IngestSlice() {
 int64_t ScrapeLoop::NowMs() const { return absl::ToUnixMillis(context_.shard.loop.clock().Now()); }
 
 // A scrape that has no body to ingest: what the target had ends here.
-void ScrapeLoop::Fail(absl::Status status, FailureReason reason, size_t body_bytes) {
+void ScrapeLoop::Fail(ScrapeFailure failure, size_t body_bytes) {
   if (LogEnabled(LogLevel::kDebug)) {
     LogDebug("Scrape failed",
-             {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", status}});
+             {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", failure.status}});
   }
   ScrapeScratch& scratch = context_.shard.scratch;
   ScrapeResult result = cache_->IngestNothing(timestamp_ms_, /*failed=*/true, scratch);
-  result.status = std::move(status);
-  result.reason = reason;
-  const bool too_large = reason == FailureReason::kBodySizeLimit;
-  if (too_large && settings_->body_size_limit == 0) {
-    result.status = absl::ResourceExhaustedError(
-        absl::StrCat(kBodySizeLimit, ": never more than ", kMaxBodyBytes >> 20, " MiB are read"));
-  }
+  result.status = std::move(failure.status);
+  result.reason = failure.reason;
+  const bool too_large = failure.reason == FailureReason::kBodySizeLimit;
   Finish({scratch, std::move(result), too_large ? -1 : static_cast<int64_t>(body_bytes)});
 }
 

@@ -12,6 +12,7 @@
 #include "core/fetch/fetcher.h"
 #include "core/scrape/job_settings.h"
 #include "core/scrape/schedule.h"
+#include "core/scrape/scrape_request.h"
 #include "core/scrape/scrape_result.h"
 #include "core/scrape/series_cache.h"
 #include "core/scrape/shard.h"
@@ -85,6 +86,17 @@ class ScrapeLoop {
   absl::Duration UntilNextTick() const;
 
   const std::shared_ptr<const Target>& target() const { return target_; }
+  // A copy of its series cache, for a scrape out of turn: null before the first scrape. Not while
+  // it is in the middle of a body.
+  std::unique_ptr<SeriesCache> CopyCache() const {
+    return cache_ == nullptr ? nullptr : cache_->Copy();
+  }
+  bool IsAmidBody() const;
+  // Of the settings that its cache was made with.
+  uint64_t cache_generation() const {
+    return settings_ == nullptr ? 0 : settings_->cache_generation;
+  }
+
   // Of the last batch; null before the first.
   LayoutPtr layout() const { return cache_ == nullptr ? nullptr : cache_->layout(); }
 
@@ -96,9 +108,7 @@ class ScrapeLoop {
   void OnTick();
   void TakeUpSettings();
   void Begin();
-  FetchRequest Request() const;
   void OnFetched(const FetchOutcome& outcome);
-  void OnFetchError(const FetchError& error);
   void OnBody(const FetchResponse& response);
   void Ingest(std::string_view text, std::string_view content_type);
   void BeginLarge(const FetchResponse& response);
@@ -107,7 +117,7 @@ class ScrapeLoop {
   void GiveUpLarge();
   void LeaveLarge();
   absl::Status CheckContentType(std::string_view content_type) const;
-  void Fail(absl::Status status, FailureReason reason, size_t body_bytes = 0);
+  void Fail(ScrapeFailure failure, size_t body_bytes = 0);
   void Finish(Outcome outcome);
   absl::Status AppendBatch(const Outcome& outcome);
   void AppendFailureInstead(Outcome& outcome, absl::Status why);

@@ -34,7 +34,10 @@ struct ScrapeManager::Mailbox {
 };
 
 ScrapeManager::ScrapeManager(const Options& options, const Deps& deps)
-    : options_(options), deps_(deps), mailbox_(std::make_unique<Mailbox>()) {
+    : options_(options),
+      deps_(deps),
+      mailbox_(std::make_unique<Mailbox>()),
+      probe_gate_(options.max_probes, deps.metrics) {
   for (Shard* shard : deps_.shards) {
     shards_.push_back({shard, std::make_shared<LoopSet>(*shard)});
   }
@@ -193,6 +196,38 @@ void ScrapeManager::TakeTargets(const std::shared_ptr<const DesiredTargets>& job
     // Its failure is logged, and tried again with the next update.
     CreatePool(*config).IgnoreError();
   }
+}
+
+void ScrapeManager::Probe(ProbeTarget target, const ScrapeProbe::Limits& limits,
+                          ScrapeProbe::Callback done) {
+  deps_.loop.Post([this, target = std::move(target), limits, done = std::move(done)]() mutable {
+    StartProbe(target, limits, std::move(done));
+  });
+}
+
+void ScrapeManager::StartProbe(const ProbeTarget& target, const ScrapeProbe::Limits& limits,
+                               ScrapeProbe::Callback done) {
+  const auto pool = pools_.find(target.job);
+  if (stopped_) return done(absl::UnavailableError("the server is stopping"));
+  if (pool == pools_.end() || target.shard >= shards_.size()) {
+    return done(absl::NotFoundError("the target is gone"));
+  }
+  const uint64_t id = pool->second->id();
+  const absl::Status entered = probe_gate_.Enter(id, target.hash);
+  if (!entered.ok()) return done(entered);
+  const uint64_t hash = target.hash;
+  ScrapeProbe::Callback leave = [this, id, hash, done = std::move(done)](
+                                    absl::StatusOr<ProbeResult> result) mutable {
+    deps_.loop.Post([this, id, hash, done = std::move(done), result = std::move(result)]() mutable {
+      probe_gate_.Leave(id, hash);
+      done(std::move(result));
+    });
+  };
+  const ScrapePool::ShardLoops& shard = shards_[target.shard];
+  shard.shard->loop.Post(
+      [loops = shard.loops, id, hash, limits, leave = std::move(leave)]() mutable {
+        loops->Probe(id, hash, limits, std::move(leave));
+      });
 }
 
 void ScrapeManager::Publish() {

@@ -17,7 +17,9 @@
 #include "core/discovery/desired_targets.h"
 #include "core/fetch/fetcher.h"
 #include "core/scrape/pool_status.h"
+#include "core/scrape/probe_gate.h"
 #include "core/scrape/scrape_pool.h"
+#include "core/scrape/scrape_probe.h"
 #include "core/scrape/shard.h"
 #include "core/telemetry/scrape_metrics.h"
 
@@ -37,7 +39,8 @@ namespace trawl {
 //   4. `done` runs on the manager's thread after the loops of that change were told (posted to
 //      their shards) and the snapshot was published.
 //
-// SetTargets, ApplyConfig and Snapshot are thread-safe; the rest runs on the manager's loop.
+// SetTargets, ApplyConfig, Probe and Snapshot are thread-safe; the rest runs on the
+// manager's loop.
 class ScrapeManager {
  public:
   struct Options {
@@ -46,6 +49,8 @@ class ScrapeManager {
     absl::Duration coalesce = absl::Milliseconds(10);
     // How long Stop lets fetches that are under way go on.
     absl::Duration stop_grace = absl::Seconds(1);
+    // Scrapes out of turn at once.
+    size_t max_probes = 4;
   };
   struct Deps {
     EventLoop& loop;  // the manager's
@@ -69,6 +74,15 @@ class ScrapeManager {
                    std::shared_ptr<const TrawlConfig> trawl_config,
                    absl::AnyInvocable<void(absl::Status)> done);
 
+  // Scrapes a target once, out of turn (ScrapeProbe). `done` runs on the manager's thread, always:
+  // kNotFound if the target is gone, kResourceExhausted if one of it is under way or too many are.
+  struct ProbeTarget {
+    std::string job;
+    uint64_t hash = 0;
+    uint32_t shard = 0;
+  };
+  void Probe(ProbeTarget target, const ScrapeProbe::Limits& limits, ScrapeProbe::Callback done);
+
   // Stops every loop without stale markers (shutdown: spec 1.8); `done` runs when all loops have
   // stopped. Nothing that is staged afterwards takes effect; its `done` runs all the same. The
   // manager may be destroyed when `done` has run, on its loop's thread or after that has ended.
@@ -89,6 +103,8 @@ class ScrapeManager {
   void FindPending();
   absl::Status UpdatePools();
   absl::Status CreatePool(const ScrapeConfig& config);
+  void StartProbe(const ProbeTarget& target, const ScrapeProbe::Limits& limits,
+                  ScrapeProbe::Callback done);
   void StopLoops(Done done);
   void Publish();
 
@@ -106,6 +122,7 @@ class ScrapeManager {
   // The jobs of desired_ that have groups and no config.
   std::map<std::string, std::shared_ptr<const DesiredTargets>> pending_;
   uint64_t next_pool_ = 1;
+  ProbeGate probe_gate_;
   absl::Duration last_reconcile_ = -absl::InfiniteDuration();  // steady; when it ended
   TimerId timer_ = 0;
   bool stopped_ = false;

@@ -59,6 +59,7 @@ class ScrapePool {
   // The job is gone: its loops end without stale markers.
   void Stop();
 
+  uint64_t id() const { return options_.id; }
   const ScrapeConfig& config() const { return *options_.config; }
   const std::shared_ptr<const PoolStatus>& status() const { return status_; }
 

@@ -99,6 +99,10 @@ SeriesCache::SeriesCache(Options options, const Deps& deps)
 
 SeriesCache::~SeriesCache() = default;
 
+std::unique_ptr<SeriesCache> SeriesCache::Copy() const {
+  return std::unique_ptr<SeriesCache>(new SeriesCache(*this));
+}
+
 void SeriesCache::set_samples(std::shared_ptr<const SampleOptions> samples) {
   samples_ = std::move(samples);
 }

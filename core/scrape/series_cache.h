@@ -42,8 +42,10 @@ class SeriesCache {
 
   SeriesCache(Options options, const Deps& deps);
   ~SeriesCache();
-  SeriesCache(const SeriesCache&) = delete;
   SeriesCache& operator=(const SeriesCache&) = delete;
+
+  // Another one that remembers the same. Not between ScrapeBody's construction and its end.
+  std::unique_ptr<SeriesCache> Copy() const;
 
   // For a reload that keeps the cache: the new options may differ in sample_limit only
   // (spec 2.5, reusableCache).
@@ -66,6 +68,8 @@ class SeriesCache {
 
  private:
   friend class ScrapeBody;
+
+  SeriesCache(const SeriesCache&) = default;  // Copy's
 
   static constexpr uint32_t kDropped = UINT32_MAX;
   static constexpr size_t kMaxLength = UINT16_MAX;

@@ -115,18 +115,61 @@ absl::Status Because(DropReason reason, absl::Status status, Drop* drop) {
   return status;
 }
 
-std::shared_ptr<const Target> MakeTarget(const ScrapeConfig& config, const Labels& all) {
-  auto target = std::make_shared<Target>();
-  target->url = TargetUrl(all, config.params);
-  target->hash = TargetHash(all, target->url);
-  target->labels = std::make_shared<const Labels>(PublicLabels(all));
-  target->public_hash = target->labels->Hash();
-  target->interval_text = all.Get(kInterval);
-  target->timeout_text = all.Get(kTimeout);
-  // PopulateLabels has checked both.
-  target->interval = ParsePrometheusDuration(target->interval_text).value_or(absl::Minutes(1));
-  target->timeout = ParsePrometheusDuration(target->timeout_text).value_or(absl::Seconds(10));
-  return target;
+// What Prometheus wants of a target's labels once the rules have run.
+absl::Status CheckLabels(const LabelsBuilder& labels, Drop* drop) {
+  const std::string_view address = labels.Get(kAddress);
+  const DropReason no_address = address.empty() ? DropReason::kNoAddress : DropReason::kBadAddress;
+  RETURN_IF_ERROR(Because(no_address, CheckAddress(address), drop));
+  RETURN_IF_ERROR(Because(DropReason::kBadInterval, CheckTimes(labels), drop));
+  return Because(DropReason::kBadLabel, CheckBools(labels), drop);
+}
+
+// Notes what each step makes of the labels; nothing when nobody asks.
+class Tracer {
+ public:
+  Tracer(const LabelsBuilder& labels, BuildTrace* trace) : labels_(labels), trace_(trace) {
+    if (trace_ != nullptr) before_ = labels.Build();
+  }
+
+  void Note(BuildStep::Kind kind) {
+    if (trace_ == nullptr) return;
+    Labels after = labels_.Build();
+    trace_->push_back({kind, 0, std::exchange(before_, after), after, false, ""});
+  }
+  // A check: of `what`, with this outcome, which is returned.
+  absl::Status Checked(absl::Status status, std::string_view what) {
+    if (trace_ == nullptr) return status;
+    Note(BuildStep::Kind::kCheck);
+    BuildStep& step = trace_->back();
+    step.detail = status.ok() ? what : std::string_view(status.message());
+    step.dropped = !status.ok();
+    if (step.dropped) step.after = Labels();
+    return status;
+  }
+  // The rules have run.
+  void Relabeled(const ScrapeConfig& config, const RelabelTrace& rules) {
+    for (const RelabelStep& rule : rules.steps) {
+      trace_->push_back({BuildStep::Kind::kRelabel, rule.rule, rule.before,
+                         rule.kept ? rule.after : Labels(), !rule.kept,
+                         rule.kept ? "" : RuleDropText(config, static_cast<uint32_t>(rule.rule))});
+    }
+    before_ = labels_.Build();
+  }
+
+ private:
+  const LabelsBuilder& labels_;
+  BuildTrace* const trace_;
+  Labels before_;
+};
+
+// The index of the rule that dropped the target, or their number.
+size_t ApplyRules(const ScrapeConfig& config, LabelsBuilder& labels, BuildTrace* trace,
+                  Tracer& tracer) {
+  if (trace == nullptr) return config.relabel_rules->ApplyUntilDropped(labels);
+  RelabelTrace rules;
+  config.relabel_rules->Apply(labels, rules);
+  tracer.Relabeled(config, rules);
+  return rules.dropped_by.value_or(config.relabel_rules->size());
 }
 
 // Builds a group's targets one by one; what they have in common is made once.
@@ -172,10 +215,26 @@ class GroupBuilder {
 
 }  // namespace
 
+std::shared_ptr<const Target> MakeTarget(const ScrapeConfig& config, const Labels& all) {
+  auto target = std::make_shared<Target>();
+  target->url = TargetUrl(all, config.params);
+  target->hash = TargetHash(all, target->url);
+  target->labels = std::make_shared<const Labels>(PublicLabels(all));
+  target->public_hash = target->labels->Hash();
+  target->interval_text = all.Get(kInterval);
+  target->timeout_text = all.Get(kTimeout);
+  // PopulateLabels has checked both.
+  target->interval = ParsePrometheusDuration(target->interval_text).value_or(absl::Minutes(1));
+  target->timeout = ParsePrometheusDuration(target->timeout_text).value_or(absl::Seconds(10));
+  return target;
+}
+
 Labels DiscoveredLabels(const ScrapeConfig& config, std::string_view address,
-                        const Labels& group_labels) {
+                        const Labels& group_labels, BuildTrace* trace) {
   LabelsBuilder labels(group_labels);
+  Tracer tracer(labels, trace);
   labels.Set(kAddress, address);
+  tracer.Note(BuildStep::Kind::kDiscovered);
   SetIfEmpty(labels, "job", config.job_name);
   SetIfEmpty(labels, kInterval, FormatPrometheusDuration(config.scrape_interval));
   SetIfEmpty(labels, kTimeout, FormatPrometheusDuration(config.scrape_timeout));
@@ -184,28 +243,33 @@ Labels DiscoveredLabels(const ScrapeConfig& config, std::string_view address,
   SetIfEmpty(labels, kToNhcb, "false");
   SetIfEmpty(labels, kKeepClassic, config.always_scrape_classic_histograms ? "true" : "false");
   SetIfEmpty(labels, kNative, "false");
+  tracer.Note(BuildStep::Kind::kDefaults);
   for (const auto& [name, values] : config.params) {
     if (!values.empty()) SetIfEmpty(labels, absl::StrCat("__param_", name), values[0]);
   }
+  tracer.Note(BuildStep::Kind::kParams);
   return std::move(labels).Build();
 }
 
 absl::StatusOr<std::optional<Labels>> PopulateLabels(const ScrapeConfig& config,
-                                                     const Labels& discovered, Drop* drop) {
+                                                     const Labels& discovered, Drop* drop,
+                                                     BuildTrace* trace) {
   LabelsBuilder labels(discovered);
-  const size_t rule = config.relabel_rules->ApplyUntilDropped(labels);
+  Tracer tracer(labels, trace);
+  const size_t rule = ApplyRules(config, labels, trace, tracer);
   if (rule < config.relabel_rules->size()) {
     if (drop != nullptr) *drop = {DropReason::kRelabel, static_cast<uint32_t>(rule)};
     return std::nullopt;
   }
+  RETURN_IF_ERROR(
+      tracer.Checked(CheckLabels(labels, drop), "address, interval, timeout, booleans"));
   const std::string address(labels.Get(kAddress));
-  const DropReason no_address = address.empty() ? DropReason::kNoAddress : DropReason::kBadAddress;
-  RETURN_IF_ERROR(Because(no_address, CheckAddress(address), drop));
-  RETURN_IF_ERROR(Because(DropReason::kBadInterval, CheckTimes(labels), drop));
-  RETURN_IF_ERROR(Because(DropReason::kBadLabel, CheckBools(labels), drop));
   DeleteMeta(labels);
+  tracer.Note(BuildStep::Kind::kRemoveMeta);
   SetIfEmpty(labels, "instance", address);
-  RETURN_IF_ERROR(Because(DropReason::kBadLabel, CheckValues(labels.labels()), drop));
+  tracer.Note(BuildStep::Kind::kInstance);
+  const absl::Status values = Because(DropReason::kBadLabel, CheckValues(labels.labels()), drop);
+  RETURN_IF_ERROR(tracer.Checked(values, "values are UTF-8"));
   return std::move(labels).Build();
 }
 

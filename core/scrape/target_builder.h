@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,10 +16,32 @@
 
 namespace trawl {
 
+// What one step of target building did, for "explain".
+struct BuildStep {
+  enum class Kind {
+    kDiscovered,  // address and group labels are joined
+    kDefaults,    // job, interval, timeout, path, scheme, … where discovery is silent
+    kParams,      // __param_ labels
+    kRelabel,     // one rule: `rule`
+    kCheck,       // what Prometheus wants of a target; changes nothing
+    kRemoveMeta,  // __meta_ labels go
+    kInstance,    // where nothing set it
+  };
+  Kind kind = Kind::kDiscovered;
+  size_t rule = 0;  // of kRelabel: index in relabel_configs
+  Labels before;
+  Labels after;          // empty if the step dropped the target
+  bool dropped = false;  // no step follows
+  std::string detail;    // what was checked, or why the target was dropped
+  friend bool operator==(const BuildStep&, const BuildStep&) = default;
+};
+using BuildTrace = std::vector<BuildStep>;
+
 // The labels of one target before relabeling: its address, its group's labels, and what the
-// config supplies where discovery is silent (spec 3.1, steps 1 to 4).
+// config supplies where discovery is silent (spec 3.1, steps 1 to 4). Adds its steps to `trace`,
+// if there is one.
 Labels DiscoveredLabels(const ScrapeConfig& config, std::string_view address,
-                        const Labels& group_labels);
+                        const Labels& group_labels, BuildTrace* trace = nullptr);
 
 // Why something that discovery names is not scraped.
 enum class DropReason : uint8_t {
@@ -37,13 +60,16 @@ struct Drop {
 
 // Steps 5 to 14 of spec 3.1, in that order and with Prometheus' messages: the target's final
 // labels, with those `__…` labels that stay; nullopt when a rule dropped the target. Says in
-// `drop`, if there is one, why there are no labels. Pure.
+// `drop` why there are no labels, and adds its steps to `trace`, where there are such. Pure.
 absl::StatusOr<std::optional<Labels>> PopulateLabels(const ScrapeConfig& config,
-                                                     const Labels& discovered,
-                                                     Drop* drop = nullptr);
+                                                     const Labels& discovered, Drop* drop = nullptr,
+                                                     BuildTrace* trace = nullptr);
 
 // `dropped by relabel_configs[2] (keep)`
 std::string RuleDropText(const ScrapeConfig& config, uint32_t rule);
+
+// The target that PopulateLabels' labels make.
+std::shared_ptr<const Target> MakeTarget(const ScrapeConfig& config, const Labels& all);
 
 // What one group's addresses came to. Kept for as long as the group stands, so small: labels and
 // texts are made again from the group when somebody asks. An `index` is one of group.targets.

@@ -145,7 +145,14 @@ ScrapeMetrics::ScrapeMetrics(Registry& r)
           r, "trawl_reconcile_duration_seconds",
           "How long the scrape manager worked on one batch of changed targets or configs.")),
       loops(Gauges(r, "trawl_scrape_loops", "Current number of scrape loops of a shard.",
-                   {"shard"})) {}
+                   {"shard"})),
+      scrape_now_total(PlainCounter(r, "trawl_scrape_now_total",
+                                    "Total number of scrapes out of turn, which are not stored.")),
+      scrape_now_refused_total(
+          Counters(r, "trawl_scrape_now_refused_total",
+                   "Total number of scrapes out of turn that were refused: because one of the "
+                   "target was under way, or too many were.",
+                   {"reason"})) {}
 
 void ScrapeMetrics::ObserveSync(std::string_view job, absl::Duration length) {
   pool_sync_total.Increment({job});

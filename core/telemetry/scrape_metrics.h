@@ -54,6 +54,8 @@ class ScrapeMetrics {
   LabelledCounter failures_total;  // job, reason
   prometheus::Histogram& reconcile_duration_seconds;
   LabelledGauge loops;  // shard
+  prometheus::Counter& scrape_now_total;
+  LabelledCounter scrape_now_refused_total;  // reason: target, limit
 
   // Prometheus' summary and its histogram twin at once.
   void ObserveSync(std::string_view job, absl::Duration length);
