@@ -236,6 +236,7 @@ absl::Status App::StartDiscovery() {
   ScrapeManager::Options options;
   options.fqdn = hostname_;
   options.stop_grace = kScrapesGrace;
+  options.max_probes = flags_.max_scrape_now;
   manager_ = std::make_unique<ScrapeManager>(
       options, ScrapeManager::Deps{manager_thread_->loop(), shards, clients_, metrics_.scrape()});
 
@@ -266,17 +267,30 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   const auto reload = [this](StatusService::ReloadCallback done) {
     if (reloads_.Add(std::move(done))) main_loop_.Post([this] { RunReloads(); });
   };
+  const auto plan = [this](status::v1::PlanConfigRequest request,
+                           StatusService::PlanCallback done) {
+    const bool first = plans_.Add({std::move(request), std::move(done)});
+    if (first) main_loop_.Post([this] { RunPlans(); });
+  };
+  planner_ = std::make_unique<ConfigPlanner>(
+      ConfigPlanner::Options{flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
+      ConfigPlanner::Deps{files_, clients_});
   discovery_service_ = std::make_unique<DiscoveryService>(
       DiscoveryService::Options{},
       DiscoveryService::Deps{.discovery = *discovery_,
                              .pools = pools,
                              .external_labels = [this] { return *external_labels_.Get(); },
                              .access = *access_});
+  inspector_ = std::make_unique<TargetInspector>(*manager_);
+  const auto config = [this](const status::v1::GetConfigRequest& request) {
+    return trawl::ShowConfig(*shown_config_.Get(), request);
+  };
   status_service_ = std::make_unique<StatusService>(
       StatusService::Options{.build_info = MakeBuildInfo(),
                              .max_queue_bytes = flags_.max_queue_bytes},
       StatusService::Deps{.pools = pools,
                           .reload = reload,
+                          .plan = plan,
                           .sinks = [this] { return sinks_->Descriptions(); },
                           .lanes = [this] { return LaneStatuses(); },
                           .spool = [this] { return DescribeSpool(); },
@@ -286,7 +300,9 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
                                 main_loop_.Post([this, request, done = std::move(done)]() mutable {
                                   done(SkipRecord(request));
                                 });
-                              }});
+                              },
+                          .inspector = *inspector_,
+                          .config = config});
   guarded_status_ = std::make_unique<GuardedStatusService>(*access_, *status_service_);
   reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
       discovery::v1::DiscoveryService::service_full_name(),
@@ -295,10 +311,12 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   http.address = flags_.web_listen;
   http.hostname = hostname_;
   http.enable_lifecycle = flags_.enable_lifecycle;
+  http.enable_admin_api = flags_.enable_admin_api;
   HttpServer::Deps http_deps{
       .clock = clock_,
       .metrics = metrics_,
       .pools = pools,
+      .config = config,
       .ready = [this] { return ready_.load(); },
       .reload =
           [reload](absl::AnyInvocable<void(absl::Status)> done) {
@@ -308,7 +326,8 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
             });
           },
       .quit = [this] { main_loop_.Stop(); },
-      .guard = web_guard_.get()};
+      .guard = web_guard_.get(),
+      .inspector = inspector_.get()};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(http, std::move(http_deps)));
   RpcServer::Options rpc;
   ASSIGN_OR_RETURN(rpc.credentials, MakeRpcCredentials(flags_.grpc_tls));
@@ -432,6 +451,7 @@ void App::RunReloads() {
   if (result.ok()) {
     metrics_.server().ConfigLoaded(clock_.Now());
   } else {
+    ShowConfig(std::string(result.status().message()));
     metrics_.server().ConfigFailed();
     LogError("Error reloading config", {{"err", result.status()}});
   }
@@ -446,21 +466,29 @@ absl::StatusOr<status::v1::ReloadConfigResponse> App::Reload() {
   // The request was right, the files are not.
   if (!next.ok()) return absl::FailedPreconditionError(next.status().message());
   status::v1::ReloadConfigResponse response;
-  for (status::v1::JobPlan& plan : DiffJobs(*running_.config, *next->config)) {
+  for (status::v1::JobPlan& plan : planner_->PlanReload(running_, *next, *manager_->Snapshot())) {
     *response.add_jobs() = std::move(plan);
   }
   for (const ConfigWarning& warning : next->warnings) {
     LogWarn("Configuration", {{"warning", warning.ToString()}});
-    status::v1::ConfigWarning& out = *response.add_warnings();
-    out.set_file(warning.file);
-    out.set_line(static_cast<uint32_t>(warning.line));
-    out.set_column(static_cast<uint32_t>(warning.column));
-    out.set_message(warning.message);
+    *response.add_warnings() = ToProto(warning);
   }
   RETURN_IF_ERROR(Apply(*next));
   LogInfo("Completed loading of configuration file",
           {{"filename", flags_.config_file}, {"totalDuration", clock_.Steady() - begin}});
   return response;
+}
+
+void App::RunPlans() {
+  for (PlanCall& call : plans_.Take()) {
+    call.done(planner_->Plan(call.request, running_, *manager_->Snapshot()));
+  }
+}
+
+SinkFlags App::MakeSinkFlags() const {
+  return {.storage_address = flags_.storage_address,
+          .embedded_path = flags_.embedded_path,
+          .default_embedded_path = absl::StrCat(data_.path, "/samples.db")};
 }
 
 // A file with a certificate or a key that is missing must refuse the configuration as a whole, not
@@ -475,10 +503,7 @@ absl::Status App::CheckClients(const Config& config) {
 
 absl::Status App::Apply(const LoadedConfig& next) {
   RETURN_IF_ERROR(CheckClients(*next.config));
-  const SinkFlags sink_flags{.storage_address = flags_.storage_address,
-                             .embedded_path = flags_.embedded_path,
-                             .default_embedded_path = absl::StrCat(data_.path, "/samples.db")};
-  RETURN_IF_ERROR(sinks_->Apply(DesiredSinks(sink_flags, *next.config)));
+  RETURN_IF_ERROR(sinks_->Apply(DesiredSinks(MakeSinkFlags(), *next.config)));
   const Labels& external = next.config->global.external_labels;
   external_labels_.Set(std::make_shared<const Labels>(external));
   for (const auto& shard : shards_) {
@@ -490,6 +515,8 @@ absl::Status App::Apply(const LoadedConfig& next) {
                         [applied](absl::Status status) { applied.Set(std::move(status)); });
   absl::Status status = applied.Wait();
   running_ = next;
+  loaded_ = clock_.Now();
+  ShowConfig(std::string(status.message()));
   std::vector<std::string> jobs;
   for (const ScrapeConfig& job : next.config->scrape_configs) jobs.push_back(job.job_name);
   Awaited<bool> known;
@@ -501,6 +528,15 @@ absl::Status App::Apply(const LoadedConfig& next) {
   SetPushJobs(*next.config);
   if (status.ok()) metrics_.server().ConfigLoaded(clock_.Now());
   return status;
+}
+
+void App::ShowConfig(std::string last_reload_error) {
+  auto shown = std::make_shared<RunningConfig>();
+  shown->files = running_;
+  shown->has_trawl_config = !flags_.trawl_config.empty();
+  shown->loaded = loaded_;
+  shown->last_reload_error = std::move(last_reload_error);
+  shown_config_.Set(std::move(shown));
 }
 
 void App::SetPushJobs(const Config& config) {
@@ -552,6 +588,7 @@ void App::DrainLanes() {
 void App::Drain() {
   ready_.store(false);
   reloads_.Close();
+  plans_.Close();
   rpc_->SetServing(false);
   LogInfo("Stopping scrapes...");
   Awaited<bool> goodbye;
@@ -570,6 +607,7 @@ void App::Drain() {
 // Also of an app that was half started.
 App::~App() {
   reloads_.Close();
+  plans_.Close();
   http_.reset();
   rpc_.reset();
   if (state_thread_ != nullptr) {

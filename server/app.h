@@ -25,18 +25,21 @@
 #include "server/access/tokens.h"
 #include "server/access/web_guard.h"
 #include "server/append_collector.h"
+#include "server/call_queue.h"
 #include "server/config_files.h"
+#include "server/config_planner.h"
+#include "server/config_view.h"
 #include "server/data_directory.h"
 #include "server/discovery_service.h"
 #include "server/flags.h"
 #include "server/http_server.h"
 #include "server/reflection_service.h"
-#include "server/reload_queue.h"
 #include "server/rpc_server.h"
 #include "server/shard_thread.h"
 #include "server/sinks.h"
 #include "server/spooling.h"
 #include "server/status_service.h"
+#include "server/target_inspector.h"
 
 namespace trawl {
 
@@ -56,6 +59,12 @@ class App {
   void Run();
 
  private:
+  struct PlanCall {
+    status::v1::PlanConfigRequest request;
+    StatusService::PlanCallback done;
+    void operator()(const absl::Status& status) { done(status); }
+  };
+
   App(const Flags& flags, EnvLookup env);
 
   // Start, step by step.
@@ -75,12 +84,15 @@ class App {
   void OnSignal();
   void RunReloads();
   absl::StatusOr<status::v1::ReloadConfigResponse> Reload();
+  void RunPlans();
+  SinkFlags MakeSinkFlags() const;
   absl::Status CheckClients(const Config& config);
   absl::Status Apply(const LoadedConfig& next);
   void SetPushJobs(const Config& config);
   void CountJobsWithoutSource();
   absl::StatusOr<status::v1::SkipRecordResponse> SkipRecord(
       const status::v1::SkipRecordRequest& request);
+  void ShowConfig(std::string last_reload_error);
 
   void Drain();
   void DrainLanes();
@@ -104,6 +116,7 @@ class App {
   std::unique_ptr<DescriptorBudget> budget_;
   CurlHttpClientFactory clients_;
   Published<Labels> external_labels_;
+  Published<RunningConfig> shown_config_;
   Published<std::set<std::string>> push_jobs_;  // jobs whose targets are to be pushed
   std::atomic<bool> ready_{false};
   std::unique_ptr<TokenFile> tokens_;  // null: none
@@ -112,7 +125,8 @@ class App {
 
   EpollLoop main_loop_;
   int signal_fd_ = -1;
-  ReloadQueue reloads_;
+  CallQueue<StatusService::ReloadCallback> reloads_;
+  CallQueue<PlanCall> plans_;
 
   // From storage up to discovery: each uses those above it, and goes before them.
   std::unique_ptr<Spooling> spooling_;  // null: records are in memory
@@ -127,6 +141,8 @@ class App {
   std::unique_ptr<AppendCollector> append_collector_;
 
   std::unique_ptr<DiscoveryService> discovery_service_;
+  std::unique_ptr<ConfigPlanner> planner_;
+  std::unique_ptr<TargetInspector> inspector_;
   std::unique_ptr<StatusService> status_service_;
   std::unique_ptr<GuardedStatusService> guarded_status_;
   std::unique_ptr<ReflectionService> reflection_;
@@ -135,6 +151,7 @@ class App {
 
   // Main thread.
   LoadedConfig running_;
+  absl::Time loaded_ = absl::InfinitePast();
 };
 
 }  // namespace trawl

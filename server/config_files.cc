@@ -9,6 +9,13 @@
 namespace trawl {
 namespace {
 
+// The two files on their way: what could be read of each, and the problems of both.
+struct Parts {
+  absl::StatusOr<LoadResult> config;
+  absl::StatusOr<TrawlConfig> trawl_config;
+  std::vector<ConfigProblem> problems;
+};
+
 void CheckJobs(const TrawlConfig& trawl_config, const std::string& file, const Config& config,
                std::vector<ConfigProblem>& problems) {
   for (const auto& [job, unused] : trawl_config.jobs) {
@@ -27,31 +34,54 @@ absl::Status CantRead(const absl::Status& status) {
       absl::StrCat("can't read the configuration: ", status.message()));
 }
 
+absl::StatusOr<LoadedConfig> Join(Parts parts, const std::string& trawl_config_file) {
+  if (parts.config.ok() && parts.trawl_config.ok()) {
+    CheckJobs(*parts.trawl_config, trawl_config_file, parts.config->config, parts.problems);
+  }
+  if (!parts.problems.empty()) return ProblemsToStatus(parts.problems);
+  LoadedConfig out;
+  out.config = std::make_shared<const Config>(std::move(parts.config->config));
+  out.trawl_config = std::make_shared<const TrawlConfig>(*std::move(parts.trawl_config));
+  out.warnings = std::move(parts.config->warnings);
+  out.scrape_config_files = std::move(parts.config->scrape_config_files);
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const std::string& config_file,
                                              const std::string& trawl_config_file, EnvLookup env) {
-  std::vector<ConfigProblem> problems;
+  Parts parts{absl::UnknownError(""), TrawlConfig(), {}};
   LoadOptions options;
   options.env = std::move(env);
-  absl::StatusOr<LoadResult> first = LoadConfigFile(files, config_file, options, &problems);
-  if (!first.ok() && problems.empty()) return CantRead(first.status());
-
-  LoadedConfig out;
-  TrawlConfig trawl_config;
+  parts.config = LoadConfigFile(files, config_file, options, &parts.problems);
+  if (!parts.config.ok() && parts.problems.empty()) return CantRead(parts.config.status());
   if (!trawl_config_file.empty()) {
     std::vector<ConfigProblem> more;
-    absl::StatusOr<TrawlConfig> second = LoadTrawlConfigFile(files, trawl_config_file, &more);
-    if (!second.ok() && more.empty()) return CantRead(second.status());
-    if (second.ok()) trawl_config = *std::move(second);
-    if (first.ok()) CheckJobs(trawl_config, trawl_config_file, first->config, more);
-    problems.insert(problems.end(), more.begin(), more.end());
+    parts.trawl_config = LoadTrawlConfigFile(files, trawl_config_file, &more);
+    if (!parts.trawl_config.ok() && more.empty()) return CantRead(parts.trawl_config.status());
+    parts.problems.insert(parts.problems.end(), more.begin(), more.end());
   }
-  if (!problems.empty()) return ProblemsToStatus(problems);
-  out.config = std::make_shared<const Config>(std::move(first->config));
-  out.trawl_config = std::make_shared<const TrawlConfig>(std::move(trawl_config));
-  out.warnings = std::move(first->warnings);
-  return out;
+  return Join(std::move(parts), trawl_config_file);
+}
+
+absl::StatusOr<LoadedConfig> LoadConfigTexts(FileSystem& files, const ConfigTexts& texts,
+                                             EnvLookup env) {
+  Parts parts{absl::UnknownError(""), TrawlConfig(), {}};
+  LoadOptions options;
+  options.env = std::move(env);
+  options.base_dir = DirectoryOf(texts.config_file);
+  options.file_system = &files;
+  options.readable_patterns = texts.readable_patterns;
+  parts.config = LoadConfig(texts.config, options, &parts.problems);
+  if (texts.trawl_config.has_value()) {
+    std::vector<ConfigProblem> more;
+    parts.trawl_config = LoadTrawlConfig(*texts.trawl_config, "trawl_config", &more);
+    parts.problems.insert(parts.problems.end(), more.begin(), more.end());
+  } else if (texts.running_trawl_config != nullptr) {
+    parts.trawl_config = *texts.running_trawl_config;
+  }
+  return Join(std::move(parts), "trawl_config");
 }
 
 }  // namespace trawl

@@ -178,6 +178,8 @@ const std::vector<Flag>& AllFlags() {
        TRAWL_SET(SetText(value, f.web_config_file))},
       {"Listening", "--web.enable-lifecycle", "", "Serve /-/reload and /-/quit.",
        TRAWL_SWITCH(enable_lifecycle)},
+      {"Listening", "--web.enable-admin-api", "", "Serve /api/v1/targets/scrape.",
+       TRAWL_SWITCH(enable_admin_api)},
 
       {"Storage", "--storage.address", "ADDR", "A storage service to send samples to. (none)",
        TRAWL_SET(SetStorageAddress(value, f.storage_address))},
@@ -244,6 +246,10 @@ const std::vector<Flag>& AllFlags() {
        "What was pushed before trawld was not running for longer is not scraped until it is "
        "confirmed. (1h)",
        TRAWL_SET(SetDuration(value, f.discovery.max_restored_age))},
+
+      {"Status", "--status.max-scrape-now", "N",
+       "Targets that are scraped out of turn (ScrapeNow) at a time. (4)",
+       TRAWL_SET(SetCount(value, 1000, f.max_scrape_now))},
 
       {"Logging", "--log.level", "LEVEL", "debug, info, warn or error. (info)",
        TRAWL_SET(SetLevel(value, f.log_level))},

@@ -20,6 +20,7 @@ struct Flags {
   std::string trawl_config;  // "": none
   ListenAddress web_listen{"127.0.0.1", 8730};
   bool enable_lifecycle = false;
+  bool enable_admin_api = false;
   ListenAddress grpc_listen{"127.0.0.1", 8729};
   bool insecure = false;
   RpcTls grpc_tls;
@@ -39,6 +40,7 @@ struct Flags {
   std::string data_dir = "./data";
   uint32_t shards = 0;  // 0: one a core
   Discovery::Options discovery;
+  size_t max_scrape_now = 4;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 };

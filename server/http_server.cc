@@ -17,6 +17,8 @@
 #include "core/base/status_macros.h"
 #include "core/telemetry/labelled.h"
 #include "server/access/web_tls.h"
+#include "server/origin_check.h"
+#include "server/target_api.h"
 #include "server/targets_json.h"
 #include "server/targets_page.h"
 
@@ -93,7 +95,11 @@ class HttpServer::Routes {
                       .Name("prometheus_http_requests_total")
                       .Help("Counter of HTTP requests.")
                       .Register(deps_.metrics.registry()),
-                  {"handler", "code"}) {}
+                  {"handler", "code"}) {
+    if (deps_.inspector == nullptr) return;
+    target_api_.emplace(TargetApi::Options{options.enable_admin_api, options.hostname},
+                        *deps_.inspector);
+  }
 
   // After Listen, before the first request.
   void SetPort(uint16_t port) {
@@ -103,7 +109,8 @@ class HttpServer::Routes {
 
   void Handle(const httplib::Request& request, httplib::Response& response) {
     response.set_header("X-Content-Type-Options", "nosniff");
-    const bool known = HandleRead(request, response) || HandleLifecycle(request, response);
+    const bool known = HandleRead(request, response) || HandleLifecycle(request, response) ||
+                       (target_api_.has_value() && target_api_->Handle(request, response));
     if (!known) Reply(response, 404, "404 page not found\n", kText);
     requests_.Increment({known ? std::string_view(request.path) : std::string_view("other"),
                          absl::StrCat(response.status)});
@@ -128,6 +135,8 @@ class HttpServer::Routes {
             kJson);
     } else if (path == "/api/v1/scrape_pools") {
       Reply(response, 200, ScrapePoolsJson(*deps_.pools()), kJson);
+    } else if (path == "/api/v1/status/config") {
+      HandleConfig(response);
     } else if (path == "/" || path == "/targets") {
       response.set_header("Content-Security-Policy",
                           "default-src 'none'; style-src 'unsafe-inline'");
@@ -138,6 +147,12 @@ class HttpServer::Routes {
     return true;
   }
 
+  void HandleConfig(httplib::Response& response) {
+    const auto config = deps_.config(status::v1::GetConfigRequest());
+    if (config.ok()) return Reply(response, 200, ConfigJson(config->config()), kJson);
+    Reply(response, 503, ErrorJson("unavailable", config.status().message()), kJson);
+  }
+
   bool HandleLifecycle(const httplib::Request& request, httplib::Response& response) {
     const bool reload = request.path == "/-/reload";
     if (!reload && request.path != "/-/quit") return false;
@@ -145,6 +160,9 @@ class HttpServer::Routes {
       Reply(response, 405, "Only POST or PUT requests allowed", kText);
     } else if (!options_.enable_lifecycle) {
       Reply(response, 403, "Lifecycle API is not enabled.", kText);
+    } else if (!MayAct(request.get_header_value("Host"), request.get_header_value("Origin"),
+                       options_.hostname)) {
+      Reply(response, 403, "The request comes from a page of another site.", kText);
     } else if (reload) {
       HandleReload(response);
     } else {
@@ -177,6 +195,7 @@ class HttpServer::Routes {
   const Deps deps_;
   LabelledCounter requests_;
   ExternalAddress external_;
+  std::optional<TargetApi> target_api_;
 };
 
 struct HttpServer::Library {

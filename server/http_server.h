@@ -14,11 +14,14 @@
 #include "core/telemetry/metrics.h"
 #include "server/access/web_guard.h"
 #include "server/listen_address.h"
+#include "server/target_inspector.h"
+#include "trawl/status/v1/status.pb.h"
 
 namespace trawl {
 
 // What people and probes read over HTTP: /metrics, /-/healthy, /-/ready, Prometheus'
-// /api/v1/targets and /api/v1/scrape_pools, a page of the targets; with enable_lifecycle also
+// /api/v1/targets, /api/v1/scrape_pools and /api/v1/status/config, TargetApi, a page of the
+// targets; with enable_lifecycle also
 // /-/reload and /-/quit. Reads published snapshots only, on a few threads of its own; connections
 // beyond `max_waiting` wait in the kernel. Wraps cpp-httplib.
 //
@@ -29,6 +32,7 @@ class HttpServer {
     ListenAddress address;
     std::string hostname;  // by which others reach this machine
     bool enable_lifecycle = false;
+    bool enable_admin_api = false;  // what else acts: scraping out of turn
     size_t threads = 4;
     size_t max_waiting = 64;  // connections accepted and not yet served
   };
@@ -37,12 +41,17 @@ class HttpServer {
     const Clock& clock;
     Metrics& metrics;
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
+    std::function<absl::StatusOr<status::v1::GetConfigResponse>(
+        const status::v1::GetConfigRequest&)>
+        config;
     std::function<bool()> ready;
     // Always calls back, on any thread.
     std::function<void(absl::AnyInvocable<void(absl::Status)>)> reload;
     std::function<void()> quit;
     // Who may come in, and whether by TLS. Null: everybody, and no TLS. Outlives the server.
     WebGuard* guard = nullptr;
+    // Outlives the server. Null: no look at single targets.
+    TargetInspector* inspector = nullptr;
   };
 
   // Binds and serves. `listen tcp …: address already in use`; or what is wrong with TLS.

@@ -1,7 +1,6 @@
 #include "server/status_conversions.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string_view>
 
@@ -101,45 +100,6 @@ pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
   return out;
 }
 
-// The fields of two jobs that differ, by their names in the file.
-std::vector<std::string> DifferentFields(const ScrapeConfig& a, const ScrapeConfig& b) {
-  std::set<std::string> out;
-#define TRAWL_DIFF(field) \
-  if (!(a.field == b.field)) out.insert(#field)
-  TRAWL_DIFF(scrape_interval);
-  TRAWL_DIFF(scrape_timeout);
-  TRAWL_DIFF(metrics_path);
-  TRAWL_DIFF(scheme);
-  TRAWL_DIFF(params);
-  TRAWL_DIFF(enable_compression);
-  TRAWL_DIFF(scrape_protocols);
-  TRAWL_DIFF(fallback_scrape_protocol);
-  TRAWL_DIFF(honor_labels);
-  TRAWL_DIFF(honor_timestamps);
-  TRAWL_DIFF(track_timestamps_staleness);
-  TRAWL_DIFF(extra_scrape_metrics);
-  TRAWL_DIFF(metric_name_validation_scheme);
-  TRAWL_DIFF(metric_name_escaping_scheme);
-  TRAWL_DIFF(body_size_limit);
-  TRAWL_DIFF(sample_limit);
-  TRAWL_DIFF(target_limit);
-  TRAWL_DIFF(label_limit);
-  TRAWL_DIFF(label_name_length_limit);
-  TRAWL_DIFF(label_value_length_limit);
-  TRAWL_DIFF(keep_dropped_targets);
-  TRAWL_DIFF(static_configs);
-  TRAWL_DIFF(file_sd_configs);
-  TRAWL_DIFF(relabel_configs);
-  TRAWL_DIFF(metric_relabel_configs);
-#undef TRAWL_DIFF
-  if (a.http.basic_auth != b.http.basic_auth) out.insert("basic_auth");
-  if (a.http.authorization != b.http.authorization) out.insert("authorization");
-  if (a.http.tls_config != b.http.tls_config) out.insert("tls_config");
-  if (a.http.follow_redirects != b.http.follow_redirects) out.insert("follow_redirects");
-  if (a.http.enable_http2 != b.http.enable_http2) out.insert("enable_http2");
-  return {out.begin(), out.end()};
-}
-
 }  // namespace
 
 pb::Failure::Reason ToProto(FailureReason reason) {
@@ -230,6 +190,18 @@ pb::Target ToProto(const PoolStatus& pool, const ActiveTarget& active) {
   return out;
 }
 
+pb::Target ToProto(const std::string& job, const Target& target) {
+  pb::Target out;
+  out.set_id(TargetId(target.hash));
+  out.set_job(job);
+  out.set_state(pb::Target::ACTIVE);
+  SetLabels(*target.labels, out.mutable_labels());
+  out.set_scrape_url(target.url);
+  SetDuration(target.interval, out.mutable_scrape_interval());
+  SetDuration(target.timeout, out.mutable_scrape_timeout());
+  return out;
+}
+
 pb::Target ToProto(const DroppedTarget& target) {
   pb::Target out;
   out.set_id(TargetId(target.hash));
@@ -307,26 +279,12 @@ pb::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
   return out;
 }
 
-std::vector<pb::JobPlan> DiffJobs(const Config& before, const Config& after) {
-  std::map<std::string, pb::JobPlan> plans;
-  for (const ScrapeConfig& job : after.scrape_configs) {
-    pb::JobPlan& plan = plans[job.job_name];
-    const ScrapeConfig* old = before.FindJob(job.job_name);
-    plan.set_job(job.job_name);
-    plan.set_change(old == nullptr ? pb::JobPlan::ADDED
-                    : *old == job  ? pb::JobPlan::UNCHANGED
-                                   : pb::JobPlan::CHANGED);
-    if (plan.change() != pb::JobPlan::CHANGED) continue;
-    for (std::string& field : DifferentFields(*old, job)) plan.add_fields(std::move(field));
-  }
-  for (const ScrapeConfig& job : before.scrape_configs) {
-    if (after.FindJob(job.job_name) != nullptr) continue;
-    plans[job.job_name].set_job(job.job_name);
-    plans[job.job_name].set_change(pb::JobPlan::REMOVED);
-  }
-  std::vector<pb::JobPlan> out;
-  out.reserve(plans.size());
-  for (auto& [name, plan] : plans) out.push_back(std::move(plan));
+pb::ConfigWarning ToProto(const ConfigWarning& warning) {
+  pb::ConfigWarning out;
+  out.set_file(warning.file);
+  out.set_line(static_cast<uint32_t>(warning.line));
+  out.set_column(static_cast<uint32_t>(warning.column));
+  out.set_message(warning.message);
   return out;
 }
 

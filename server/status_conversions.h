@@ -7,7 +7,7 @@
 
 #include "core/append/sink.h"
 #include "core/base/failure_reason.h"
-#include "core/config/config.h"
+#include "core/config/config_problem.h"
 #include "core/scrape/pool_status.h"
 #include "trawl/status/v1/status.pb.h"
 
@@ -19,6 +19,8 @@ status::v1::Failure::Reason ToProto(FailureReason reason);
 // But for labels_shared: what a look at the target alone does not tell.
 status::v1::Target ToProto(const PoolStatus& pool, const ActiveTarget& target);
 status::v1::Target ToProto(const DroppedTarget& target);
+// Without what comes from scraping and from discovery.
+status::v1::Target ToProto(const std::string& job, const Target& target);
 status::v1::Pool ToProto(const PoolStatus& pool);
 
 // 16 hex digits.
@@ -34,7 +36,6 @@ status::v1::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
                                       std::span<const std::shared_ptr<const LaneStatus>> lanes,
                                       uint64_t max_queue_bytes);
 
-// What differs between two configurations, job by job, by name.
-std::vector<status::v1::JobPlan> DiffJobs(const Config& before, const Config& after);
+status::v1::ConfigWarning ToProto(const ConfigWarning& warning);
 
 }  // namespace trawl

@@ -19,6 +19,22 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, grpc::Sta
 
 grpc::Status NotYet(const char* sentence) { return {grpc::StatusCode::UNIMPLEMENTED, sentence}; }
 
+template <typename Response>
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
+                                 absl::StatusOr<Response> result, Response* response) {
+  if (result.ok()) response->Swap(&*result);
+  return Answer(context, ToGrpcStatus(result.status()));
+}
+
+// Ends a call with what it is given.
+template <typename Response>
+auto AnswerLater(grpc::ServerUnaryReactor* reactor, Response* response) {
+  return [reactor, response](absl::StatusOr<Response> result) {
+    if (result.ok()) response->Swap(&*result);
+    reactor->Finish(ToGrpcStatus(result.status()));
+  };
+}
+
 class FinishedStream final : public grpc::ServerWriteReactor<pb::WatchTargetsResponse> {
  public:
   explicit FinishedStream(grpc::Status status) { Finish(std::move(status)); }
@@ -55,10 +71,7 @@ grpc::ServerUnaryReactor* StatusService::ReloadConfig(grpc::CallbackServerContex
                                                       const pb::ReloadConfigRequest* /*request*/,
                                                       pb::ReloadConfigResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  deps_.reload([reactor, response](absl::StatusOr<pb::ReloadConfigResponse> result) {
-    if (result.ok()) response->Swap(&*result);
-    reactor->Finish(ToGrpcStatus(result.status()));
-  });
+  deps_.reload(AnswerLater(reactor, response));
   return reactor;
 }
 
@@ -96,29 +109,31 @@ grpc::ServerWriteReactor<pb::WatchTargetsResponse>* StatusService::WatchTargets(
 }
 
 grpc::ServerUnaryReactor* StatusService::ExplainTarget(grpc::CallbackServerContext* context,
-                                                       const pb::ExplainTargetRequest* /*request*/,
-                                                       pb::ExplainTargetResponse* /*response*/) {
-  return Answer(context, NotYet("relabelling is not explained yet: ListTargets shows each target's "
-                                "labels before and after it"));
+                                                       const pb::ExplainTargetRequest* request,
+                                                       pb::ExplainTargetResponse* response) {
+  return Answer(context, deps_.inspector.Explain(*request), response);
 }
 
 grpc::ServerUnaryReactor* StatusService::ScrapeNow(grpc::CallbackServerContext* context,
-                                                   const pb::ScrapeNowRequest* /*request*/,
-                                                   pb::ScrapeNowResponse* /*response*/) {
-  return Answer(context, NotYet("targets are not scraped on demand yet"));
+                                                   const pb::ScrapeNowRequest* request,
+                                                   pb::ScrapeNowResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  deps_.inspector.ScrapeNow(*request, AnswerLater(reactor, response));
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* StatusService::PlanConfig(grpc::CallbackServerContext* context,
-                                                    const pb::PlanConfigRequest* /*request*/,
-                                                    pb::PlanConfigResponse* /*response*/) {
-  return Answer(context, NotYet("a configuration can't be planned yet: ReloadConfig refuses a bad "
-                                "one and changes nothing"));
+                                                    const pb::PlanConfigRequest* request,
+                                                    pb::PlanConfigResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  deps_.plan(*request, AnswerLater(reactor, response));
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* StatusService::GetConfig(grpc::CallbackServerContext* context,
-                                                   const pb::GetConfigRequest* /*request*/,
-                                                   pb::GetConfigResponse* /*response*/) {
-  return Answer(context, NotYet("the running configuration is not shown yet"));
+                                                   const pb::GetConfigRequest* request,
+                                                   pb::GetConfigResponse* response) {
+  return Answer(context, deps_.config(*request), response);
 }
 
 grpc::ServerUnaryReactor* StatusService::SkipRecord(grpc::CallbackServerContext* context,
@@ -128,10 +143,7 @@ grpc::ServerUnaryReactor* StatusService::SkipRecord(grpc::CallbackServerContext*
     return Answer(context, {grpc::StatusCode::INVALID_ARGUMENT, "sink and number are required"});
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  deps_.skip(*request, [reactor, response](absl::StatusOr<pb::SkipRecordResponse> result) {
-    if (result.ok()) response->Swap(&*result);
-    reactor->Finish(ToGrpcStatus(result.status()));
-  });
+  deps_.skip(*request, AnswerLater(reactor, response));
   return reactor;
 }
 

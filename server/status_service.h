@@ -11,6 +11,7 @@
 #include "core/append/sink.h"
 #include "core/scrape/pool_status.h"
 #include "server/status_conversions.h"
+#include "server/target_inspector.h"
 #include "trawl/status/v1/status.grpc.pb.h"
 
 namespace trawl {
@@ -21,17 +22,24 @@ class StatusService final : public status::v1::StatusService::CallbackService {
  public:
   using ReloadCallback = absl::AnyInvocable<void(absl::StatusOr<status::v1::ReloadConfigResponse>)>;
   using SkipCallback = absl::AnyInvocable<void(absl::StatusOr<status::v1::SkipRecordResponse>)>;
+  using PlanCallback = absl::AnyInvocable<void(absl::StatusOr<status::v1::PlanConfigResponse>)>;
   // All thread-safe.
   struct Deps {
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
     // Runs the callback later, on any thread. kFailedPrecondition: the files have errors.
     std::function<void(ReloadCallback)> reload;
+    // Likewise. kInvalidArgument: the texts have errors.
+    std::function<void(status::v1::PlanConfigRequest, PlanCallback)> plan;
     std::function<std::vector<SinkDescription>()> sinks;
     std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
     // Null: there is none, and records are in memory.
     std::function<status::v1::Spool()> spool;
     // Gives a record up. Runs the callback later, on any thread.
     std::function<void(const status::v1::SkipRecordRequest&, SkipCallback)> skip;
+    TargetInspector& inspector;
+    std::function<absl::StatusOr<status::v1::GetConfigResponse>(
+        const status::v1::GetConfigRequest&)>
+        config;
   };
   struct Options {
     status::v1::GetBuildInfoResponse build_info;
@@ -58,6 +66,18 @@ class StatusService final : public status::v1::StatusService::CallbackService {
   grpc::ServerUnaryReactor* SkipRecord(grpc::CallbackServerContext* context,
                                        const status::v1::SkipRecordRequest* request,
                                        status::v1::SkipRecordResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainTarget(grpc::CallbackServerContext* context,
+                                          const status::v1::ExplainTargetRequest* request,
+                                          status::v1::ExplainTargetResponse* response) override;
+  grpc::ServerUnaryReactor* GetConfig(grpc::CallbackServerContext* context,
+                                      const status::v1::GetConfigRequest* request,
+                                      status::v1::GetConfigResponse* response) override;
+  grpc::ServerUnaryReactor* ScrapeNow(grpc::CallbackServerContext* context,
+                                      const status::v1::ScrapeNowRequest* request,
+                                      status::v1::ScrapeNowResponse* response) override;
+  grpc::ServerUnaryReactor* PlanConfig(grpc::CallbackServerContext* context,
+                                       const status::v1::PlanConfigRequest* request,
+                                       status::v1::PlanConfigResponse* response) override;
 
   // Not served yet: UNIMPLEMENTED, with a sentence.
   grpc::ServerUnaryReactor* GetTarget(grpc::CallbackServerContext* context,
@@ -66,18 +86,6 @@ class StatusService final : public status::v1::StatusService::CallbackService {
   grpc::ServerWriteReactor<status::v1::WatchTargetsResponse>* WatchTargets(
       grpc::CallbackServerContext* context,
       const status::v1::WatchTargetsRequest* request) override;
-  grpc::ServerUnaryReactor* ExplainTarget(grpc::CallbackServerContext* context,
-                                          const status::v1::ExplainTargetRequest* request,
-                                          status::v1::ExplainTargetResponse* response) override;
-  grpc::ServerUnaryReactor* ScrapeNow(grpc::CallbackServerContext* context,
-                                      const status::v1::ScrapeNowRequest* request,
-                                      status::v1::ScrapeNowResponse* response) override;
-  grpc::ServerUnaryReactor* PlanConfig(grpc::CallbackServerContext* context,
-                                       const status::v1::PlanConfigRequest* request,
-                                       status::v1::PlanConfigResponse* response) override;
-  grpc::ServerUnaryReactor* GetConfig(grpc::CallbackServerContext* context,
-                                      const status::v1::GetConfigRequest* request,
-                                      status::v1::GetConfigResponse* response) override;
 
  private:
   const Options options_;

@@ -194,6 +194,10 @@ std::string ScrapePoolsJson(const PoolsSnapshot& pools) {
   return Success(absl::StrCat("{\"scrapePools\":[", list, "]}"));
 }
 
+std::string ConfigJson(std::string_view yaml) {
+  return Success(absl::StrCat("{\"yaml\":", GoJsonString(yaml), "}"));
+}
+
 std::string ErrorJson(std::string_view type, std::string_view error) {
   return absl::StrCat("{\"status\":\"error\",\"errorType\":", GoJsonString(type),
                       ",\"error\":", GoJsonString(error), "}");

@@ -22,6 +22,8 @@ std::string TargetsJson(const PoolsSnapshot& pools, std::string_view state, std:
                         const ExternalAddress& external);
 // GET /api/v1/scrape_pools
 std::string ScrapePoolsJson(const PoolsSnapshot& pools);
+// GET /api/v1/status/config
+std::string ConfigJson(std::string_view yaml);
 // `{"status":"error","errorType":…,"error":…}`
 std::string ErrorJson(std::string_view type, std::string_view error);
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "client/trawlctl/connection.h"
 #include "client/trawlctl/servers.h"
 
@@ -42,6 +43,38 @@ absl::Status RunGroups(Connection& connection, const std::string& source, const 
                        bool json);
 absl::Status RunReload(Connection& connection, bool json);
 absl::Status RunVersion(Connection& connection, bool json);
+
+struct ExplainOptions {
+  std::string target;  // id or URL; "": `labels` of `job`
+  std::string job;
+  std::vector<std::string> labels;  // name=value, as discovery would say
+  bool json = false;
+};
+// How a target came to be what it is, step by step.
+absl::Status RunExplain(Connection& connection, const ExplainOptions& options);
+
+struct ScrapeOptions {
+  std::string target;  // id or URL
+  std::string job;
+  uint64_t max_samples = 100;  // to list
+  bool body = false;           // print the body instead
+  bool json = false;
+};
+// Scrapes a target once, out of turn, and tells the fate of each sample; stores nothing. A scrape
+// that fails is printed, and an error.
+absl::Status RunScrape(Connection& connection, const ScrapeOptions& options);
+
+struct PlanOptions {
+  std::string file;           // Prometheus' YAML; "-" for standard input
+  std::string trawl_config;   // trawl's own; "": as it runs
+  uint32_t max_targets = 20;  // to list, a job
+  bool json = false;
+};
+// What a reload of that text would do; changes nothing. Whether it would do anything.
+absl::StatusOr<bool> RunPlan(Connection& connection, const PlanOptions& options);
+
+// The running configuration, secrets masked; of one job if one is named.
+absl::Status RunConfig(Connection& connection, const std::string& job, bool json);
 
 struct PushOptions {
   std::string file;  // file_sd's JSON or YAML; "-" for standard input

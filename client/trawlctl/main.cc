@@ -1,5 +1,6 @@
 // trawlctl: looks into a running trawld, pushes targets, checks configurations, reads stored
-// samples. Exit codes: 0 done, 1 refused or wrong, 2 wrong usage, 3 the server can't be reached.
+// samples. Exit codes: 0 done, 1 refused or wrong, 2 wrong usage, 3 the server can't be reached;
+// of plan also 4: the configuration would change something.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -14,6 +15,7 @@ using trawl::Connection;
 constexpr int kExitRefused = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitUnreachable = 3;
+constexpr int kExitWouldChange = 4;  // plan's, as 0 says that nothing would
 
 struct Options {
   Connection::Options connection;
@@ -22,6 +24,9 @@ struct Options {
   std::string source;
   double timeout_seconds = 10;
   trawl::TargetsOptions targets;
+  trawl::ExplainOptions explain;
+  trawl::ScrapeOptions scrape;
+  trawl::PlanOptions plan;
   trawl::PushOptions push;
   trawl::UpdateOptions update;
   trawl::AcceptOptions accept;
@@ -58,6 +63,7 @@ class Program {
     app_.add_flag("--json", options_.json,
                   "print an array of objects, with protobuf's JSON names, instead of a table");
     AddStatus();
+    AddExplain();
     AddDiscovery();
     AddSync();
     AddOffline();
@@ -76,9 +82,11 @@ class Program {
       const int code = app_.exit(error);
       return code == 0 ? 0 : kExitUsage;
     }
-    options_.connection.timeout = absl::Seconds(options_.timeout_seconds);
+    // A scrape may take as long as its target's timeout.
+    const bool patient = app_.got_subcommand("scrape") && app_.count("--timeout") == 0;
+    options_.connection.timeout = absl::Seconds(patient ? 120 : options_.timeout_seconds);
     const absl::Status status = command_();
-    if (status.ok()) return 0;
+    if (status.ok()) return exit_code_;
     std::fprintf(stderr, "trawlctl: %s\n", std::string(status.message()).c_str());
     return absl::IsUnavailable(status) ? kExitUnreachable : kExitRefused;
   }
@@ -180,6 +188,54 @@ class Program {
       };
     });
     return command;
+  }
+
+  void AddExplain() {
+    CLI::App* explain = Add(&app_, "explain", "how a target came to be what it is, rule by rule",
+                            [this](Connection& c) {
+                              options_.explain.json = options_.json;
+                              return trawl::RunExplain(c, options_.explain);
+                            });
+    explain->add_option("target", options_.explain.target, "its id or URL");
+    explain->add_option("--job", options_.explain.job, "its job; required with --label");
+    explain
+        ->add_option("--label", options_.explain.labels,
+                     "instead of a target: name=value as discovery would say, again and again")
+        ->allow_extra_args(false)
+        ->excludes("target");
+
+    CLI::App* scrape = Add(&app_, "scrape",
+                           "scrape a target now, out of turn: what becomes of each sample; nothing "
+                           "is stored; exit code 1 if the scrape fails",
+                           [this](Connection& c) {
+                             options_.scrape.json = options_.json;
+                             return trawl::RunScrape(c, options_.scrape);
+                           });
+    scrape->add_option("target", options_.scrape.target, "its id or URL")->required();
+    scrape->add_option("--job", options_.scrape.job, "its job");
+    scrape->add_option("--samples", options_.scrape.max_samples, "samples to list")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    scrape->add_flag("--body", options_.scrape.body, "print the page instead");
+
+    CLI::App* plan = Add(&app_, "plan",
+                         "what a reload of a configuration would do, target by target; changes "
+                         "nothing; exit code 0 if it would do nothing, 4 if it would do something",
+                         [this](Connection& c) {
+                           options_.plan.json = options_.json;
+                           const absl::StatusOr<bool> changes = trawl::RunPlan(c, options_.plan);
+                           if (changes.ok() && *changes) exit_code_ = kExitWouldChange;
+                           return changes.status();
+                         });
+    plan->add_option("file", options_.plan.file, "Prometheus' YAML; - for stdin")->required();
+    plan->add_option("--trawl.config", options_.plan.trawl_config,
+                     "trawl's own file; without it the running one");
+    plan->add_option("--targets", options_.plan.max_targets, "targets to list, a job")
+        ->capture_default_str();
+
+    Add(&app_, "config", "the running configuration, with secrets masked", [this](Connection& c) {
+      return trawl::RunConfig(c, options_.job, options_.json);
+    })->add_option("--job", options_.job, "only this job, with what it inherits");
   }
 
   void AddDiscovery() {
@@ -327,6 +383,7 @@ class Program {
   CLI::App app_;
   Options options_;
   Command command_;
+  int exit_code_ = 0;  // of a command that was done
 };
 
 }  // namespace

@@ -98,10 +98,16 @@ class GrpcTest(EndToEndTest):
         self.server.grpcurl(f"{STATUS}/ReloadConfig", {})
         groups = self.server.grpcurl(f"{DISCOVERY}/ListGroups", {})["groups"]
         self.assertEqual(groups[0]["group"]["targets"], [self.exporter_.address])
-        for method in ("WatchTargets", "ExplainTarget", "ScrapeNow", "PlanConfig", "GetConfig"):
-            result = self.server.grpcurl(f"{STATUS}/{method}", check=False)
-            self.assertIn("Unimplemented", result.stderr)
-            self.assertRegex(result.stderr, "Message: \\w+.*\\w+")
+        self.assertIn("job_name: node", self.server.grpcurl(f"{STATUS}/GetConfig")["config"])
+        target = {"target": {"job": "node", "scrape_url": f"http://{self.exporter_.address}/metrics"}}
+        self.assertIn("steps", self.server.grpcurl(f"{STATUS}/ExplainTarget", target))
+        scraped = self.server.grpcurl(f"{STATUS}/ScrapeNow", target)
+        self.assertEqual(scraped["samples"][0]["fate"], "KEPT")
+        plan = self.server.grpcurl(f"{STATUS}/PlanConfig", {"config": CONFIG})
+        self.assertEqual([j["change"] for j in plan["jobs"]], ["UNCHANGED", "UNCHANGED"])
+        result = self.server.grpcurl(f"{STATUS}/WatchTargets", check=False)
+        self.assertIn("Unimplemented", result.stderr)
+        self.assertRegex(result.stderr, "Message: \\w+.*\\w+")
 
     def test_a_sync_stream_drives_targets(self):
         import subprocess

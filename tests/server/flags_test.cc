@@ -41,7 +41,8 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
       {"--config.file=a.yml", "--web.listen-address", "[::1]:0", "--web.enable-lifecycle",
        "--storage.max-queue-bytes=64MiB", "--spool.max-bytes=1GiB", "--spool.max-age=2h",
        "--spool.sync-interval=100ms", "--spool.in-memory", "--storage.embedded-path=x.db",
-       "--shards=3", "--log.level=debug", "--log.format=json", "--discovery.silent-after=5m"});
+       "--shards=3", "--status.max-scrape-now=9", "--web.enable-admin-api", "--log.level=debug",
+       "--log.format=json", "--discovery.silent-after=5m"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   EXPECT_EQ(parsed.flags->config_file, "a.yml");
@@ -54,6 +55,8 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   EXPECT_TRUE(parsed.flags->spool.in_memory);
   EXPECT_EQ(parsed.flags->embedded_path, "x.db");
   EXPECT_EQ(parsed.flags->shards, 3u);
+  EXPECT_EQ(parsed.flags->max_scrape_now, 9u);
+  EXPECT_TRUE(parsed.flags->enable_admin_api);
   EXPECT_EQ(parsed.flags->log_level, LogLevel::kDebug);
   EXPECT_EQ(parsed.flags->discovery.sets.silent_after, absl::Minutes(5));
 }

@@ -25,6 +25,12 @@ class HttpServerTest : public ::testing::Test {
         options, {.clock = clock_,
                   .metrics = metrics_,
                   .pools = [this] { return pools_.Get(); },
+                  .config =
+                      [](const status::v1::GetConfigRequest&) {
+                        status::v1::GetConfigResponse config;
+                        config.set_config("global: <secret>\n");
+                        return config;
+                      },
                   .ready = [this] { return ready_.load(); },
                   .reload = [this](absl::AnyInvocable<void(absl::Status)> done) { done(reload_); },
                   .quit = [this] { quit_.store(true); },
@@ -45,6 +51,21 @@ class HttpServerTest : public ::testing::Test {
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<httplib::Client> client_;
 };
+
+TEST_F(HttpServerTest, TheConfigurationIsShownAsPrometheusShowsIt) {
+  Start();
+
+  EXPECT_EQ(client_->Get("/api/v1/status/config")->body,
+            R"({"status":"success","data":{"yaml":"global: \u003csecret\u003e\n"}})");
+}
+
+TEST_F(HttpServerTest, APageOfAnotherSiteCannotReload) {
+  Start(/*lifecycle=*/true);
+
+  const httplib::Headers other = {{"Origin", "http://evil.example"}};
+  EXPECT_EQ(client_->Post("/-/reload", other, "", "text/plain")->status, 403);
+  EXPECT_EQ(client_->Post("/-/reload")->status, 200);
+}
 
 TEST_F(HttpServerTest, HealthyAtOnceAndReadyWhenConfigured) {
   Start();

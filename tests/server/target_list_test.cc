@@ -199,26 +199,5 @@ TEST(StatusConversionsTest, APoolCountsItsTargetsByHealth) {
   EXPECT_THAT(pool.sources(), ElementsAre("ops", "ops2", "static"));
 }
 
-TEST(StatusConversionsTest, AReloadTellsWhichFieldsOfAJobDiffer) {
-  Config before;
-  before.scrape_configs.resize(3);
-  before.scrape_configs[0].job_name = "gone";
-  before.scrape_configs[1].job_name = "node";
-  before.scrape_configs[2].job_name = "same";
-  Config after = before;
-  after.scrape_configs[0].job_name = "new";
-  after.scrape_configs[1].scrape_interval = absl::Seconds(5);
-  after.scrape_configs[1].metrics_path = "/m";
-
-  const std::vector<pb::JobPlan> plans = DiffJobs(before, after);
-
-  ASSERT_EQ(plans.size(), 4u);
-  EXPECT_EQ(plans[0].change(), pb::JobPlan::REMOVED);
-  EXPECT_EQ(plans[1].change(), pb::JobPlan::ADDED);
-  EXPECT_EQ(plans[2].change(), pb::JobPlan::CHANGED);
-  EXPECT_THAT(plans[2].fields(), ElementsAre("metrics_path", "scrape_interval"));
-  EXPECT_EQ(plans[3].change(), pb::JobPlan::UNCHANGED);
-}
-
 }  // namespace
 }  // namespace trawl

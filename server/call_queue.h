@@ -5,40 +5,41 @@
 
 #include "absl/status/status.h"
 #include "core/base/mutex.h"
-#include "server/status_service.h"
 
 namespace trawl {
 
-// Who waits for a reload of the configuration: any thread adds, the main thread takes. Nobody
-// waits for ever: after Close everyone is told at once that it is too late. Thread-safe.
-class ReloadQueue {
+// Calls that wait for the main thread: any thread adds, the main thread takes. Nobody waits for
+// ever: after Close everyone is told at once that it is too late. `Call` is something that can be
+// called with that status. Thread-safe.
+template <typename Call>
+class CallQueue {
  public:
   // True: the main thread should be woken.
-  bool Add(StatusService::ReloadCallback done) {
+  bool Add(Call call) {
     {
       MutexLock lock(mutex_);
       if (!closed_) {
-        waiting_.push_back(std::move(done));
+        waiting_.push_back(std::move(call));
         return waiting_.size() == 1;
       }
     }
-    done(TooLate());
+    call(TooLate());
     return false;
   }
 
-  std::vector<StatusService::ReloadCallback> Take() {
+  std::vector<Call> Take() {
     MutexLock lock(mutex_);
     return std::exchange(waiting_, {});
   }
 
   void Close() {
-    std::vector<StatusService::ReloadCallback> late;
+    std::vector<Call> late;
     {
       MutexLock lock(mutex_);
       closed_ = true;
       late = std::exchange(waiting_, {});
     }
-    for (StatusService::ReloadCallback& done : late) done(TooLate());
+    for (Call& call : late) call(TooLate());
   }
 
  private:
@@ -46,7 +47,7 @@ class ReloadQueue {
 
   Mutex mutex_;
   bool closed_ TRAWL_GUARDED_BY(mutex_) = false;
-  std::vector<StatusService::ReloadCallback> waiting_ TRAWL_GUARDED_BY(mutex_);
+  std::vector<Call> waiting_ TRAWL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trawl

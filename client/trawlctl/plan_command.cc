@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/trawlctl/commands.h"
+#include "client/trawlctl/format.h"
+#include "client/trawlctl/output.h"
+#include "core/base/file_system.h"
+#include "core/base/status_macros.h"
+
+namespace trawl {
+namespace {
+
+using status::v1::JobPlan;
+using status::v1::PlanConfigResponse;
+using status::v1::StatusService;
+using status::v1::TargetPlan;
+
+absl::StatusOr<std::string> ReadInput(const std::string& file) {
+  if (file != "-") return PosixFileSystem().ReadFile(file);
+  return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+}
+
+bool ChangesTargets(const JobPlan& job) {
+  return job.added() > 0 || job.removed() > 0 || job.restarted() > 0;
+}
+
+std::string JobTable(const PlanConfigResponse& plan) {
+  std::vector<std::vector<std::string>> rows;
+  for (const JobPlan& job : plan.jobs()) {
+    rows.push_back({job.job(), JobPlan::Change_Name(job.change()), absl::StrCat(job.added()),
+                    absl::StrCat(job.removed()), absl::StrCat(job.restarted()),
+                    absl::StrCat(job.unchanged()), absl::StrJoin(job.fields(), ",")});
+  }
+  return FormatTable({"JOB", "CHANGE", "ADDED", "REMOVED", "RESTARTED", "UNCHANGED", "FIELDS"},
+                     rows);
+}
+
+std::string TargetTable(const PlanConfigResponse& plan) {
+  std::vector<std::vector<std::string>> rows;
+  for (const JobPlan& job : plan.jobs()) {
+    for (const TargetPlan& target : job.targets()) {
+      const bool restarted = target.change() == TargetPlan::RESTARTED;
+      rows.push_back({TargetPlan::Change_Name(target.change()), job.job(),
+                      target.target().scrape_url(), FormatLabels(target.target().labels()),
+                      !restarted             ? ""
+                      : target.keeps_cache() ? "keeps its series"
+                                             : "series begin anew",
+                      absl::StrJoin(target.fields(), ",")});
+    }
+  }
+  return rows.empty()
+             ? ""
+             : FormatTable({"CHANGE", "JOB", "URL", "LABELS", "SERIES", "BECAUSE OF"}, rows);
+}
+
+void PrintTables(const PlanConfigResponse& plan) {
+  std::fputs(JobTable(plan).c_str(), stdout);
+  std::fputs(TargetTable(plan).c_str(), stdout);
+  std::vector<std::vector<std::string>> sinks;
+  for (const std::string& change : plan.sink_changes()) sinks.push_back({change});
+  if (plan.external_labels_changed()) sinks.push_back({"external_labels: changed"});
+  if (!sinks.empty()) std::fputs(FormatTable({"STORAGE"}, sinks).c_str(), stdout);
+}
+
+void PrintWarnings(const PlanConfigResponse& plan) {
+  for (const auto& warning : plan.warnings()) {
+    const std::string place =
+        warning.line() == 0
+            ? ""
+            : absl::StrCat("line ", warning.line(), ", column ", warning.column(), ": ");
+    std::fprintf(stderr, "warning: %s%s\n", place.c_str(), warning.message().c_str());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<bool> RunPlan(Connection& connection, const PlanOptions& options) {
+  status::v1::PlanConfigRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_config(), ReadInput(options.file));
+  if (!options.trawl_config.empty()) {
+    ASSIGN_OR_RETURN(*request.mutable_trawl_config(), ReadInput(options.trawl_config));
+  }
+  request.set_max_targets(options.max_targets);
+  PlanConfigResponse plan;
+  RETURN_IF_ERROR(
+      connection.Call(connection.status(), &StatusService::Stub::PlanConfig, request, plan));
+  if (options.json) {
+    ASSIGN_OR_RETURN(const std::string json, FormatJson({&plan}));
+    std::fputs(json.c_str(), stdout);
+  } else {
+    PrintTables(plan);
+    PrintWarnings(plan);
+  }
+  return plan.sink_changes_size() > 0 || plan.external_labels_changed() ||
+         std::any_of(plan.jobs().begin(), plan.jobs().end(), [](const JobPlan& job) {
+           return job.change() != JobPlan::UNCHANGED || ChangesTargets(job);
+         });
+}
+
+}  // namespace trawl
