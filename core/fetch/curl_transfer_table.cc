@@ -25,6 +25,15 @@ bool IsCredential(const std::string& header) {
   return false;
 }
 
+void Describe(const CurlEasy& easy, FetchResponse& out) {
+  out.status_code = easy.head().status_code();
+  out.status_line = easy.head().status_line();
+  out.content_type = easy.head().content_type();
+  out.content_encoding = easy.head().content_encoding();
+  out.head = easy.head().lines();
+  out.body = easy.body();
+}
+
 }  // namespace
 
 CurlTransferTable::CurlTransferTable(CurlFetcher::Options options, CurlFetcher::Deps deps)
@@ -329,10 +338,14 @@ void CurlTransferTable::CollectTimings(CurlTransfer& transfer) {
     const absl::Duration elapsed = easy.Elapsed(which);
     return elapsed > absl::ZeroDuration() ? before + elapsed : absl::ZeroDuration();
   };
-  if (easy.Number(CURLINFO_NUM_CONNECTS) > 0) {
+  const bool connects = easy.Number(CURLINFO_NUM_CONNECTS) > 0;
+  transfer.timings.connect = transfer.timings.tls = absl::ZeroDuration();
+  if (connects) {
     transfer.timings.connect = since_start(CURLINFO_CONNECT_TIME_T);
     transfer.timings.tls = since_start(CURLINFO_APPCONNECT_TIME_T);
   }
+  transfer.timings.connection_reused = !connects && easy.connected();
+  transfer.timings.request = since_start(CURLINFO_PRETRANSFER_TIME_T);
   transfer.timings.first_byte = since_start(CURLINFO_STARTTRANSFER_TIME_T);
 }
 
@@ -377,10 +390,13 @@ void CurlTransferTable::FailLater(CurlTransfer& transfer, FetchFailure failure) 
 
 void CurlTransferTable::Fail(FetchId id, const FetchFailure& failure) {
   const std::unique_ptr<CurlTransfer> transfer = Take(id);
+  std::unique_ptr<CurlEasy> easy = DetachEasy(*transfer);
   LeaveUrl(*transfer);
   FetchOutcome outcome;
   outcome.error = {failure.status, failure.reason, transfer->timings};
+  if (easy != nullptr && easy->head().complete()) Describe(*easy, outcome.response);
   transfer->callback(outcome);
+  ReturnEasy(std::move(easy));
 }
 
 void CurlTransferTable::Succeed(FetchId id) {
@@ -388,12 +404,7 @@ void CurlTransferTable::Succeed(FetchId id) {
   std::unique_ptr<CurlEasy> easy = DetachEasy(*transfer);
   LeaveUrl(*transfer);
   FetchOutcome outcome;
-  outcome.response.status_code = easy->head().status_code();
-  outcome.response.status_line = easy->head().status_line();
-  outcome.response.content_type = easy->head().content_type();
-  outcome.response.content_encoding = easy->head().content_encoding();
-  outcome.response.head = easy->head().lines();
-  outcome.response.body = easy->body();
+  Describe(*easy, outcome.response);
   outcome.response.timings = transfer->timings;
   transfer->callback(outcome);
   ReturnEasy(std::move(easy));

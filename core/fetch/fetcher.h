@@ -39,13 +39,16 @@ struct FetchRequest {
   bool keep_head = false;
 };
 
-// Seconds since the start of the fetch at which each phase ended; 0 where there was none.
+// Seconds since the start of the fetch at which each phase ended; 0 where there was none, or it
+// was not reached. Of redirects the last hop counts; what was before is in its first phase.
 struct FetchTimings {
   absl::Duration dns;
   absl::Duration connect;
   absl::Duration tls;
+  absl::Duration request;  // a connection, new or kept, was ready and the request went out
   absl::Duration first_byte;
   absl::Duration total;
+  bool connection_reused = false;
 };
 
 struct FetchResponse {
@@ -72,7 +75,9 @@ struct FetchError {
 
 struct FetchOutcome {
   bool ok() const { return error.status.ok(); }
-  FetchResponse response;  // if ok: any status code counts as a response
+  // If ok: any status code counts as a response. On an error what had come of it, if its head was
+  // complete; for those who look into it only.
+  FetchResponse response;
   FetchError error;
 };
 

@@ -25,6 +25,10 @@ absl::Duration Ticker::Wait(absl::Duration steady_now) const {
   return std::max(next_ - steady_now, absl::ZeroDuration());
 }
 
+absl::Duration Ticker::Lateness(absl::Duration steady_now) const {
+  return std::max(steady_now - next_, absl::ZeroDuration());
+}
+
 uint64_t Ticker::Serve(absl::Duration steady_now) {
   next_ += interval_;
   if (next_ > steady_now) return 0;

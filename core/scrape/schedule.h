@@ -29,6 +29,8 @@ class Ticker {
 
   // How long to wait for the next tick; zero when one has passed.
   absl::Duration Wait(absl::Duration steady_now) const;
+  // How long ago it was due; zero when it is not.
+  absl::Duration Lateness(absl::Duration steady_now) const;
   // The tick is served now: the next one is the first after `steady_now`. Says how many were
   // dropped between.
   uint64_t Serve(absl::Duration steady_now);

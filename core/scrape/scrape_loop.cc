@@ -56,6 +56,7 @@ void ScrapeLoop::Run(absl::Duration delay, bool then_phase, Continuation before)
   const Clock& clock = context_.shard.loop.clock();
   ticker_ = Ticker(clock.Steady() + delay, target_->interval);
   aligner_.Start(clock.Now() + delay);
+  PublishNext(delay);
   WaitFor(delay);
 }
 
@@ -94,6 +95,7 @@ void ScrapeLoop::OnTick() {
   timer_ = 0;
   TakeUpSettings();
   Begin();
+  Trace().Clear();
   if (context_.forced_error != nullptr) {
     Fail({absl::FailedPreconditionError(*context_.forced_error), FailureReason::kTargetLimit});
     return;
@@ -127,6 +129,7 @@ void ScrapeLoop::Begin() {
     context_.shard.metrics.ObserveInterval(target_->interval, steady - started_);
   }
   started_ = steady;
+  lateness_ = ticker_.Lateness(steady);
   ticker_.Serve(steady);
   const absl::Time aligned = aligner_.Align(clock.Now(), target_->interval);
   const ScrapeTimestamp timestamp = NextTimestamp(absl::ToUnixMillis(aligned), timestamp_ms_);
@@ -134,8 +137,18 @@ void ScrapeLoop::Begin() {
   clock_stepped_ = timestamp.clock_stepped;
 }
 
+// The buffers of the scrape under way.
+ScrapeScratch& ScrapeLoop::Scratch() {
+  return large_body_ == nullptr ? context_.shard.scratch : large_body_->scratch();
+}
+
+ScrapeTrace& ScrapeLoop::Trace() { return Scratch().trace(); }
+
+absl::Duration ScrapeLoop::Steady() const { return context_.shard.loop.clock().Steady(); }
+
 void ScrapeLoop::OnFetched(const FetchOutcome& outcome) {
   state_ = State::kIngesting;
+  Trace().OnFetched(outcome);
   if (!outcome.ok()) return Fail(FailureOf(outcome.error, *settings_));
   const FetchResponse& response = outcome.response;
   if (response.status_code != 200) return Fail(FailureOfStatus(response));
@@ -154,7 +167,8 @@ void ScrapeLoop::OnBody(const FetchResponse& response) {
   }
   // In one step as far as the bound; what turns out to be larger is for the slices.
   const bool bounded = limit > kSlicedBodyBytes;
-  ScrapeScratch& scratch = context_.shard.scratch;
+  ScrapeScratch& scratch = Scratch();
+  scratch.trace().BeginInflate(Steady());
   const absl::Status inflated = scratch.gunzip().Inflate(
       response.body, last_body_bytes_, bounded ? kSlicedBodyBytes : limit, scratch.body());
   if (inflated.ok()) return Ingest(scratch.body().view(), response.content_type);
@@ -175,7 +189,8 @@ absl::Status ScrapeLoop::CheckContentType(std::string_view content_type) const {
 }
 
 void ScrapeLoop::Ingest(std::string_view text, std::string_view content_type) {
-  ScrapeScratch& scratch = context_.shard.scratch;
+  ScrapeScratch& scratch = Scratch();
+  scratch.trace().BeginParse(Steady());
   if (text.empty()) {
     return Finish({scratch, cache_->IngestNothing(timestamp_ms_, /*failed=*/false, scratch), 0});
   }
@@ -189,6 +204,9 @@ void ScrapeLoop::BeginLarge(const FetchResponse& response) {
   large_body_ = std::make_unique<LargeBody>(
       LargeBody::Input{std::string(response.body), response.content_type,
                        response.content_encoding == "gzip", BodyLimit(*settings_)});
+  Trace() = context_.shard.scratch.trace();
+  // Waiting for a turn among the large ones counts as inflating.
+  if (response.content_encoding == "gzip") Trace().BeginInflate(Steady());
   context_.shard.large_bodies.Enter([this] { InflateSlice(); });
 }
 
@@ -201,6 +219,7 @@ void ScrapeLoop::InflateSlice() {
   if (text.empty()) return Ingest(text, "");
   const absl::Status known = CheckContentType(large_body_->content_type());
   if (!known.ok()) return Fail({known, FailureReason::kContentType}, text.size());
+  Trace().BeginParse(Steady());
   large_body_->BeginIngest(*cache_, timestamp_ms_, NowMs());
   IngestSlice();
 }
@@ -232,7 +251,7 @@ void ScrapeLoop::Fail(ScrapeFailure failure, size_t body_bytes) {
     LogDebug("Scrape failed",
              {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", failure.status}});
   }
-  ScrapeScratch& scratch = context_.shard.scratch;
+  ScrapeScratch& scratch = Scratch();
   ScrapeResult result = cache_->IngestNothing(timestamp_ms_, /*failed=*/true, scratch);
   result.status = std::move(failure.status);
   result.reason = failure.reason;
@@ -252,6 +271,7 @@ void ScrapeLoop::Finish(Outcome outcome) {
       outcome.result.reason = FailureReason::kAppend;
     }
   }
+  TakePhase();
   Publish(outcome);
   LeaveLarge();
   Next();
@@ -293,20 +313,52 @@ void ScrapeLoop::Publish(const Outcome& outcome) {
   ++scrapes_;
   failures_ += up ? 0 : 1;
   if (up) last_body_bytes_ = static_cast<uint64_t>(outcome.body_bytes);
+  const absl::Duration now = Steady();
   ScrapeReport report;
   report.health = up ? TargetHealth::kUp : TargetHealth::kDown;
   report.last_error = PresentableText(result.status.message(), kMaxErrorBytes);
   report.reason = result.reason;
   report.last_scrape = absl::FromUnixMillis(timestamp_ms_);
-  report.last_duration = context_.shard.loop.clock().Steady() - started_;
+  report.last_duration = now - started_;
+  report.last_lateness = lateness_;
+  if (!stopping_) report.next_scrape = context_.shard.loop.clock().Now() + ticker_.Wait(now);
   report.samples_scraped = static_cast<uint64_t>(result.total);
   report.samples_post_relabeling = static_cast<uint64_t>(result.added);
   report.series_added = static_cast<uint64_t>(result.series_added);
+  report.out_of_order = static_cast<uint64_t>(result.out_of_order);
+  report.duplicates = static_cast<uint64_t>(result.duplicates);
+  report.out_of_bounds = static_cast<uint64_t>(result.out_of_bounds);
+  report.series = cache_->series_count();
   report.body_bytes = static_cast<uint64_t>(std::max<int64_t>(outcome.body_bytes, 0));
   report.scrapes = scrapes_;
   report.failures = failures_;
-  status_->Set(std::move(report));
+  ScrapeRecord& record = outcome.scratch.trace().Finish(now);
+  Note(report, record);
+  status_->Set(std::move(report), record);
   Count(result);
+}
+
+// What the record of a scrape has from its report.
+void ScrapeLoop::Note(const ScrapeReport& report, ScrapeRecord& record) const {
+  record.start = report.last_scrape;
+  record.lateness = report.last_lateness;
+  record.duration = report.last_duration;
+  record.inflated_bytes = report.body_bytes;
+  record.samples_scraped = report.samples_scraped;
+  record.samples_post_relabeling = report.samples_post_relabeling;
+  record.series_added = report.series_added;
+  record.out_of_order = report.out_of_order;
+  record.duplicates = report.duplicates;
+  record.out_of_bounds = report.out_of_bounds;
+  record.reason = report.reason;
+  record.error = report.last_error;
+}
+
+// Before the first scrape of a loop.
+void ScrapeLoop::PublishNext(absl::Duration delay) {
+  ScrapeReport report = status_->Get();
+  report.next_scrape = context_.shard.loop.clock().Now() + delay;
+  status_->Set(std::move(report));
 }
 
 void ScrapeLoop::Count(const ScrapeResult& result) {
@@ -334,19 +386,21 @@ void ScrapeLoop::WarnLeftOut(std::string_view message, int64_t samples) const {
           {{"scrape_pool", settings_->job}, {"target", target_->url}, {"num_dropped", samples}});
 }
 
+// After a first scrape that did not wait for its place in the interval.
+void ScrapeLoop::TakePhase() {
+  if (!std::exchange(then_phase_, false)) return;
+  const Clock& clock = context_.shard.loop.clock();
+  const absl::Duration delay =
+      OffsetFromNow(target_->hash, settings_->offset_seed, target_->interval, clock.Now());
+  ticker_ = Ticker(clock.Steady() + delay, target_->interval);
+  aligner_.Start(clock.Now() + delay);
+}
+
 void ScrapeLoop::Next() {
   if (stopping_) {
     state_ = State::kStopped;
     context_.observer.OnStopped(*this);  // may destroy this
     return;
-  }
-  if (then_phase_) {
-    then_phase_ = false;
-    const Clock& clock = context_.shard.loop.clock();
-    const absl::Duration delay =
-        OffsetFromNow(target_->hash, settings_->offset_seed, target_->interval, clock.Now());
-    ticker_ = Ticker(clock.Steady() + delay, target_->interval);
-    aligner_.Start(clock.Now() + delay);
   }
   WaitFor(UntilNextTick());
 }

@@ -23,6 +23,8 @@ namespace trawl {
 
 class LargeBody;
 class ScrapeLoop;
+class ScrapeScratch;
+class ScrapeTrace;
 
 // What a loop leaves to the loop that goes on with its series, or to their end.
 struct Continuation {
@@ -108,6 +110,9 @@ class ScrapeLoop {
   void OnTick();
   void TakeUpSettings();
   void Begin();
+  ScrapeScratch& Scratch();
+  ScrapeTrace& Trace();
+  absl::Duration Steady() const;
   void OnFetched(const FetchOutcome& outcome);
   void OnBody(const FetchResponse& response);
   void Ingest(std::string_view text, std::string_view content_type);
@@ -122,8 +127,11 @@ class ScrapeLoop {
   absl::Status AppendBatch(const Outcome& outcome);
   void AppendFailureInstead(Outcome& outcome, absl::Status why);
   void Publish(const Outcome& outcome);
+  void Note(const ScrapeReport& report, ScrapeRecord& record) const;
+  void PublishNext(absl::Duration delay);
   void Count(const ScrapeResult& result);
   void WarnLeftOut(std::string_view message, int64_t samples) const;
+  void TakePhase();
   void Next();
   int64_t NowMs() const;
 
@@ -146,6 +154,7 @@ class ScrapeLoop {
   Ticker ticker_;
   TimestampAligner aligner_;
   absl::Duration started_ = -absl::InfiniteDuration();  // steady; of the last scrape
+  absl::Duration lateness_;                             // of the last scrape
   int64_t timestamp_ms_ = kNoTimestamp;                 // of the last scrape
   uint64_t last_body_bytes_ = 0;                        // of the last good one: a size hint
   uint64_t scrapes_ = 0;

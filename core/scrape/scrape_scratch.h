@@ -12,6 +12,7 @@
 #include "core/model/labels.h"
 #include "core/model/series_key.h"
 #include "core/scrape/bits.h"
+#include "core/scrape/scrape_trace.h"
 
 namespace trawl {
 
@@ -25,6 +26,8 @@ class ScrapeScratch {
   // The inflated body, and what inflates it.
   ByteBuffer& body() { return body_; }
   Gunzip& gunzip() { return gunzip_; }
+  // What is noted of the scrape besides.
+  ScrapeTrace& trace() { return trace_; }
 
   // What the last scrape brought. The report series hold 0 until SetReport.
   const ScrapeBatch& batch() const { return batch_; }
@@ -60,6 +63,7 @@ class ScrapeScratch {
 
   ByteBuffer body_;
   Gunzip gunzip_;
+  ScrapeTrace trace_;
   ScrapeBatch batch_;
 
   // By position, provisional ones behind the layout's.

@@ -62,6 +62,8 @@ class SeriesCache {
   // Of the last batch; null before the first one. The same pointer means: nothing changed.
   const LayoutPtr& layout() const { return layout_; }
   size_t entry_count() const { return entries_.size(); }
+  // In the layout, but for the report series.
+  size_t series_count() const { return body_size(); }
   size_t report_count() const { return report_count_; }
   // Bytes on the heap, without the layout.
   size_t memory_bytes() const;

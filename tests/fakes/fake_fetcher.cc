@@ -113,6 +113,7 @@ void FakeFetcher::Answer(FetchId id) {
     outcome.response.content_encoding = script.reply.content_encoding;
     outcome.response.body = script.reply.body;
     if (request.keep_head) outcome.response.head = HeadOf(script.reply);
+    outcome.response.timings = script.reply.timings;
   }
   End(id, std::move(outcome));
 }

@@ -34,6 +34,7 @@ class FakeFetcher final : public Fetcher {
     std::string body;
     std::vector<std::string> headers;  // beyond those above: "Name: value"
     absl::Duration delay;              // until the answer; the next turn if 0
+    FetchTimings timings;              // but for the total, which is the loop's time
   };
 
   explicit FakeFetcher(EventLoop& loop) : loop_(loop) {}

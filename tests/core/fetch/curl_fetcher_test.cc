@@ -116,6 +116,10 @@ TEST(CurlFetcherTest, TimingsAreInOrderAndConnectOnlyOnANewConnection) {
   EXPECT_GE(first.total, first.first_byte);
   EXPECT_EQ(second.connect, absl::ZeroDuration());
   EXPECT_GT(second.first_byte, absl::ZeroDuration());
+  EXPECT_GE(first.request, first.connect);
+  EXPECT_LE(first.request, first.first_byte);
+  EXPECT_FALSE(first.connection_reused);
+  EXPECT_TRUE(second.connection_reused);
 }
 
 // Names.

@@ -76,6 +76,15 @@ TEST(TickerTest, LateServingKeepsTheGrid) {
   EXPECT_EQ(ticker.Wait(absl::Seconds(103)), absl::Seconds(12));
 }
 
+TEST(TickerTest, LatenessIsCountedFromWhenTheTickWasDue) {
+  Ticker ticker(absl::Seconds(100), kInterval);
+
+  EXPECT_EQ(ticker.Lateness(absl::Seconds(99)), absl::ZeroDuration());
+  EXPECT_EQ(ticker.Lateness(absl::Seconds(103)), absl::Seconds(3));
+  ticker.Serve(absl::Seconds(103));
+  EXPECT_EQ(ticker.Lateness(absl::Seconds(103)), absl::ZeroDuration());
+}
+
 TEST(TickerTest, OnlyTheLastMissedTickIsDue) {
   Ticker ticker(absl::Seconds(100), kInterval);
   ticker.Serve(absl::Seconds(100));  // a scrape that takes 40 s: ticks at 115 and 130 pass

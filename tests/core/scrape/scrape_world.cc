@@ -153,13 +153,19 @@ std::shared_ptr<const PoolStatus> ScrapeWorld::Pool(std::string_view job) const 
   return nullptr;
 }
 
-ScrapeReport ScrapeWorld::Report(std::string_view job) const {
+std::shared_ptr<const TargetStatus> ScrapeWorld::Status(std::string_view job) const {
   const auto pool = Pool(job);
   if (pool == nullptr || pool->active.size() != 1) {
     ADD_FAILURE() << "job " << job << " has not one target";
-    return {};
+    return std::make_shared<TargetStatus>();
   }
-  return pool->active[0]->status->Get();
+  return (*pool->active.begin())->status;
+}
+
+ScrapeReport ScrapeWorld::Report(std::string_view job) const { return Status(job)->Get(); }
+
+std::vector<ScrapeRecord> ScrapeWorld::History(std::string_view job) const {
+  return Status(job)->History();
 }
 
 bool ScrapeWorld::NextScrape() {

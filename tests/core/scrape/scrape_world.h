@@ -69,6 +69,7 @@ class ScrapeWorld {
   std::shared_ptr<const PoolStatus> Pool(std::string_view job) const;
   // Of the job's only target.
   ScrapeReport Report(std::string_view job) const;
+  std::vector<ScrapeRecord> History(std::string_view job) const;
   const std::vector<SampleLog::Scrape>& scrapes() const { return appender.scrapes; }
   const SampleLog::Scrape& last() const { return appender.scrapes.back(); }
   // Until just after the next scrape; false if none comes within an hour.
@@ -83,6 +84,8 @@ class ScrapeWorld {
   SampleLog appender;
 
  private:
+  std::shared_ptr<const TargetStatus> Status(std::string_view job) const;
+
   ScrapeScratch scratch_;
   std::vector<std::unique_ptr<Shard>> shards_;
 
