@@ -285,6 +285,10 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   const auto config = [this](const status::v1::GetConfigRequest& request) {
     return trawl::ShowConfig(*shown_config_.Get(), request);
   };
+  watch_thread_ = std::make_unique<LoopThread>(clock_, "watch");
+  watches_ = std::make_unique<TargetWatches>(
+      TargetWatches::Options{.max_watchers = flags_.max_watchers, .watch = {}},
+      TargetWatches::Deps{watch_thread_->loop(), pools, metrics_.server()});
   status_service_ = std::make_unique<StatusService>(
       StatusService::Options{.build_info = MakeBuildInfo(),
                              .max_queue_bytes = flags_.max_queue_bytes},
@@ -302,7 +306,8 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
                                 });
                               },
                           .inspector = *inspector_,
-                          .config = config});
+                          .config = config,
+                          .watches = *watches_});
   guarded_status_ = std::make_unique<GuardedStatusService>(*access_, *status_service_);
   reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
       discovery::v1::DiscoveryService::service_full_name(),
@@ -598,6 +603,7 @@ void App::Drain() {
   manager_->Stop([stopped] { stopped.Set(true); });
   stopped.Wait();
   DrainLanes();
+  watches_->Close();
   rpc_->Shutdown(kCallsGrace);
   http_->Stop();
   sinks_->Shutdown(kStoresGrace);
@@ -610,6 +616,10 @@ App::~App() {
   plans_.Close();
   http_.reset();
   rpc_.reset();
+  if (watch_thread_ != nullptr) {
+    RunOn(watch_thread_->loop(), [] {});  // what the last calls left there
+    watch_thread_->Shutdown();
+  }
   if (state_thread_ != nullptr) {
     RunOn(state_thread_->loop(), [this] {
       config_sources_.reset();

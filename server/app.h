@@ -40,6 +40,7 @@
 #include "server/spooling.h"
 #include "server/status_service.h"
 #include "server/target_inspector.h"
+#include "server/watch_targets.h"
 
 namespace trawl {
 
@@ -135,6 +136,7 @@ class App {
   std::unique_ptr<LoopThread> manager_thread_;
   std::unique_ptr<ScrapeManager> manager_;
   std::unique_ptr<LoopThread> state_thread_;
+  std::unique_ptr<LoopThread> watch_thread_;
   std::unique_ptr<StateStore> state_store_;
   std::unique_ptr<Discovery> discovery_;
   std::unique_ptr<ConfigSources> config_sources_;
@@ -143,6 +145,7 @@ class App {
   std::unique_ptr<DiscoveryService> discovery_service_;
   std::unique_ptr<ConfigPlanner> planner_;
   std::unique_ptr<TargetInspector> inspector_;
+  std::unique_ptr<TargetWatches> watches_;
   std::unique_ptr<StatusService> status_service_;
   std::unique_ptr<GuardedStatusService> guarded_status_;
   std::unique_ptr<ReflectionService> reflection_;

@@ -250,6 +250,8 @@ const std::vector<Flag>& AllFlags() {
       {"Status", "--status.max-scrape-now", "N",
        "Targets that are scraped out of turn (ScrapeNow) at a time. (4)",
        TRAWL_SET(SetCount(value, 1000, f.max_scrape_now))},
+      {"Status", "--status.max-watchers", "N", "Watches of targets at a time. (32)",
+       TRAWL_SET(SetCount(value, 10'000, f.max_watchers))},
 
       {"Logging", "--log.level", "LEVEL", "debug, info, warn or error. (info)",
        TRAWL_SET(SetLevel(value, f.log_level))},

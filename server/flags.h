@@ -41,6 +41,7 @@ struct Flags {
   uint32_t shards = 0;  // 0: one a core
   Discovery::Options discovery;
   size_t max_scrape_now = 4;
+  uint32_t max_watchers = 32;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 };

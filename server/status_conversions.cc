@@ -13,16 +13,27 @@ namespace {
 
 namespace pb = status::v1;
 
-pb::Target::Health ToProto(TargetHealth health) {
-  switch (health) {
-    case TargetHealth::kUnknown:
-      return pb::Target::UNKNOWN;
-    case TargetHealth::kUp:
-      return pb::Target::UP;
-    case TargetHealth::kDown:
-      return pb::Target::DOWN;
-  }
-  return pb::Target::HEALTH_UNSPECIFIED;
+// Reports and records count the same things.
+template <typename Scrape>
+void AddSamples(const Scrape& scrape, pb::SampleCounts& out) {
+  out.set_scraped(scrape.samples_scraped);
+  out.set_post_relabeling(scrape.samples_post_relabeling);
+  out.set_series_added(scrape.series_added);
+  out.set_out_of_order(scrape.out_of_order);
+  out.set_duplicate(scrape.duplicates);
+  out.set_out_of_bounds(scrape.out_of_bounds);
+}
+
+pb::Phases ToProto(const ScrapePhases& phases) {
+  pb::Phases out;
+  if (phases.dns) SetDuration(*phases.dns, out.mutable_dns());
+  if (phases.connect) SetDuration(*phases.connect, out.mutable_connect());
+  if (phases.tls) SetDuration(*phases.tls, out.mutable_tls());
+  if (phases.first_byte) SetDuration(*phases.first_byte, out.mutable_first_byte());
+  if (phases.transfer) SetDuration(*phases.transfer, out.mutable_transfer());
+  if (phases.inflate) SetDuration(*phases.inflate, out.mutable_inflate());
+  if (phases.parse) SetDuration(*phases.parse, out.mutable_parse());
+  return out;
 }
 
 void AddReport(const ScrapeReport& report, pb::Target& out) {
@@ -31,13 +42,15 @@ void AddReport(const ScrapeReport& report, pb::Target& out) {
   out.set_failure_reason(ToProto(report.reason));
   out.set_scrapes(report.scrapes);
   out.set_failures(report.failures);
+  out.set_series(report.series);
+  if (report.next_scrape != absl::InfiniteFuture()) {
+    SetTime(report.next_scrape, out.mutable_next_scrape());
+  }
   if (report.last_scrape == absl::InfinitePast()) return;
   SetTime(report.last_scrape, out.mutable_last_scrape());
   SetDuration(report.last_duration, out.mutable_last_scrape_duration());
-  pb::SampleCounts& samples = *out.mutable_last_samples();
-  samples.set_scraped(report.samples_scraped);
-  samples.set_post_relabeling(report.samples_post_relabeling);
-  samples.set_series_added(report.series_added);
+  SetDuration(report.last_lateness, out.mutable_last_lateness());
+  AddSamples(report, *out.mutable_last_samples());
 }
 
 pb::Drop::Reason ToProto(DropReason reason) {
@@ -101,6 +114,18 @@ pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
 }
 
 }  // namespace
+
+pb::Target::Health ToProto(TargetHealth health) {
+  switch (health) {
+    case TargetHealth::kUnknown:
+      return pb::Target::UNKNOWN;
+    case TargetHealth::kUp:
+      return pb::Target::UP;
+    case TargetHealth::kDown:
+      return pb::Target::DOWN;
+  }
+  return pb::Target::HEALTH_UNSPECIFIED;
+}
 
 pb::Failure::Reason ToProto(FailureReason reason) {
   using Reason = FailureReason;
@@ -199,6 +224,24 @@ pb::Target ToProto(const std::string& job, const Target& target) {
   out.set_scrape_url(target.url);
   SetDuration(target.interval, out.mutable_scrape_interval());
   SetDuration(target.timeout, out.mutable_scrape_timeout());
+  return out;
+}
+
+pb::Scrape ToProto(const ScrapeRecord& record) {
+  pb::Scrape out;
+  SetTime(record.start, out.mutable_start());
+  SetDuration(record.lateness, out.mutable_lateness());
+  SetDuration(record.duration, out.mutable_duration());
+  *out.mutable_phases() = ToProto(record.phases);
+  out.set_body_bytes(record.body_bytes);
+  out.set_inflated_bytes(record.inflated_bytes);
+  AddSamples(record, *out.mutable_samples());
+  out.set_health(record.reason == FailureReason::kNone ? pb::Target::UP : pb::Target::DOWN);
+  out.set_error(record.error);
+  out.set_failure_reason(ToProto(record.reason));
+  out.set_http_status(static_cast<uint32_t>(record.http_status));
+  out.set_content_type(record.content_type);
+  out.set_connection_reused(record.connection_reused);
   return out;
 }
 

@@ -15,12 +15,14 @@ namespace trawl {
 
 // From snapshots to trawl.status.v1. Pure.
 
+status::v1::Target::Health ToProto(TargetHealth health);
 status::v1::Failure::Reason ToProto(FailureReason reason);
 // But for labels_shared: what a look at the target alone does not tell.
 status::v1::Target ToProto(const PoolStatus& pool, const ActiveTarget& target);
 status::v1::Target ToProto(const DroppedTarget& target);
 // Without what comes from scraping and from discovery.
 status::v1::Target ToProto(const std::string& job, const Target& target);
+status::v1::Scrape ToProto(const ScrapeRecord& record);
 status::v1::Pool ToProto(const PoolStatus& pool);
 
 // 16 hex digits.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/get_target.h"
 #include "server/grpc_status.h"
 #include "server/target_list.h"
 
@@ -16,8 +17,6 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, grpc::Sta
   reactor->Finish(std::move(status));
   return reactor;
 }
-
-grpc::Status NotYet(const char* sentence) { return {grpc::StatusCode::UNIMPLEMENTED, sentence}; }
 
 template <typename Response>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
@@ -34,12 +33,6 @@ auto AnswerLater(grpc::ServerUnaryReactor* reactor, Response* response) {
     reactor->Finish(ToGrpcStatus(result.status()));
   };
 }
-
-class FinishedStream final : public grpc::ServerWriteReactor<pb::WatchTargetsResponse> {
- public:
-  explicit FinishedStream(grpc::Status status) { Finish(std::move(status)); }
-  void OnDone() override { delete this; }
-};
 
 }  // namespace
 
@@ -65,6 +58,17 @@ grpc::ServerUnaryReactor* StatusService::ListTargets(grpc::CallbackServerContext
   if (!list.ok()) return Answer(context, ToGrpcStatus(list.status()));
   response->Swap(&*list);
   return Answer(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* StatusService::GetTarget(grpc::CallbackServerContext* context,
+                                                   const pb::GetTargetRequest* request,
+                                                   pb::GetTargetResponse* response) {
+  return Answer(context, trawl::GetTarget(*deps_.pools(), *request), response);
+}
+
+grpc::ServerWriteReactor<pb::WatchTargetsResponse>* StatusService::WatchTargets(
+    grpc::CallbackServerContext* /*context*/, const pb::WatchTargetsRequest* request) {
+  return deps_.watches.Watch(*request);
 }
 
 grpc::ServerUnaryReactor* StatusService::ReloadConfig(grpc::CallbackServerContext* context,
@@ -94,18 +98,6 @@ grpc::ServerUnaryReactor* StatusService::ListSinks(grpc::CallbackServerContext* 
   *response = ToProto(sinks, deps_.lanes(), options_.max_queue_bytes);
   if (deps_.spool) *response->mutable_spool() = deps_.spool();
   return Answer(context, grpc::Status::OK);
-}
-
-grpc::ServerUnaryReactor* StatusService::GetTarget(grpc::CallbackServerContext* context,
-                                                   const pb::GetTargetRequest* /*request*/,
-                                                   pb::GetTargetResponse* /*response*/) {
-  return Answer(context, NotYet("the history of a target's scrapes is not kept yet: ListTargets "
-                                "shows the last one"));
-}
-
-grpc::ServerWriteReactor<pb::WatchTargetsResponse>* StatusService::WatchTargets(
-    grpc::CallbackServerContext* /*context*/, const pb::WatchTargetsRequest* /*request*/) {
-  return new FinishedStream(NotYet("targets can't be watched yet: ask ListTargets again"));
 }
 
 grpc::ServerUnaryReactor* StatusService::ExplainTarget(grpc::CallbackServerContext* context,

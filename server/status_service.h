@@ -12,6 +12,7 @@
 #include "core/scrape/pool_status.h"
 #include "server/status_conversions.h"
 #include "server/target_inspector.h"
+#include "server/watch_targets.h"
 #include "trawl/status/v1/status.grpc.pb.h"
 
 namespace trawl {
@@ -40,6 +41,7 @@ class StatusService final : public status::v1::StatusService::CallbackService {
     std::function<absl::StatusOr<status::v1::GetConfigResponse>(
         const status::v1::GetConfigRequest&)>
         config;
+    TargetWatches& watches;
   };
   struct Options {
     status::v1::GetBuildInfoResponse build_info;
@@ -54,6 +56,12 @@ class StatusService final : public status::v1::StatusService::CallbackService {
   grpc::ServerUnaryReactor* ListTargets(grpc::CallbackServerContext* context,
                                         const status::v1::ListTargetsRequest* request,
                                         status::v1::ListTargetsResponse* response) override;
+  grpc::ServerUnaryReactor* GetTarget(grpc::CallbackServerContext* context,
+                                      const status::v1::GetTargetRequest* request,
+                                      status::v1::GetTargetResponse* response) override;
+  grpc::ServerWriteReactor<status::v1::WatchTargetsResponse>* WatchTargets(
+      grpc::CallbackServerContext* context,
+      const status::v1::WatchTargetsRequest* request) override;
   grpc::ServerUnaryReactor* ReloadConfig(grpc::CallbackServerContext* context,
                                          const status::v1::ReloadConfigRequest* request,
                                          status::v1::ReloadConfigResponse* response) override;
@@ -78,14 +86,6 @@ class StatusService final : public status::v1::StatusService::CallbackService {
   grpc::ServerUnaryReactor* PlanConfig(grpc::CallbackServerContext* context,
                                        const status::v1::PlanConfigRequest* request,
                                        status::v1::PlanConfigResponse* response) override;
-
-  // Not served yet: UNIMPLEMENTED, with a sentence.
-  grpc::ServerUnaryReactor* GetTarget(grpc::CallbackServerContext* context,
-                                      const status::v1::GetTargetRequest* request,
-                                      status::v1::GetTargetResponse* response) override;
-  grpc::ServerWriteReactor<status::v1::WatchTargetsResponse>* WatchTargets(
-      grpc::CallbackServerContext* context,
-      const status::v1::WatchTargetsRequest* request) override;
 
  private:
   const Options options_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <list>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,102 +13,20 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
-#include "server/label_matcher.h"
 #include "server/page_token.h"
 #include "server/status_conversions.h"
+#include "server/target_filter.h"
 
 namespace trawl {
 namespace {
 
 namespace pb = status::v1;
 
-// A target of the snapshot, active or dropped.
-struct Row {
-  std::string_view job;
-  std::string_view url;
-  uint64_t hash = 0;
-  // Equal targets of one job: two groups may name the same dropped one.
-  uint64_t ordinal = 0;
-  const PoolStatus* pool = nullptr;      // of active ones
-  const ActiveTarget* active = nullptr;  // null: dropped
-  const DroppedTarget* dropped = nullptr;
-
-  auto Key() const { return std::tie(job, url, hash, ordinal); }
-  Labels discovered() const {
-    return active != nullptr ? DiscoveredLabels(*pool, *active) : dropped->discovered_labels();
-  }
-  bool HasSource(std::string_view source) const {
-    if (active == nullptr) return dropped->source == source;
-    return std::ranges::any_of(
-        active->owners, [&](const TargetOwner& owner) { return owner.group->source == source; });
-  }
-  pb::Target ToTarget() const {
-    return active != nullptr ? ToProto(*pool, *active) : ToProto(*dropped);
-  }
-};
-
-class Filter {
- public:
-  static absl::StatusOr<Filter> Make(const pb::ListTargetsRequest& request) {
-    Filter filter(request);
-    for (const std::string& text : request.matchers()) {
-      ASSIGN_OR_RETURN(LabelMatcher matcher, LabelMatcher::Parse(text));
-      filter.matchers_.push_back(std::move(matcher));
-    }
-    return filter;
-  }
-
-  bool TakesJob(const std::string& job) const {
-    return request_->job().empty() || request_->job() == job;
-  }
-  bool Takes(const Row& row) const {
-    return TakesState(row) && TakesSource(row) && TakesLabels(row) && TakesHealth(row);
-  }
-
- private:
-  explicit Filter(const pb::ListTargetsRequest& request) : request_(&request) {}
-
-  bool TakesState(const Row& row) const {
-    if (request_->state() == pb::Target::STATE_UNSPECIFIED) return true;
-    return (request_->state() == pb::Target::ACTIVE) == (row.active != nullptr);
-  }
-  bool TakesSource(const Row& row) const {
-    return request_->source().empty() || row.HasSource(request_->source());
-  }
-  bool TakesLabels(const Row& row) const {
-    if (matchers_.empty()) return true;
-    std::optional<Labels> discovered;  // made only if one asks
-    return std::ranges::all_of(matchers_, [&](const LabelMatcher& matcher) {
-      if (row.active != nullptr && !matcher.name().starts_with("__")) {
-        return matcher.Matches(row.active->target->labels->Get(matcher.name()));
-      }
-      if (!discovered) discovered = row.discovered();
-      return matcher.Matches(discovered->Get(matcher.name()));
-    });
-  }
-  bool TakesHealth(const Row& row) const {
-    if (request_->health() == pb::Target::HEALTH_UNSPECIFIED) return true;
-    if (row.active == nullptr) return false;
-    switch (row.active->status->Get().health) {
-      case TargetHealth::kUnknown:
-        return request_->health() == pb::Target::UNKNOWN;
-      case TargetHealth::kUp:
-        return request_->health() == pb::Target::UP;
-      case TargetHealth::kDown:
-        return request_->health() == pb::Target::DOWN;
-    }
-    return false;
-  }
-
-  const pb::ListTargetsRequest* request_;
-  std::vector<LabelMatcher> matchers_;
-};
-
 // Everything that the request asks for, in order. The rows look into the snapshot, and into
 // lists of this object's.
 class RowList {
  public:
-  RowList(const PoolsSnapshot& pools, const Filter& filter) : filter_(filter) {
+  RowList(const PoolsSnapshot& pools, const TargetFilter& filter) : filter_(filter) {
     auto pending = pools.pending.begin();
     for (const auto& pool : pools.pools) {
       for (; pending != pools.pending.end() && (*pending)->job < pool->job; ++pending) {
@@ -120,7 +37,7 @@ class RowList {
     for (; pending != pools.pending.end(); ++pending) AddPending(**pending);
   }
 
-  const std::vector<Row>& rows() const { return rows_; }
+  const std::vector<TargetRow>& rows() const { return rows_; }
 
  private:
   void AddPending(const DesiredTargets& job) {
@@ -148,17 +65,17 @@ class RowList {
     }
   }
 
-  void Add(const Row& row) {
+  void Add(const TargetRow& row) {
     if (filter_.Takes(row)) rows_.push_back(row);
   }
 
-  const Filter& filter_;
+  const TargetFilter& filter_;
   std::list<std::vector<DroppedTarget>> dropped_;
-  std::vector<Row> rows_;
+  std::vector<TargetRow> rows_;
 };
 
 // Says of the active targets among these rows which of them share their labels with another.
-void MarkSharedLabels(std::span<const Row> rows, pb::ListTargetsResponse& response) {
+void MarkSharedLabels(std::span<const TargetRow> rows, pb::ListTargetsResponse& response) {
   for (size_t begin = 0; begin < rows.size();) {
     const PoolStatus* pool = rows[begin].pool;
     size_t end = begin;
@@ -175,7 +92,7 @@ void MarkSharedLabels(std::span<const Row> rows, pb::ListTargetsResponse& respon
 }
 
 // The first row behind the token's.
-absl::StatusOr<size_t> FirstOf(const std::string& token, const std::vector<Row>& rows) {
+absl::StatusOr<size_t> FirstOf(const std::string& token, const std::vector<TargetRow>& rows) {
   if (token.empty()) return 0;
   const auto key = ParsePageToken(token, 4);
   uint64_t hash = 0;
@@ -183,9 +100,10 @@ absl::StatusOr<size_t> FirstOf(const std::string& token, const std::vector<Row>&
   if (!key || !absl::SimpleHexAtoi((*key)[2], &hash) || !absl::SimpleAtoi((*key)[3], &ordinal)) {
     return absl::InvalidArgumentError("page_token: not one of this server");
   }
-  const Row last{(*key)[0], (*key)[1], hash, ordinal};
-  const auto it = std::upper_bound(rows.begin(), rows.end(), last,
-                                   [](const Row& a, const Row& b) { return a.Key() < b.Key(); });
+  const TargetRow last{(*key)[0], (*key)[1], hash, ordinal};
+  const auto it =
+      std::upper_bound(rows.begin(), rows.end(), last,
+                       [](const TargetRow& a, const TargetRow& b) { return a.Key() < b.Key(); });
   return static_cast<size_t>(it - rows.begin());
 }
 
@@ -193,16 +111,16 @@ absl::StatusOr<size_t> FirstOf(const std::string& token, const std::vector<Row>&
 
 absl::StatusOr<pb::ListTargetsResponse> ListTargets(const PoolsSnapshot& pools,
                                                     const pb::ListTargetsRequest& request) {
-  ASSIGN_OR_RETURN(const Filter filter, Filter::Make(request));
+  ASSIGN_OR_RETURN(const TargetFilter filter, TargetFilter::Make(request));
   const RowList list(pools, filter);
-  const std::vector<Row>& rows = list.rows();
+  const std::vector<TargetRow>& rows = list.rows();
   ASSIGN_OR_RETURN(const size_t first, FirstOf(request.page_token(), rows));
   const size_t last = std::min(rows.size(), first + PageSize(request.page_size()));
   pb::ListTargetsResponse response;
   for (size_t i = first; i < last; ++i) *response.add_targets() = rows[i].ToTarget();
   MarkSharedLabels(std::span(rows).subspan(first, last - first), response);
   if (last < rows.size()) {
-    const Row& row = rows[last - 1];
+    const TargetRow& row = rows[last - 1];
     response.set_next_page_token(
         MakePageToken({row.job, row.url, TargetId(row.hash), absl::StrCat(row.ordinal)}));
   }

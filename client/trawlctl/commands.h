@@ -21,9 +21,21 @@ struct TargetsOptions {
   std::string health;            // up, down, unknown; "" for any
   std::string state = "active";  // active, dropped, any
   std::vector<std::string> matchers;
+  bool watch = false;
   bool json = false;
 };
+// With `watch`, until the server ends the stream or nobody reads the output: a table, then a line
+// for each target that comes, goes or changes its health. JSON is then each message of the stream,
+// one a line.
 absl::Status RunTargets(Servers& servers, const TargetsOptions& options);
+
+struct TargetOptions {
+  std::string target;  // URL, id, or job/instance
+  std::string job;     // "": any
+  bool json = false;
+};
+// One target and its last scrapes. kNotFound; kFailedPrecondition if the name fits several.
+absl::Status RunTarget(Connection& connection, const TargetOptions& options);
 
 absl::Status RunPools(Servers& servers, const std::string& job, bool json);
 absl::Status RunSinks(Connection& connection, bool json);

@@ -63,6 +63,10 @@ Connection::Connection(const Options& options, const ClientCredentials& credenti
 void Connection::Prepare(grpc::ClientContext& context) const {
   context.set_deadline(std::chrono::system_clock::now() +
                        absl::ToChronoMilliseconds(options_.timeout));
+  Authorize(context);
+}
+
+void Connection::Authorize(grpc::ClientContext& context) const {
   if (!token_.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token_));
 }
 

@@ -50,9 +50,30 @@ class Connection {
     return Translate((stub.*method)(&context, request, &response));
   }
 
+  // Calls a method that answers with a stream, for as long as the stream lasts and `take` says
+  // true; the timeout does not count. OK: `take` had enough, or the server ended the stream with
+  // OK.
+  template <typename Stub, typename Request, typename Response, typename Take>
+  absl::Status Read(Stub& stub,
+                    std::unique_ptr<grpc::ClientReader<Response>> (Stub::*method)(
+                        grpc::ClientContext*, const Request&),
+                    const Request& request, Take take) {
+    grpc::ClientContext context;
+    Authorize(context);
+    const std::unique_ptr<grpc::ClientReader<Response>> reader = (stub.*method)(&context, request);
+    Response response;
+    while (reader->Read(&response)) {
+      if (take(response)) continue;
+      context.TryCancel();
+      return absl::OkStatus();
+    }
+    return Translate(reader->Finish());
+  }
+
  private:
   Connection(const Options& options, const ClientCredentials& credentials);
   void Prepare(grpc::ClientContext& context) const;
+  void Authorize(grpc::ClientContext& context) const;
   absl::Status Translate(const grpc::Status& status) const;
 
   const Options options_;

@@ -18,15 +18,6 @@ namespace {
 
 using discovery::v1::DiscoveryService;
 
-void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-template <typename Repeated>
-absl::Status PrintJson(const Repeated& items) {
-  ASSIGN_OR_RETURN(const std::string json, FormatJsonOf(items));
-  Print(json);
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::string> ReadInput(const std::string& file) {
   if (file == "-") {
     return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());

@@ -27,6 +27,7 @@ struct Options {
   trawl::ExplainOptions explain;
   trawl::ScrapeOptions scrape;
   trawl::PlanOptions plan;
+  trawl::TargetOptions target;
   trawl::PushOptions push;
   trawl::UpdateOptions update;
   trawl::AcceptOptions accept;
@@ -138,7 +139,19 @@ class Program {
     targets->add_option("--state", options_.targets.state, "active, dropped or any")
         ->capture_default_str()
         ->check(CLI::IsMember({"active", "dropped", "any"}));
+    targets->add_flag("--watch", options_.targets.watch,
+                      "then each target that comes, goes or changes its health; with --json each "
+                      "message of the stream, one a line");
     targets->add_option("matchers", options_.targets.matchers, "label matchers, as in team=\"db\"");
+
+    CLI::App* target =
+        Add(&app_, "target", "one target and its last scrapes", [this](Connection& c) {
+          options_.target.json = options_.json;
+          return trawl::RunTarget(c, options_.target);
+        });
+    target->add_option("target", options_.target.target, "its URL, id, or job/instance")
+        ->required();
+    target->add_option("--job", options_.target.job, "only of this job");
 
     AddListing("pools", "scrape pools, one a job", [this](trawl::Servers& servers) {
       return trawl::RunPools(servers, options_.job, options_.json);

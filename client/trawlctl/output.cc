@@ -5,25 +5,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace trawl {
 namespace {
-
-std::string Printable(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<uint8_t>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      absl::StrAppendFormat(&out, "\\x%02x", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
 
 // Width on a terminal, taking each code point as one column.
 size_t Width(const std::string& text) {
@@ -43,6 +31,19 @@ std::string FormatRow(const std::vector<std::string>& row, const std::vector<siz
 
 }  // namespace
 
+std::string Printable(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      absl::StrAppendFormat(&out, "\\x%02x", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::string FormatTable(const std::vector<std::string>& header,
                         const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::vector<std::string>> cells{header};
@@ -57,6 +58,18 @@ std::string FormatTable(const std::vector<std::string>& header,
   std::string out;
   for (const auto& row : cells) out += FormatRow(row, widths);
   return out;
+}
+
+absl::StatusOr<std::string> FormatJsonLine(const google::protobuf::Message& item) {
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(item, &json, {});
+  if (!status.ok()) return absl::InternalError(status.ToString());
+  return json + "\n";
+}
+
+bool Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return std::fflush(stdout) == 0;
 }
 
 absl::StatusOr<std::string> FormatJson(const std::vector<const google::protobuf::Message*>& items) {

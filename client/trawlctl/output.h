@@ -20,12 +20,28 @@ std::string FormatTable(const std::vector<std::string>& header,
 // Messages as a JSON array of objects, with protobuf's JSON names, one message a line.
 absl::StatusOr<std::string> FormatJson(const std::vector<const google::protobuf::Message*>& items);
 
+// Control characters as \xNN: for what is printed outside of a table.
+std::string Printable(const std::string& text);
+
+// A message as JSON on one line.
+absl::StatusOr<std::string> FormatJsonLine(const google::protobuf::Message& item);
+
 template <typename Repeated>
 absl::StatusOr<std::string> FormatJsonOf(const Repeated& repeated) {
   std::vector<const google::protobuf::Message*> items;
   items.reserve(static_cast<size_t>(repeated.size()));
   for (const auto& item : repeated) items.push_back(&item);
   return FormatJson(items);
+}
+
+// To standard output, at once. False: nobody reads it any more.
+bool Print(const std::string& text);
+
+template <typename Repeated>
+absl::Status PrintJson(const Repeated& items) {
+  absl::StatusOr<std::string> json = FormatJsonOf(items);
+  if (json.ok()) Print(*json);
+  return json.status();
 }
 
 }  // namespace trawl

@@ -1,61 +1,12 @@
-#include <google/protobuf/util/time_util.h>
-
-#include <cstdio>
-#include <map>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
-#include "core/base/clock.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
 namespace {
-
-using status::v1::ListTargetsRequest;
-using status::v1::Target;
-
-constexpr int kPageSize = 1000;
-
-void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-template <typename Repeated>
-absl::Status PrintJson(const Repeated& items) {
-  ASSIGN_OR_RETURN(const std::string json, FormatJsonOf(items));
-  Print(json);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<ListTargetsRequest> MakeRequest(const TargetsOptions& options) {
-  static const std::map<std::string, Target::Health> kHealth = {{"", Target::HEALTH_UNSPECIFIED},
-                                                                {"up", Target::UP},
-                                                                {"down", Target::DOWN},
-                                                                {"unknown", Target::UNKNOWN}};
-  static const std::map<std::string, Target::State> kState = {
-      {"any", Target::STATE_UNSPECIFIED}, {"active", Target::ACTIVE}, {"dropped", Target::DROPPED}};
-  ListTargetsRequest request;
-  request.set_job(options.job);
-  request.set_source(options.source);
-  request.set_health(kHealth.at(options.health));
-  request.set_state(kState.at(options.state));
-  for (const std::string& matcher : options.matchers) request.add_matchers(matcher);
-  request.set_page_size(kPageSize);
-  return request;
-}
-
-std::vector<std::string> TargetRow(const Target& target, absl::Time now) {
-  const bool dropped = target.state() == Target::DROPPED;
-  return {target.job(),
-          dropped ? "DROPPED" : Target::Health_Name(target.health()),
-          dropped ? "" : target.scrape_url(),
-          FormatAgo(target.last_scrape(), target.has_last_scrape(), now),
-          target.has_last_scrape() ? FormatShort(target.last_scrape_duration()) : "",
-          target.has_last_scrape() ? absl::StrCat(target.last_samples().post_relabeling()) : "",
-          FormatLabels(dropped ? target.discovered_labels() : target.labels()),
-          dropped ? target.drop().detail() : target.last_error()};
-}
 
 uint64_t LostSamples(const status::v1::SinkLane& lane) {
   uint64_t samples = 0;
@@ -64,26 +15,6 @@ uint64_t LostSamples(const status::v1::SinkLane& lane) {
 }
 
 }  // namespace
-
-absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
-  ASSIGN_OR_RETURN(const ListTargetsRequest first, MakeRequest(options));
-  Listing listing({"JOB", "HEALTH", "URL", "LAST SCRAPE", "DURATION", "SAMPLES", "LABELS", "ERROR"},
-                  servers, options.json);
-  const absl::Time now = SystemClock().Now();
-  return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
-    ListTargetsRequest request = first;
-    do {
-      status::v1::ListTargetsResponse page;
-      RETURN_IF_ERROR(connection.Call(
-          connection.status(), &status::v1::StatusService::Stub::ListTargets, request, page));
-      for (const Target& target : page.targets()) {
-        RETURN_IF_ERROR(listing.Add(server, target, TargetRow(target, now)));
-      }
-      request.set_page_token(page.next_page_token());
-    } while (!request.page_token().empty());
-    return absl::OkStatus();
-  }));
-}
 
 absl::Status RunPools(Servers& servers, const std::string& job, bool json) {
   Listing listing({"JOB", "ACTIVE", "UP", "DOWN", "UNKNOWN", "DROPPED", "INTERVAL", "SAMPLES",

@@ -334,7 +334,11 @@ FetchMetrics::FetchMetrics(Registry& r)
                                  "Total number of name lookups, by their result.", {"result"})) {}
 
 ServerMetrics::ServerMetrics(Registry& r)
-    : last_reload_successful_(
+    : watchers(PlainGauge(r, "trawl_status_watchers", "Watches of targets that are open.")),
+      watchers_refused_total(
+          PlainCounter(r, "trawl_status_watchers_refused_total",
+                       "Watches of targets that were refused, as there were too many.")),
+      last_reload_successful_(
           PlainGauge(r, "prometheus_config_last_reload_successful",
                      "Whether the last configuration reload attempt was successful.")),
       trawl_last_reload_successful_(

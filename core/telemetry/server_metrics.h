@@ -1,5 +1,6 @@
 #pragma once
 
+#include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
@@ -15,6 +16,10 @@ class ServerMetrics {
   // A (re)load of the configuration at `now`, under Prometheus' names and trawl's own.
   void ConfigLoaded(absl::Time now);
   void ConfigFailed();
+
+  // Of StatusService.WatchTargets.
+  prometheus::Gauge& watchers;
+  prometheus::Counter& watchers_refused_total;
 
  private:
   prometheus::Gauge& last_reload_successful_;

@@ -1,0 +1,282 @@
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "client/trawlctl/commands.h"
+#include "client/trawlctl/format.h"
+#include "client/trawlctl/output.h"
+#include "core/base/clock.h"
+#include "core/base/status_macros.h"
+#include "core/base/text.h"
+
+namespace trawl {
+namespace {
+
+using status::v1::GetTargetRequest;
+using status::v1::GetTargetResponse;
+using status::v1::ListTargetsRequest;
+using status::v1::ListTargetsResponse;
+using status::v1::Scrape;
+using status::v1::Target;
+using status::v1::WatchTargetsRequest;
+using status::v1::WatchTargetsResponse;
+
+constexpr int kPageSize = 1000;
+
+absl::StatusOr<ListTargetsRequest> MakeRequest(const TargetsOptions& options) {
+  static const std::map<std::string, Target::Health> kHealth = {{"", Target::HEALTH_UNSPECIFIED},
+                                                                {"up", Target::UP},
+                                                                {"down", Target::DOWN},
+                                                                {"unknown", Target::UNKNOWN}};
+  static const std::map<std::string, Target::State> kState = {
+      {"any", Target::STATE_UNSPECIFIED}, {"active", Target::ACTIVE}, {"dropped", Target::DROPPED}};
+  ListTargetsRequest request;
+  request.set_job(options.job);
+  request.set_source(options.source);
+  request.set_health(kHealth.at(options.health));
+  request.set_state(kState.at(options.state));
+  for (const std::string& matcher : options.matchers) request.add_matchers(matcher);
+  request.set_page_size(kPageSize);
+  return request;
+}
+
+std::vector<std::string> TargetRow(const Target& target, absl::Time now) {
+  const bool dropped = target.state() == Target::DROPPED;
+  return {target.job(),
+          dropped ? "DROPPED" : Target::Health_Name(target.health()),
+          dropped ? "" : target.scrape_url(),
+          FormatAgo(target.last_scrape(), target.has_last_scrape(), now),
+          target.has_last_scrape() ? FormatShort(target.last_scrape_duration()) : "",
+          target.has_last_scrape() ? absl::StrCat(target.last_samples().post_relabeling()) : "",
+          FormatLabels(dropped ? target.discovered_labels() : target.labels()),
+          dropped ? target.drop().detail() : target.last_error()};
+}
+
+const std::vector<std::string> kTargetHeader = {"JOB",      "HEALTH",  "URL",    "LAST SCRAPE",
+                                                "DURATION", "SAMPLES", "LABELS", "ERROR"};
+
+// What a person watches: the targets there are, and how they are.
+class WatchedTargets {
+ public:
+  // What is to be printed for a message.
+  std::string Take(const WatchTargetsResponse& message) {
+    std::string out;
+    if (message.has_reset()) {
+      targets_.clear();
+      return absl::StrCat("-- missed some: ", message.reset().reason(), "\n");
+    }
+    for (const Target& target : message.snapshot_part().targets()) {
+      targets_.insert_or_assign(KeyOf(target), target);
+    }
+    if (message.has_snapshot_done()) return Table();
+    for (const Target& target : message.changes().changed()) out += Change(target);
+    for (const auto& ref : message.changes().removed()) {
+      const auto found = targets_.find({ref.job(), ref.id()});
+      if (found == targets_.end()) continue;
+      out += Line("GONE", found->second);
+      targets_.erase(found);
+    }
+    return out;
+  }
+
+ private:
+  using Key = std::tuple<std::string, std::string>;  // job, id
+  static Key KeyOf(const Target& target) { return {target.job(), target.id()}; }
+  static std::string HealthOf(const Target& target) {
+    return target.state() == Target::DROPPED ? "DROPPED" : Target::Health_Name(target.health());
+  }
+
+  std::string Table() {
+    const absl::Time now = SystemClock().Now();
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [key, target] : targets_) rows.push_back(TargetRow(target, now));
+    return FormatTable(kTargetHeader, rows);
+  }
+
+  // A scrape that went as the one before is not worth a line.
+  std::string Change(const Target& target) {
+    const auto [found, is_new] = targets_.try_emplace(KeyOf(target), target);
+    const bool same = !is_new && HealthOf(found->second) == HealthOf(target) &&
+                      found->second.failure_reason() == target.failure_reason();
+    found->second = target;
+    return same ? "" : Line(HealthOf(target), target);
+  }
+
+  static std::string Line(const std::string& what, const Target& target) {
+    const bool dropped = target.state() == Target::DROPPED;
+    const std::string name =
+        dropped ? FormatLabels(target.discovered_labels()) : target.scrape_url();
+    const std::string& why = dropped ? target.drop().detail() : target.last_error();
+    return absl::StrCat(
+        absl::FormatTime("%H:%M:%S", SystemClock().Now(), absl::LocalTimeZone()), "  ", what, "  ",
+        Printable(absl::StrCat(target.job(), "  ", name, why.empty() ? "" : "  ", why)), "\n");
+  }
+
+  std::map<Key, Target> targets_;
+};
+
+absl::Status RunWatch(Connection& connection, const TargetsOptions& options) {
+  ASSIGN_OR_RETURN(const ListTargetsRequest filters, MakeRequest(options));
+  WatchTargetsRequest request;
+  request.set_job(filters.job());
+  request.set_source(filters.source());
+  request.set_health(filters.health());
+  request.set_state(filters.state());
+  *request.mutable_matchers() = filters.matchers();
+  WatchedTargets watched;
+  absl::Status problem;
+  RETURN_IF_ERROR(
+      connection.Read(connection.status(), &status::v1::StatusService::Stub::WatchTargets, request,
+                      [&](const WatchTargetsResponse& message) {
+                        if (!options.json) return Print(watched.Take(message));
+                        const absl::StatusOr<std::string> line = FormatJsonLine(message);
+                        problem = line.status();
+                        return line.ok() && Print(*line);
+                      }));
+  return problem;
+}
+
+std::string Text(bool set, const google::protobuf::Duration& duration) {
+  return set ? FormatShort(duration) : "-";
+}
+
+std::vector<std::string> ScrapeRow(const Scrape& scrape, absl::Time now) {
+  const auto& phases = scrape.phases();
+  const bool up = scrape.health() == Target::UP;
+  return {FormatAgo(scrape.start(), true, now),
+          Target::Health_Name(scrape.health()),
+          FormatShort(scrape.lateness()),
+          FormatShort(scrape.duration()),
+          Text(phases.has_dns(), phases.dns()),
+          Text(phases.has_connect(), phases.connect()),
+          Text(phases.has_tls(), phases.tls()),
+          Text(phases.has_first_byte(), phases.first_byte()),
+          Text(phases.has_transfer(), phases.transfer()),
+          Text(phases.has_inflate(), phases.inflate()),
+          Text(phases.has_parse(), phases.parse()),
+          absl::StrCat(scrape.body_bytes()),
+          absl::StrCat(scrape.samples().post_relabeling()),
+          absl::StrCat(scrape.samples().series_added()),
+          scrape.http_status() == 0 ? "-" : absl::StrCat(scrape.http_status()),
+          up ? ""
+             : absl::StrCat(
+                   absl::AsciiStrToLower(status::v1::Failure::Reason_Name(scrape.failure_reason())),
+                   ": ", scrape.error())};
+}
+
+std::string TargetText(const GetTargetResponse& response) {
+  const Target& target = response.target();
+  const absl::Time now = SystemClock().Now();
+  const bool dropped = target.state() == Target::DROPPED;
+  std::vector<std::vector<std::string>> facts = {
+      {"job", target.job()},
+      {"id", target.id()},
+      {"discovered", FormatLabels(target.discovered_labels())}};
+  if (dropped) {
+    facts.push_back({"dropped", target.drop().detail()});
+  } else {
+    facts.push_back({"url", target.scrape_url()});
+    facts.push_back({"labels", FormatLabels(target.labels())});
+    facts.push_back({"health", Target::Health_Name(target.health())});
+    facts.push_back({"scrapes", absl::StrCat(target.scrapes(), ", failed ", target.failures())});
+    facts.push_back({"series", absl::StrCat(target.series())});
+  }
+  for (const auto& owner : target.owners()) {
+    facts.push_back({"owner", absl::StrCat(owner.source(), " ", owner.key())});
+  }
+  std::string out = FormatTable({"FACT", "VALUE"}, facts);
+  if (dropped) return out;
+  std::vector<std::vector<std::string>> rows;
+  for (const Scrape& scrape : response.history()) rows.push_back(ScrapeRow(scrape, now));
+  return absl::StrCat(
+      out, "\n",
+      FormatTable({"SCRAPE", "HEALTH", "LATE", "DURATION", "DNS", "CONNECT", "TLS", "FIRST BYTE",
+                   "TRANSFER", "INFLATE", "PARSE", "BYTES", "SAMPLES", "ADDED", "HTTP", "ERROR"},
+                  rows));
+}
+
+bool IsId(const std::string& text) {
+  return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// Of job/instance: both may have slashes, so each is tried.
+absl::StatusOr<std::string> FindId(Connection& connection, const TargetOptions& options) {
+  std::vector<std::string> ids;
+  const std::string& name = options.target;
+  for (size_t slash = name.find('/'); slash != std::string::npos;
+       slash = name.find('/', slash + 1)) {
+    ListTargetsRequest request;
+    request.set_job(name.substr(0, slash));
+    request.set_state(Target::ACTIVE);
+    request.add_matchers(absl::StrCat("instance=", GoQuote(name.substr(slash + 1))));
+    if (slash == 0 || (!options.job.empty() && options.job != request.job())) continue;
+    ListTargetsResponse response;
+    RETURN_IF_ERROR(connection.Call(
+        connection.status(), &status::v1::StatusService::Stub::ListTargets, request, response));
+    for (const Target& target : response.targets()) ids.push_back(target.id());
+  }
+  if (ids.size() == 1) return ids.front();
+  if (ids.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("no target is ", name, ": want its URL, id, or job/instance"));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(ids.size(), " targets are ", name, ", by id: ", absl::StrJoin(ids, ", ")));
+}
+
+}  // namespace
+
+absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
+  if (options.watch) {
+    if (servers.several()) {
+      return absl::InvalidArgumentError("--watch speaks to one server: give one --address");
+    }
+    return servers.ForEach([&](const std::string& /*server*/, Connection& connection) {
+      return RunWatch(connection, options);
+    });
+  }
+  ASSIGN_OR_RETURN(const ListTargetsRequest first, MakeRequest(options));
+  Listing listing(kTargetHeader, servers, options.json);
+  const absl::Time now = SystemClock().Now();
+  return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
+    ListTargetsRequest request = first;
+    do {
+      status::v1::ListTargetsResponse page;
+      RETURN_IF_ERROR(connection.Call(
+          connection.status(), &status::v1::StatusService::Stub::ListTargets, request, page));
+      for (const Target& target : page.targets()) {
+        RETURN_IF_ERROR(listing.Add(server, target, TargetRow(target, now)));
+      }
+      request.set_page_token(page.next_page_token());
+    } while (!request.page_token().empty());
+    return absl::OkStatus();
+  }));
+}
+
+absl::Status RunTarget(Connection& connection, const TargetOptions& options) {
+  GetTargetRequest request;
+  request.mutable_target()->set_job(options.job);
+  if (IsId(options.target)) {
+    request.mutable_target()->set_id(options.target);
+  } else if (absl::StartsWith(options.target, "http://") ||
+             absl::StartsWith(options.target, "https://")) {
+    request.mutable_target()->set_scrape_url(options.target);
+  } else {
+    ASSIGN_OR_RETURN(*request.mutable_target()->mutable_id(), FindId(connection, options));
+  }
+  GetTargetResponse response;
+  RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::GetTarget,
+                                  request, response));
+  if (options.json) return PrintJson(std::vector{response});
+  Print(TargetText(response));
+  return absl::OkStatus();
+}
+
+}  // namespace trawl
