@@ -37,11 +37,15 @@ std::string Row(const ActiveTarget& active, absl::Time now) {
               : "never";
   const std::string took =
       scraped ? absl::StrFormat("%.1fms", absl::ToDoubleMilliseconds(report.last_duration)) : "";
+  const std::string why =
+      report.reason == FailureReason::kNone
+          ? ""
+          : absl::StrCat(FailureReasonName(report.reason), ": ", report.last_error);
   return absl::StrCat("<tr><td>", EscapeHtml(target.url), "</td><td class=\"",
                       HealthName(report.health), "\">", HealthName(report.health), "</td><td>",
                       EscapeHtml(LabelsText(*target.labels)), "</td><td>", when, "</td><td>", took,
                       "</td><td>", report.samples_scraped, "</td><td>",
-                      EscapeHtml(report.last_error), "</td></tr>\n");
+                      EscapeHtml(why), "</td></tr>\n");
 }
 
 std::string Pool(const PoolStatus& pool, absl::Time now) {

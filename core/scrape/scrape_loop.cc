@@ -247,10 +247,6 @@ int64_t ScrapeLoop::NowMs() const { return absl::ToUnixMillis(context_.shard.loo
 
 // A scrape that has no body to ingest: what the target had ends here.
 void ScrapeLoop::Fail(ScrapeFailure failure, size_t body_bytes) {
-  if (LogEnabled(LogLevel::kDebug)) {
-    LogDebug("Scrape failed",
-             {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", failure.status}});
-  }
   ScrapeScratch& scratch = Scratch();
   ScrapeResult result = cache_->IngestNothing(timestamp_ms_, /*failed=*/true, scratch);
   result.status = std::move(failure.status);
@@ -363,7 +359,10 @@ void ScrapeLoop::PublishNext(absl::Duration delay) {
 
 void ScrapeLoop::Count(const ScrapeResult& result) {
   ScrapeMetrics& metrics = context_.shard.metrics;
-  if (!result.status.ok()) metrics.CountFailure(settings_->job, result.reason);
+  if (!result.status.ok()) {
+    metrics.CountFailure(settings_->job, result.reason);
+    LogFailure(result);
+  }
   if (result.reason == FailureReason::kBodySizeLimit) {
     metrics.exceeded_body_size_limit_total.Increment();
   }
@@ -378,6 +377,14 @@ void ScrapeLoop::Count(const ScrapeResult& result) {
               result.duplicates);
   WarnLeftOut("Error on ingesting samples that are too old or are too far into the future",
               result.out_of_bounds);
+}
+
+void ScrapeLoop::LogFailure(const ScrapeResult& result) const {
+  if (!LogEnabled(LogLevel::kDebug)) return;
+  LogDebug("Scrape failed", {{"scrape_pool", settings_->job},
+                             {"target", target_->url},
+                             {"reason", FailureReasonName(result.reason)},
+                             {"err", result.status}});
 }
 
 void ScrapeLoop::WarnLeftOut(std::string_view message, int64_t samples) const {

@@ -130,6 +130,7 @@ class ScrapeLoop {
   void Note(const ScrapeReport& report, ScrapeRecord& record) const;
   void PublishNext(absl::Duration delay);
   void Count(const ScrapeResult& result);
+  void LogFailure(const ScrapeResult& result) const;
   void WarnLeftOut(std::string_view message, int64_t samples) const;
   void TakePhase();
   void Next();

@@ -105,9 +105,8 @@ class GrpcTest(EndToEndTest):
         self.assertEqual(scraped["samples"][0]["fate"], "KEPT")
         plan = self.server.grpcurl(f"{STATUS}/PlanConfig", {"config": CONFIG})
         self.assertEqual([j["change"] for j in plan["jobs"]], ["UNCHANGED", "UNCHANGED"])
-        result = self.server.grpcurl(f"{STATUS}/WatchTargets", check=False)
-        self.assertIn("Unimplemented", result.stderr)
-        self.assertRegex(result.stderr, "Message: \\w+.*\\w+")
+        found = self.server.grpcurl(f"{STATUS}/GetTarget", target)
+        self.assertEqual(found["target"]["health"], "UP")
 
     def test_a_sync_stream_drives_targets(self):
         import subprocess

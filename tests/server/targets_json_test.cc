@@ -99,6 +99,18 @@ TEST(GlobalUrlTest, AHostWithoutPortIsTheErrorThatPrometheusShows) {
             "address [::1]: missing port in address");
 }
 
+TEST(TargetsPageTest, AFailureIsShownWithTheWordOfMetricAndLog) {
+  const auto target = WithReport(MakeTarget("node", "a:1"),
+                                 {.health = TargetHealth::kDown,
+                                  .last_error = "dial tcp: refused",
+                                  .reason = FailureReason::kConnectionRefused});
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("node", {target})};
+
+  EXPECT_NE(TargetsPage(pools, absl::UnixEpoch()).find("connect_refused: dial tcp: refused"),
+            std::string::npos);
+}
+
 TEST(TargetsPageTest, HostileTextsAreEscaped) {
   const auto target = WithLabels(MakeTarget("<b>", "a:1"), {{"x", "<script>alert('1')</script>"}});
   PoolsSnapshot pools;
