@@ -367,11 +367,19 @@ status::v1::GetBuildInfoResponse App::MakeBuildInfo() const {
 void App::CollectMetrics() {
   append_collector_ = std::make_unique<AppendCollector>(metrics_.append());
   metrics_.OnCollect([this] {
-    append_collector_->Collect(LaneStatuses());
+    append_collector_->Collect(LaneStatuses(), FailingSinks());
     if (spooling_ != nullptr) spooling_->Collect(SpoolStatuses(), metrics_.spool());
     CountJobsWithoutSource();
     metrics_.fetch().open_descriptors.Set(static_cast<double>(budget_->used()));
   });
+}
+
+std::set<std::string> App::FailingSinks() const {
+  std::set<std::string> out;
+  for (const SinkDescription& sink : sinks_->Descriptions()) {
+    if (sink.endpoint.failing) out.insert(sink.name);
+  }
+  return out;
 }
 
 std::vector<std::shared_ptr<const LaneStatus>> App::LaneStatuses() const {

@@ -101,6 +101,7 @@ class App {
   std::vector<std::shared_ptr<const LaneStatus>> LaneStatuses() const;
   std::vector<std::shared_ptr<const SpoolStatus>> SpoolStatuses() const;
   status::v1::Spool DescribeSpool() const;
+  std::set<std::string> FailingSinks() const;
   status::v1::GetBuildInfoResponse MakeBuildInfo() const;
 
   // Constant after Start.

@@ -21,13 +21,16 @@ std::string RejectName(int code) {
 
 }  // namespace
 
-void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes) {
+void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                              const std::set<std::string>& failing) {
   std::map<uint32_t, uint64_t> queued;  // by lane, over all epochs
   std::map<std::pair<std::string, uint32_t>, bool> stuck;
+  std::map<std::string, bool> degraded;
   for (const auto& lane : lanes) {
     queued[lane->lane] += lane->log_bytes;
     for (const SinkStatus& sink : lane->sinks) {
       stuck[{sink.name, lane->lane}] |= sink.stuck_number != 0;
+      degraded[sink.name] |= sink.degraded || failing.contains(sink.name);
     }
     CollectLane(*lane);
   }
@@ -36,6 +39,9 @@ void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>>
   }
   for (const auto& [sink, is_stuck] : stuck) {
     metrics_.sink_stuck.Set({sink.first, absl::StrCat(sink.second)}, is_stuck ? 1 : 0);
+  }
+  for (const auto& [sink, is_degraded] : degraded) {
+    metrics_.sink_degraded.Set({sink}, is_degraded ? 1 : 0);
   }
 }
 

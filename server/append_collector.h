@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -18,7 +19,9 @@ class AppendCollector {
  public:
   explicit AppendCollector(AppendMetrics& metrics) : metrics_(metrics) {}
 
-  void Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes);
+  // `failing`: sinks whose endpoint takes nothing for now.
+  void Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes,
+               const std::set<std::string>& failing);
 
  private:
   void CollectLane(const LaneStatus& lane);

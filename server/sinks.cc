@@ -22,6 +22,9 @@ namespace trawl {
 // A sink that is open. Destroyed in reverse: streams' factories, then their store.
 struct Sinks::Sink {
   SinkSpec spec;
+  // Of remote_write's endpoint; others have nothing to say here.
+  std::shared_ptr<Published<EndpointCondition>> endpoint =
+      std::make_shared<Published<EndpointCondition>>();
   std::unique_ptr<EmbeddedStore> store;                             // null for a service elsewhere
   std::vector<std::unique_ptr<GrpcAppendStreamFactory>> factories;  // by shard
   DrainOrder order{{}};
@@ -135,6 +138,9 @@ absl::Status Sinks::OpenStore(Sink& sink) {
         absl::StrFormat("%s/remote-write/%016x", options_.data_dir,
                         XxHash64(absl::StrCat(spec.name, "\n", spec.remote_write->url)));
     remote.user_agent = absl::StrCat("trawl/", options_.version);
+    remote.on_condition = [endpoint = sink.endpoint](const EndpointCondition& condition) {
+      endpoint->Set(std::make_shared<const EndpointCondition>(condition));
+    };
     store = EmbeddedStore::Open(options, {deps_.clock},
                                 RemoteWriteBackendFactory(std::move(remote), deps_.files));
   } else {
@@ -314,13 +320,25 @@ void Sinks::SaveRegistry() {
 }
 
 void Sinks::Publish() {
-  auto descriptions = std::make_shared<std::vector<SinkDescription>>();
+  auto descriptions = std::make_shared<std::vector<Described>>();
   for (const auto& sink : sinks_) {
     const bool url = sink->spec.kind == status::v1::Sink::REMOTE_WRITE;
-    descriptions->push_back({sink->spec.name, sink->spec.kind,
-                             url ? RedactUrl(sink->spec.address) : sink->spec.address});
+    descriptions->push_back({{sink->spec.name,
+                              sink->spec.kind,
+                              url ? RedactUrl(sink->spec.address) : sink->spec.address,
+                              {}},
+                             sink->endpoint});
   }
   descriptions_.Set(std::move(descriptions));
+}
+
+std::vector<SinkDescription> Sinks::Descriptions() const {
+  std::vector<SinkDescription> out;
+  for (const Described& sink : *descriptions_.Get()) {
+    out.push_back(sink.as_configured);
+    out.back().endpoint = *sink.endpoint->Get();
+  }
+  return out;
 }
 
 void Sinks::Shutdown(absl::Duration deadline) {

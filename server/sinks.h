@@ -87,10 +87,15 @@ class Sinks {
   void Shutdown(absl::Duration deadline);
 
   // Any thread.
-  std::vector<SinkDescription> Descriptions() const { return *descriptions_.Get(); }
+  std::vector<SinkDescription> Descriptions() const;
 
  private:
   struct Sink;
+  // What Descriptions tells of a sink.
+  struct Described {
+    SinkDescription as_configured;
+    std::shared_ptr<const Published<EndpointCondition>> endpoint;
+  };
 
   absl::StatusOr<std::unique_ptr<Sink>> Open(const SinkSpec& spec);
   absl::Status OpenStore(Sink& sink);
@@ -112,7 +117,7 @@ class Sinks {
   SinkRegistry registry_;
   std::vector<std::unique_ptr<Sink>> sinks_;
   uint32_t next_thread_ = 0;
-  Published<std::vector<SinkDescription>> descriptions_;
+  Published<std::vector<Described>> descriptions_;
 };
 
 }  // namespace trawl

@@ -306,10 +306,16 @@ pb::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
     sink.set_name(description.name);
     sink.set_kind(description.kind);
     sink.set_address(description.address);
+    sink.set_endpoint_error(description.endpoint.last_error);
+    if (description.endpoint.last_error_time != absl::InfinitePast()) {
+      SetTime(description.endpoint.last_error_time, sink.mutable_endpoint_error_time());
+    }
+    sink.set_degraded(description.endpoint.failing);
     for (const auto& lane : lanes) {
       for (const SinkStatus& status : lane->sinks) {
         if (status.name != description.name) continue;
         *sink.add_lanes() = ToProto(*lane, status);
+        if (status.degraded) sink.set_degraded(true);
         if (!status.store_id.empty()) sink.set_store_id(status.store_id);
       }
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "client/store/endpoint_condition.h"
 #include "core/append/sink.h"
 #include "core/base/failure_reason.h"
 #include "core/config/config_problem.h"
@@ -32,7 +33,8 @@ std::string TargetId(uint64_t hash);
 struct SinkDescription {
   std::string name;
   status::v1::Sink::Kind kind = status::v1::Sink::KIND_UNSPECIFIED;
-  std::string address;  // credentials masked
+  std::string address;         // credentials masked
+  EndpointCondition endpoint;  // behind a store of our own that sends samples on
 };
 status::v1::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
                                       std::span<const std::shared_ptr<const LaneStatus>> lanes,

@@ -1,5 +1,6 @@
 #include "client/store/remote_write_backend.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@ namespace {
 struct Lane {
   LaneLedger::Entry* entry;
   std::unique_ptr<RemoteWriteQueue> queue;
+  bool failing = false;  // its request was not taken, and is tried again
 };
 
 Labels LabelsOf(const std::vector<DecodedLabel>& labels) {
@@ -154,6 +156,8 @@ class RemoteWriteBackend final : public StoreBackend {
   Lane& FindOrAddLane(const LaneKey& key);
   RemoteWriteQueue::Options QueueOptions(bool retry) const;
   void OnItemDone(LaneLedger::Entry& entry, const RemoteWriteQueue::Item& item);
+  void OnAnswered(Lane& lane, const absl::Status& answer);
+  void TellCondition();
   RemoteWriteQueue::Item PlainItem(const storage::v1::WriteRequest& request, PlainWrite& write);
   void FinishWrite(PlainWrite* write, const absl::Status& status);
 
@@ -164,6 +168,7 @@ class RemoteWriteBackend final : public StoreBackend {
   Observer* observer_ = nullptr;
   uint64_t samples_ = 0;
   bool complained_ = false;  // about the state file
+  EndpointCondition condition_;
   std::unique_ptr<HttpSenders> senders_;
   std::map<LaneKey, Lane> lanes_;
   std::map<PlainWrite*, std::unique_ptr<PlainWrite>> writes_;
@@ -233,7 +238,9 @@ Lane& RemoteWriteBackend::FindOrAddLane(const LaneKey& key) {
       QueueOptions(true), RemoteWriteQueue::Deps{.loop = loop_, .senders = *senders_},
       RemoteWriteQueue::Callbacks{
           .done = [this, &entry](const RemoteWriteQueue::Item& item) { OnItemDone(entry, item); },
-          .failed = nullptr});
+          .failed = nullptr,
+          .answered = [this, &lane = found->second](
+                          const absl::Status& answer) { OnAnswered(lane, answer); }});
   return found->second;
 }
 
@@ -248,9 +255,26 @@ void RemoteWriteBackend::OnItemDone(LaneLedger::Entry& entry, const RemoteWriteQ
   ledger_.MarkDirty(entry);
 }
 
+void RemoteWriteBackend::OnAnswered(Lane& lane, const absl::Status& answer) {
+  lane.failing = absl::IsUnavailable(answer);
+  if (!answer.ok()) {
+    condition_.last_error = std::string(answer.message());
+    condition_.last_error_time = loop_.clock().Now();
+  }
+  TellCondition();
+}
+
+void RemoteWriteBackend::TellCondition() {
+  condition_.failing = std::any_of(lanes_.begin(), lanes_.end(),
+                                   [](const auto& lane) { return lane.second.failing; });
+  if (options_.on_condition != nullptr) options_.on_condition(condition_);
+}
+
 void RemoteWriteBackend::OpenLane(const LaneKey& key, uint64_t /*incarnation*/, OpenedLane opened) {
   Lane& lane = FindOrAddLane(key);
   lane.queue->Drop([this, &lane, opened = std::move(opened)] {
+    // Its request was dropped with the stream: a lane that is never opened again fails no more.
+    if (std::exchange(lane.failing, false)) TellCondition();
     const absl::Status saved = ledger_.dirty() ? Save() : absl::OkStatus();
     if (!saved.ok()) return opened(absl::UnavailableError(saved.message()));
     opened(std::make_unique<RemoteWriteLaneWriter>(ledger_, lane));
@@ -308,7 +332,8 @@ void RemoteWriteBackend::Write(const storage::v1::WriteRequest& request, Written
                 samples_ += write->response.stored();
                 FinishWrite(write, absl::OkStatus());
               },
-          .failed = [this, write](const absl::Status& status) { FinishWrite(write, status); }});
+          .failed = [this, write](const absl::Status& status) { FinishWrite(write, status); },
+          .answered = nullptr});
   write->queue->Push(PlainItem(request, *write));
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 
 #include "absl/time/time.h"
+#include "client/store/endpoint_condition.h"
 #include "client/store/store_backend.h"
 #include "core/base/backoff.h"
 #include "core/base/file_system.h"
@@ -41,6 +43,8 @@ struct RemoteWriteOptions {
   // Of each stream: bounds the memory over a dead endpoint.
   uint64_t window_bytes = uint64_t{1} << 20;
   std::string user_agent = "trawl";
+  // Hears of each change, on the store thread. May be null.
+  std::function<void(const EndpointCondition&)> on_condition;
 };
 
 // Errors of the factory: kInvalidArgument (url, TLS files), kDataLoss (state file),

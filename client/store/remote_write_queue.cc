@@ -174,6 +174,7 @@ void RemoteWriteQueue::OnRefused(const std::string& what, bool may_halve) {
   }
   LogWarn("remote write: samples refused for good",
           {{"url", options_.endpoint}, {"samples", range.end - range.begin}, {"err", what}});
+  TellAnswer(absl::InvalidArgumentError(what));
   for (size_t i = range.begin; i < range.end; ++i) {
     Item& item = items_[batch_[i].item];
     item.refused.push_back(item.samples[batch_[i].sample].position);
@@ -190,6 +191,7 @@ void RemoteWriteQueue::RetryLater(const std::string& why, absl::Duration at_leas
     callbacks_.failed(absl::UnavailableError(why));
     return;
   }
+  TellAnswer(absl::UnavailableError(why));
   if (slowly) backoff_.UseMax();
   const absl::Duration asked = std::clamp(at_least, absl::ZeroDuration(), options_.max_retry_after);
   const absl::Duration delay = std::max(backoff_.Next(random_), asked);
@@ -203,9 +205,14 @@ void RemoteWriteQueue::RetryLater(const std::string& why, absl::Duration at_leas
   });
 }
 
+void RemoteWriteQueue::TellAnswer(const absl::Status& answer) const {
+  if (callbacks_.answered != nullptr) callbacks_.answered(answer);
+}
+
 void RemoteWriteQueue::FinishRange() {
   if (std::exchange(complained_, false)) {
     LogInfo("remote write: the endpoint answers again", {{"url", options_.endpoint}});
+    TellAnswer(absl::OkStatus());
   }
   backoff_.Reset();
   body_.clear();

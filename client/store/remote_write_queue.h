@@ -62,6 +62,9 @@ class RemoteWriteQueue {
     std::function<void(const Item&)> done;
     // Only without `retry`: nothing more comes.
     std::function<void(const absl::Status&)> failed;
+    // What the endpoint said, in its words: kUnavailable (it is tried again), kInvalidArgument
+    // (samples are refused for good), OK when it takes what it did not before. May be null.
+    std::function<void(const absl::Status&)> answered;
   };
 
   RemoteWriteQueue(const Options& options, const Deps& deps, Callbacks callbacks);
@@ -89,6 +92,7 @@ class RemoteWriteQueue {
   void OnAnswer(const absl::StatusOr<BlockingHttpResponse>& answer);
   void OnRefused(const std::string& what, bool may_halve);
   void RetryLater(const std::string& why, absl::Duration at_least, bool slowly);
+  void TellAnswer(const absl::Status& answer) const;
   void FinishRange();
   void FinishBatch();
   void FinishFront();

@@ -14,6 +14,31 @@ uint64_t LostSamples(const status::v1::SinkLane& lane) {
   return samples;
 }
 
+uint64_t RejectedSamples(const status::v1::SinkLane& lane) {
+  uint64_t samples = 0;
+  for (const auto& rejected : lane.rejected()) samples += rejected.samples();
+  return samples;
+}
+
+const char* SinkState(const status::v1::Sink& sink, const status::v1::SinkLane& lane) {
+  if (sink.degraded()) return "degraded";
+  return lane.connected() ? "connected" : "waiting";
+}
+
+// The newer of what the stream and the endpoint behind it ended with, and when that was.
+std::string SinkError(const status::v1::Sink& sink, const status::v1::SinkLane& lane,
+                      absl::Time now) {
+  const auto when = [](const google::protobuf::Timestamp& time) {
+    return std::pair(time.seconds(), time.nanos());
+  };
+  const bool of_endpoint = sink.has_endpoint_error_time() &&
+                           when(sink.endpoint_error_time()) >= when(lane.last_error_time());
+  const std::string& error = of_endpoint ? sink.endpoint_error() : lane.last_error();
+  if (error.empty()) return "";
+  const auto& time = of_endpoint ? sink.endpoint_error_time() : lane.last_error_time();
+  return absl::StrCat(FormatAgo(time, true, now), ": ", error);
+}
+
 }  // namespace
 
 absl::Status RunPools(Servers& servers, const std::string& job, bool json) {
@@ -44,18 +69,20 @@ absl::Status RunSinks(Connection& connection, bool json) {
                                   status::v1::ListSinksRequest(), response));
   if (json) return PrintJson(response.sinks());
   std::vector<std::vector<std::string>> rows;
+  const absl::Time now = SystemClock().Now();
   for (const auto& sink : response.sinks()) {
     for (const auto& lane : sink.lanes()) {
-      rows.push_back(
-          {sink.name(), status::v1::Sink::Kind_Name(sink.kind()), sink.address(),
-           absl::StrCat(lane.lane()), absl::StrCat(lane.epoch()), lane.connected() ? "yes" : "no",
-           absl::StrCat(lane.durable()), absl::StrCat(lane.next_number()),
-           absl::StrCat(lane.stored()), absl::StrCat(LostSamples(lane)),
-           lane.has_stuck() ? absl::StrCat(lane.stuck().number()) : "", lane.last_error()});
+      rows.push_back({sink.name(), status::v1::Sink::Kind_Name(sink.kind()), sink.address(),
+                      absl::StrCat(lane.lane()), absl::StrCat(lane.epoch()), SinkState(sink, lane),
+                      absl::StrCat(lane.durable()), absl::StrCat(lane.next_number()),
+                      absl::StrCat(lane.stored()), absl::StrCat(LostSamples(lane)),
+                      absl::StrCat(RejectedSamples(lane)),
+                      lane.has_stuck() ? absl::StrCat(lane.stuck().number()) : "",
+                      SinkError(sink, lane, now)});
     }
   }
-  Print(FormatTable({"SINK", "KIND", "ADDRESS", "LANE", "EPOCH", "CONNECTED", "DURABLE", "NEXT",
-                     "STORED", "LOST", "STUCK AT", "LAST ERROR"},
+  Print(FormatTable({"SINK", "KIND", "ADDRESS", "LANE", "EPOCH", "STATE", "DURABLE", "NEXT",
+                     "STORED", "LOST", "REJECTED", "STUCK AT", "LAST ERROR"},
                     rows));
   return absl::OkStatus();
 }

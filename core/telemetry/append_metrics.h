@@ -27,6 +27,7 @@ class AppendMetrics {
   LabelledGauge sink_connected;                 // sink, lane: 1 or 0
   LabelledGauge sink_durable_number;            // sink, lane: the last record that it acked
   LabelledGauge sink_stuck;                     // sink, lane: 1 if a record waits for a person
+  LabelledGauge sink_degraded;                  // sink: 1 while its endpoint or store refuses us
   LabelledCounter sink_bytes_sent_total;        // sink
   LabelledCounter sink_samples_acked_total;     // sink
   LabelledCounter sink_rejected_samples_total;  // sink, code

@@ -293,6 +293,10 @@ AppendMetrics::AppendMetrics(Registry& r)
                         "1 while a record breaks a sink's streams again and again, and waits to "
                         "be skipped.",
                         {"sink", "lane"})),
+      sink_degraded(Gauges(r, "trawl_sink_degraded",
+                           "1 while samples don't get through to a sink because its endpoint fails "
+                           "or its store refuses this writer.",
+                           {"sink"})),
       sink_bytes_sent_total(Counters(r, "trawl_sink_bytes_sent_total",
                                      "Total number of bytes sent to a sink, compressed.",
                                      {"sink"})),
@@ -314,6 +318,7 @@ AppendMetrics::AppendMetrics(Registry& r)
 void AppendMetrics::RemoveSink(std::string_view sink) {
   sink_connected.Remove(sink);
   sink_stuck.Remove(sink);
+  sink_degraded.Remove(sink);
   sink_durable_number.Remove(sink);
   sink_bytes_sent_total.Remove(sink);
   sink_samples_acked_total.Remove(sink);

@@ -1,7 +1,10 @@
 """An agent's prometheus.yml, unchanged: static and file_sd targets, basic auth, relabeling, external
 labels, remote_write to a real Prometheus and a real VictoriaMetrics, whose APIs give the scraped
 values back."""
+import http.server
 import json
+import signal
+import threading
 import time
 import unittest
 import urllib.parse
@@ -45,6 +48,33 @@ remote_write:
   - url: {url}
     name: receiver
 """
+
+
+class Receiver:
+    """A remote-write endpoint that answers everything with one status."""
+
+    def __init__(self, status):
+        self.status = status
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(receiver.status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"no")
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class RemoteWriteTest(EndToEndTest):
@@ -119,6 +149,35 @@ remote_write: [{{url: 'http://{address}/api/v1/write', name: peer}}]
                 value >= seen for _, value in query(f"good{i}")))
         self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
         self.assertEqual(trawld.stop(), 0)
+
+    def test_what_is_wrong_with_an_endpoint_is_told(self):
+        exporter = self.exporter(lambda path, n: PAGE)
+        receiver = Receiver(401)
+        self.addCleanup(receiver.close)
+        trawld = self.trawld(f"""
+global: {{scrape_interval: 1s}}
+scrape_configs: [{{job_name: j, static_configs: [{{targets: ['{exporter.address}']}}]}}]
+remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
+""", "--shards=1")
+        trawld.wait_ready().wait_up(1)
+
+        def sink():
+            return trawld.grpcurl("trawl.status.v1.StatusService/ListSinks")["sinks"][0]
+        failing = wait_for("a sink that fails", lambda: sink().get("degraded") and sink())
+        self.assertEqual(failing["endpoint_error"], "401 Unauthorized: no")
+        self.assertIn("endpoint_error_time", failing)
+        self.assertEqual(trawld.metric("trawl_sink_degraded"), 1)
+        self.assertRegex(trawld.trawlctl("sinks").stdout, r"peer .* degraded .* ago: 401 Unauth")
+
+        # The longest step of the back-off is 30 s: a new lane's stream tries at once.
+        receiver.status = 400
+        trawld.config.write_text(trawld.config.read_text().replace("name: peer", "name: other"))
+        trawld.signal(signal.SIGHUP)
+        wait_for("refused samples", lambda: trawld.metric("trawl_sink_rejected_samples_total"))
+        wait_for("a sink that takes records", lambda: not sink().get("degraded"))
+        row = trawld.trawlctl("sinks").stdout.splitlines()[-1]
+        self.assertRegex(row, r"other .* connected .* ago: 400 Bad Request")
+        self.assertIn("REFUSED", json.dumps(sink()["lanes"][0]["rejected"]))
 
     def test_victoria_metrics_exports_what_was_scraped(self):
         address = f"127.0.0.1:{free_port()}"

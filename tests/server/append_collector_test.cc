@@ -29,9 +29,9 @@ TEST(AppendCollectorTest, CountersGrowByWhatWasAdded) {
   Metrics metrics;
   AppendCollector collector(metrics.append());
 
-  collector.Collect(OneLane(100, 0));
-  collector.Collect(OneLane(150, 9));
-  collector.Collect(OneLane(150, 9));
+  collector.Collect(OneLane(100, 0), {});
+  collector.Collect(OneLane(150, 9), {});
+  collector.Collect(OneLane(150, 9), {});
 
   EXPECT_EQ(metrics.append().sink_samples_acked_total.Value({"store"}), 150);
   EXPECT_EQ(metrics.append().sink_lost_samples_total.Value({"store", "spool_cap"}), 9);
@@ -43,8 +43,8 @@ TEST(AppendCollectorTest, ACounterThatWentBackIsAnotherSinks) {
   Metrics metrics;
   AppendCollector collector(metrics.append());
 
-  collector.Collect(OneLane(100, 0));
-  collector.Collect(OneLane(30, 0));
+  collector.Collect(OneLane(100, 0), {});
+  collector.Collect(OneLane(30, 0), {});
 
   EXPECT_EQ(metrics.append().sink_samples_acked_total.Value({"store"}), 130);
 }
@@ -53,12 +53,26 @@ TEST(AppendCollectorTest, GaugesAreAsTheyAre) {
   Metrics metrics;
   AppendCollector collector(metrics.append());
 
-  collector.Collect(OneLane(1, 0));
+  collector.Collect(OneLane(1, 0), {});
 
   EXPECT_EQ(metrics.append().queue_bytes.Value({"0"}), 500);
   EXPECT_EQ(metrics.append().sink_connected.Value({"store", "0"}), 1);
   EXPECT_EQ(metrics.append().sink_durable_number.Value({"store", "0"}), 7);
   EXPECT_EQ(metrics.append().sink_stuck.Value({"store", "0"}), 0);
+}
+
+TEST(AppendCollectorTest, ASinkIsDegradedWhileItsEndpointFailsOrItsStoreRefusesTheWriter) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+
+  collector.Collect(OneLane(1, 0), {"store"});
+  EXPECT_EQ(metrics.append().sink_degraded.Value({"store"}), 1);
+  collector.Collect(OneLane(1, 0), {"another"});
+  EXPECT_EQ(metrics.append().sink_degraded.Value({"store"}), 0);
+  auto refused = std::make_shared<LaneStatus>(*OneLane(1, 0)[0]);
+  refused->sinks[0].degraded = true;
+  collector.Collect(std::vector<std::shared_ptr<const LaneStatus>>{refused}, {});
+  EXPECT_EQ(metrics.append().sink_degraded.Value({"store"}), 1);
 }
 
 TEST(AppendCollectorTest, WhatAnEarlierRunLeftIsCountedBesideThisRunsLane) {
@@ -72,8 +86,8 @@ TEST(AppendCollectorTest, WhatAnEarlierRunLeftIsCountedBesideThisRunsLane) {
   earlier.sinks[0].stuck_number = 3;
   lanes.push_back(std::make_shared<const LaneStatus>(earlier));
 
-  collector.Collect(lanes);
-  collector.Collect(lanes);
+  collector.Collect(lanes, {});
+  collector.Collect(lanes, {});
 
   EXPECT_EQ(metrics.append().queue_bytes.Value({"0"}), 1000);
   EXPECT_EQ(metrics.append().records_total.Value({"0"}), 10);

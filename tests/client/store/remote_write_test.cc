@@ -292,6 +292,70 @@ TEST_F(RemoteWriteTest, TriesAgainUntilTheEndpointTakesIt) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(samples[static_cast<size_t>(i)].value, i);
 }
 
+// What an endpoint was said to be like, change by change.
+class Conditions {
+ public:
+  std::function<void(const EndpointCondition&)> Callback() {
+    return [this](const EndpointCondition& condition) {
+      MutexLock lock(mutex_);
+      seen_.push_back(condition);
+      changed_.NotifyAll();
+    };
+  }
+  EndpointCondition Wait(std::function<bool(const EndpointCondition&)> wanted) {
+    MutexLock lock(mutex_);
+    while (seen_.empty() || !wanted(seen_.back())) changed_.Wait(mutex_);
+    return seen_.back();
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<EndpointCondition> seen_ TRAWL_GUARDED_BY(mutex_);
+};
+
+TEST_F(RemoteWriteTest, TellsHowTheEndpointDoes) {
+  Conditions conditions;
+  options_.on_condition = conditions.Callback();
+  endpoint_.Script({{401}, {503}});
+  Start();
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"good", "bad"});
+  writer_.Scrape(target, kT0, {1, 2});
+  const absl::Time begin = clock_.Now();
+  Send(id, writer_.Records(1, 2));
+  wire_->WaitDurable(2);
+
+  const EndpointCondition mended = conditions.Wait([](const auto& c) { return !c.failing; });
+  EXPECT_EQ(mended.last_error, "503 Service Unavailable: because");
+  EXPECT_GE(mended.last_error_time, begin);
+
+  endpoint_.RefuseMetric("bad");
+  writer_.Scrape(target, kT0 + 1, {1, 2});
+  Send(id, writer_.Records(3, 3));
+  wire_->WaitDurable(3);
+  const EndpointCondition refused =
+      conditions.Wait([](const auto& c) { return c.last_error == "400 Bad Request: because"; });
+  EXPECT_FALSE(refused.failing);
+}
+
+TEST_F(RemoteWriteTest, AnEndpointThatIsNotThereIsToldUntilTheLaneIsOpenedAgain) {
+  Conditions conditions;
+  options_.on_condition = conditions.Callback();
+  options_.url = "http://127.0.0.1:1/write";
+  Start();
+  const auto id = Open(wire_);
+  writer_.Scrape(writer_.Target("a:1", {"m"}), kT0, {1});
+  Send(id, writer_.Records(1, 2));
+
+  const EndpointCondition refused = conditions.Wait([](const auto& c) { return c.failing; });
+  EXPECT_THAT(refused.last_error, HasSubstr("connection refused"));
+  std::shared_ptr<WaitingStream> again;
+  Open(again);
+  again->WaitWelcome();
+  conditions.Wait([](const auto& c) { return !c.failing; });
+}
+
 TEST_F(RemoteWriteTest, WaitsAsLongAsRetryAfterSays) {
   endpoint_.Script({{429, "3600"}});
   options_.max_retry_after = absl::Milliseconds(30);
