@@ -16,14 +16,16 @@
 
 namespace trawl {
 
-AcceptLoop::AcceptLoop(ListenSockets sockets, std::function<void(int)> on_connection)
-    : port_(sockets.port()),
+AcceptLoop::AcceptLoop(Options options, ListenSockets sockets,
+                       std::function<void(int)> on_connection)
+    : options_(std::move(options)),
+      port_(sockets.port()),
       on_connection_(std::move(on_connection)),
       fds_(sockets.fds()),
       sockets_(std::make_unique<ListenSockets>(std::move(sockets))),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   thread_ = std::thread([this] { Run(); });
-  pthread_setname_np(thread_.native_handle(), "accept");
+  pthread_setname_np(thread_.native_handle(), options_.name.c_str());
 }
 
 AcceptLoop::~AcceptLoop() {
@@ -57,15 +59,36 @@ void AcceptLoop::Run() {
 bool AcceptLoop::AcceptAll(int listener) {
   while (true) {
     const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && !HasRoom()) {
+      Refuse(fd);
+      continue;
+    }
     if (fd >= 0) {
       const int on = 1;
       setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      open_.Add(fd);
       on_connection_(fd);
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
     return errno == EAGAIN || errno == EWOULDBLOCK;
   }
+}
+
+bool AcceptLoop::HasRoom() {
+  if (open_.AtMost() < options_.max_connections) return true;
+  const size_t open = open_.Count();
+  // One that comes and goes at the limit is no news.
+  if (open < options_.max_connections / 4 * 3) full_ = false;
+  return open < options_.max_connections;
+}
+
+void AcceptLoop::Refuse(int fd) {
+  close(fd);
+  if (options_.on_refused != nullptr) options_.on_refused();
+  if (std::exchange(full_, true)) return;
+  LogWarn("Connections are closed as they come: as many as may be are open",
+          {{"port", port_}, {"max_connections", options_.max_connections}});
 }
 
 }  // namespace trawl

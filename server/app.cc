@@ -317,6 +317,7 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   http.hostname = hostname_;
   http.enable_lifecycle = flags_.enable_lifecycle;
   http.enable_admin_api = flags_.enable_admin_api;
+  http.max_connections = flags_.max_web_connections;
   HttpServer::Deps http_deps{
       .clock = clock_,
       .metrics = metrics_,
@@ -336,6 +337,8 @@ absl::Status App::StartServers(ListenSockets rpc_sockets) {
   ASSIGN_OR_RETURN(http_, HttpServer::Start(http, std::move(http_deps)));
   RpcServer::Options rpc;
   ASSIGN_OR_RETURN(rpc.credentials, MakeRpcCredentials(flags_.grpc_tls));
+  rpc.max_connections = flags_.max_grpc_connections;
+  rpc.on_refused = [this] { metrics_.server().grpc_connections_refused_total.Increment(); };
   // What is a little too large is refused by the service, which counts it.
   rpc.max_message_bytes =
       static_cast<int>(std::min<uint64_t>(flags_.discovery.max_request_bytes + (8 << 20), 1 << 30));
@@ -371,6 +374,7 @@ void App::CollectMetrics() {
     if (spooling_ != nullptr) spooling_->Collect(SpoolStatuses(), metrics_.spool());
     CountJobsWithoutSource();
     metrics_.fetch().open_descriptors.Set(static_cast<double>(budget_->used()));
+    metrics_.server().grpc_connections.Set(static_cast<double>(rpc_->connections()));
   });
 }
 

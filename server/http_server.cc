@@ -1,22 +1,23 @@
 #include "server/http_server.h"
 
 #include <httplib.h>
+#include <openssl/ssl.h>
 #include <prometheus/counter.h>
-#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#include <atomic>
-#include <deque>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/log.h"
 #include "core/base/mutex.h"
 #include "core/base/status_macros.h"
 #include "core/telemetry/labelled.h"
 #include "server/access/web_tls.h"
+#include "server/await.h"
+#include "server/http_stream.h"
 #include "server/origin_check.h"
 #include "server/target_api.h"
 #include "server/targets_json.h"
@@ -28,55 +29,6 @@ namespace {
 constexpr const char* kText = "text/plain; charset=utf-8";
 constexpr const char* kHtml = "text/html; charset=utf-8";
 constexpr const char* kJson = "application/json";
-
-// Serves connections on a few threads. The one who accepts waits while too many are waiting.
-class BoundedTaskQueue final : public httplib::TaskQueue {
- public:
-  BoundedTaskQueue(size_t threads, size_t max_waiting) : max_waiting_(max_waiting) {
-    for (size_t i = 0; i < threads; ++i) {
-      threads_.emplace_back([this] { Run(); });
-      pthread_setname_np(threads_.back().native_handle(), "http");
-    }
-  }
-
-  void enqueue(std::function<void()> task) override {
-    MutexLock lock(mutex_);
-    while (tasks_.size() >= max_waiting_) changed_.Wait(mutex_);
-    tasks_.push_back(std::move(task));
-    changed_.NotifyAll();
-  }
-
-  void shutdown() override {
-    {
-      MutexLock lock(mutex_);
-      stopping_ = true;
-      changed_.NotifyAll();
-    }
-    for (std::thread& thread : threads_) thread.join();
-  }
-
- private:
-  void Run() {
-    while (std::optional<std::function<void()>> task = Next()) (*task)();
-  }
-
-  std::optional<std::function<void()>> Next() {
-    MutexLock lock(mutex_);
-    while (tasks_.empty() && !stopping_) changed_.Wait(mutex_);
-    if (tasks_.empty()) return std::nullopt;
-    std::function<void()> task = std::move(tasks_.front());
-    tasks_.pop_front();
-    changed_.NotifyAll();
-    return task;
-  }
-
-  const size_t max_waiting_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool stopping_ TRAWL_GUARDED_BY(mutex_) = false;
-  std::deque<std::function<void()>> tasks_ TRAWL_GUARDED_BY(mutex_);
-  std::vector<std::thread> threads_;
-};
 
 void Reply(httplib::Response& response, int code, const std::string& body, const char* type) {
   response.status = code;
@@ -198,10 +150,21 @@ class HttpServer::Routes {
   std::optional<TargetApi> target_api_;
 };
 
-struct HttpServer::Library {
-  std::unique_ptr<WebTls> tls;
-  std::unique_ptr<httplib::Server> server;
-  std::atomic<bool> stopping{false};
+// The library, without its own way of accepting: a thread of it would wait for each connection.
+class HttpServer::Library final : public httplib::Server {
+ public:
+  void Serve(httplib::Stream& stream) {
+    bool closed = false;
+    process_request(stream, /*close_connection=*/true, closed, nullptr);
+  }
+};
+
+struct HttpServer::Tls {
+  explicit Tls(WebTls::Current current) : files(std::move(current)) {}
+
+  WebTls files;
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{SSL_CTX_new(TLS_server_method()),
+                                                                  &SSL_CTX_free};
 };
 
 namespace {
@@ -230,89 +193,85 @@ bool Admit(WebGuard* guard, const httplib::Request& request, httplib::Response& 
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const Options& options, Deps deps) {
   std::unique_ptr<HttpServer> server(new HttpServer(options, std::move(deps)));
-  RETURN_IF_ERROR(server->SetUp());
-  RETURN_IF_ERROR(server->Listen());
-  server->thread_ = std::thread([raw = server.get()] { raw->Serve(); });
-  pthread_setname_np(server->thread_.native_handle(), "http-accept");
-  // stop() does nothing on a library that does not run yet.
-  while (!server->library_->server->is_running()) std::this_thread::yield();
+  RETURN_IF_ERROR(Annotate(server->SetUpTls(), "web.config.file"));
+  ASSIGN_OR_RETURN(ListenSockets sockets, ListenSockets::Open(options.address));
+  server->routes_->SetPort(sockets.port());
+  server->SetUpLibrary();
+  server->Accept(std::move(sockets));
   return server;
 }
 
 HttpServer::HttpServer(const Options& options, Deps deps)
     : options_(options),
+      clock_(deps.clock),
       guard_(deps.guard),
+      closed_unheard_(deps.metrics.server().http_connections_closed_unheard_total),
       routes_(std::make_unique<Routes>(options, std::move(deps))),
-      library_(std::make_unique<Library>()) {}
+      library_(std::make_unique<Library>()),
+      stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      waiting_thread_(clock_, "http-wait"),
+      workers_(options.threads, "http") {}
 
-absl::Status HttpServer::SetUp() {
-  absl::Status tls;
-  if (guard_ != nullptr && guard_->config()->tls) {
-    library_->tls = std::make_unique<WebTls>([guard = guard_] { return guard->config(); });
-    library_->server = std::make_unique<httplib::SSLServer>([&](SSL_CTX& context) {
-      tls = library_->tls->SetUp(context);
-      return tls.ok();
-    });
-    if (tls.ok() && !library_->server->is_valid()) tls = absl::InternalError("no TLS context");
-  } else {
-    library_->server = std::make_unique<httplib::Server>();
-  }
-  if (!tls.ok()) return Annotate(tls, "web.config.file");
-  httplib::Server& server = *library_->server;
-  server.new_task_queue = [this] {
-    return new BoundedTaskQueue(options_.threads, options_.max_waiting);
-  };
-  // A thread serves one connection at a time: none may be held between two requests.
-  server.set_keep_alive_max_count(1);
-  server.set_read_timeout(5);
-  server.set_write_timeout(10);
-  server.set_payload_max_length(64 << 10);
-  // The library's default, SO_REUSEPORT, would let two servers share the address unnoticed.
-  server.set_socket_options([](int fd) {
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  });
+absl::Status HttpServer::SetUpTls() {
+  if (guard_ == nullptr || !guard_->config()->tls) return absl::OkStatus();
+  tls_ = std::make_unique<Tls>([guard = guard_] { return guard->config(); });
+  if (tls_->context == nullptr) return absl::InternalError("no TLS context");
+  return tls_->files.SetUp(*tls_->context);
+}
+
+void HttpServer::SetUpLibrary() {
+  library_->set_payload_max_length(64 << 10);
   // Instead of the library's routes, which are regular expressions of std::regex.
-  server.set_pre_routing_handler(
+  library_->set_pre_routing_handler(
       [this](const httplib::Request& request, httplib::Response& response) {
         Restrict(request);
         if (Admit(guard_, request, response)) routes_->Handle(request, response);
         return httplib::Server::HandlerResponse::Handled;
       });
-  return absl::OkStatus();
 }
 
-absl::Status HttpServer::Listen() {
-  const std::string host = options_.address.host.empty() ? "0.0.0.0" : options_.address.host;
-  // The library does not say why it can't bind: ask first.
-  absl::Status probe = ListenSockets::Open(options_.address).status();
-  if (!probe.ok()) return probe;
-  httplib::Server& server = *library_->server;
-  const int port = options_.address.port;
-  const int bound = port == 0                         ? server.bind_to_any_port(host)
-                    : server.bind_to_port(host, port) ? port
-                                                      : -1;
-  if (bound <= 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("listen tcp ", options_.address.ToString(), ": can't bind"));
+void HttpServer::Accept(ListenSockets sockets) {
+  EpollLoop& loop = waiting_thread_.loop();
+  RunOn(loop, [&] {
+    quiet_ = std::make_unique<QuietConnections>(
+        QuietConnections::Options{options_.max_connections, options_.max_silence},
+        QuietConnections::Deps{loop, loop},
+        QuietConnections::Callbacks{
+            .speaks = [this](int fd) { workers_.Add([this, fd] { Serve(fd); }); },
+            .closed = [this] { closed_unheard_.Increment(); }});
+  });
+  accept_loop_ = std::make_unique<AcceptLoop>(
+      AcceptLoop::Options{.name = "http-accept"}, std::move(sockets),
+      [this, &loop](int fd) { loop.Post([this, fd] { quiet_->Add(fd); }); });
+}
+
+void HttpServer::Serve(int fd) {
+  {
+    HttpStream stream({.max_request = options_.max_request,
+                       .max_answer = options_.max_answer,
+                       .stop_fd = stop_fd_},
+                      clock_, fd, tls_ == nullptr ? nullptr : tls_->context.get());
+    if (stream.Handshake()) library_->Serve(stream);
   }
-  port_ = static_cast<uint16_t>(bound);
-  routes_->SetPort(port_);
-  return absl::OkStatus();
+  quiet_->OnOver();
 }
 
-void HttpServer::Serve() {
-  library_->server->listen_after_bind();
-  if (!library_->stopping.load()) LogError("The HTTP server stopped accepting connections");
-}
+uint16_t HttpServer::port() const { return accept_loop_->port(); }
 
-HttpServer::~HttpServer() { Stop(); }
+HttpServer::~HttpServer() {
+  Stop();
+  close(stop_fd_);
+}
 
 void HttpServer::Stop() {
-  if (!thread_.joinable()) return;
-  library_->stopping.store(true);
-  library_->server->stop();
-  thread_.join();
+  if (accept_loop_ != nullptr) accept_loop_->Stop();
+  // Behind what the accepting thread has posted.
+  if (quiet_ != nullptr && !stopped_) RunOn(waiting_thread_.loop(), [this] { quiet_->CloseAll(); });
+  stopped_ = true;
+  waiting_thread_.Shutdown();
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof one);
+  workers_.Shutdown();
 }
 
 }  // namespace trawl

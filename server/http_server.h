@@ -4,26 +4,29 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/clock.h"
+#include "core/base/epoll_loop.h"
 #include "core/scrape/pool_status.h"
 #include "core/telemetry/metrics.h"
+#include "server/accept_loop.h"
 #include "server/access/web_guard.h"
 #include "server/listen_address.h"
+#include "server/quiet_connections.h"
 #include "server/target_inspector.h"
+#include "server/worker_pool.h"
 #include "trawl/status/v1/status.pb.h"
 
 namespace trawl {
 
 // What people and probes read over HTTP: /metrics, /-/healthy, /-/ready, Prometheus'
 // /api/v1/targets, /api/v1/scrape_pools and /api/v1/status/config, TargetApi, a page of the
-// targets; with enable_lifecycle also
-// /-/reload and /-/quit. Reads published snapshots only, on a few threads of its own; connections
-// beyond `max_waiting` wait in the kernel. Wraps cpp-httplib.
+// targets; with enable_lifecycle also /-/reload and /-/quit. Reads published snapshots only, on a
+// few threads of its own, which serve connections whose client has begun to speak. Wraps
+// cpp-httplib.
 //
 // Start and Stop from one thread; handlers run on the server's threads.
 class HttpServer {
@@ -34,7 +37,11 @@ class HttpServer {
     bool enable_lifecycle = false;
     bool enable_admin_api = false;  // what else acts: scraping out of turn
     size_t threads = 4;
-    size_t max_waiting = 64;  // connections accepted and not yet served
+    // Beyond them the oldest that has said nothing is closed, or the new one.
+    size_t max_connections = 512;
+    absl::Duration max_silence = absl::Seconds(10);  // of a client, before it says anything
+    absl::Duration max_request = absl::Seconds(5);   // from its first byte to its last
+    absl::Duration max_answer = absl::Seconds(30);   // until the client has taken it
   };
   // All thread-safe.
   struct Deps {
@@ -61,22 +68,33 @@ class HttpServer {
 
   // Idempotent; waits for requests under way.
   void Stop();
-  uint16_t port() const { return port_; }
+  uint16_t port() const;
 
  private:
   class Routes;
-  struct Library;
+  class Library;
+  struct Tls;
   HttpServer(const Options& options, Deps deps);
-  absl::Status SetUp();
-  absl::Status Listen();
-  void Serve();
+  absl::Status SetUpTls();
+  void SetUpLibrary();
+  void Accept(ListenSockets sockets);
+  void Serve(int fd);
 
   const Options options_;
+  const Clock& clock_;
   WebGuard* const guard_;
+  prometheus::Counter& closed_unheard_;
   const std::unique_ptr<Routes> routes_;
   const std::unique_ptr<Library> library_;
-  uint16_t port_ = 0;
-  std::thread thread_;
+  std::unique_ptr<Tls> tls_;  // null: without
+  const int stop_fd_;         // readable once the server stops
+  bool stopped_ = false;
+
+  // A connection's way: accepted, waiting for its first byte, served.
+  std::unique_ptr<QuietConnections> quiet_;
+  LoopThread waiting_thread_;
+  WorkerPool workers_;
+  std::unique_ptr<AcceptLoop> accept_loop_;
 };
 
 }  // namespace trawl

@@ -20,6 +20,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   if (out->server_ == nullptr) return absl::InternalError("the gRPC server did not start");
   trawl::SetServing(*out->server_, false);
   out->accept_loop_ = std::make_unique<AcceptLoop>(
+      AcceptLoop::Options{.max_connections = options.max_connections,
+                          .on_refused = options.on_refused},
       std::move(sockets), [raw = out.get()](int fd) { raw->acceptor_->HandleConnection(fd); });
   return out;
 }

@@ -4,6 +4,8 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -23,6 +25,8 @@ class RpcServer {
  public:
   struct Options {
     int max_message_bytes = 40 << 20;
+    size_t max_connections = 1000;     // more are closed as they come
+    std::function<void()> on_refused;  // one was; on a thread of the server's. May be null.
     // Null: without TLS.
     std::shared_ptr<grpc::ServerCredentials> credentials;
   };
@@ -39,6 +43,8 @@ class RpcServer {
   // are cancelled. Idempotent.
   void Shutdown(absl::Duration grace);
   uint16_t port() const { return accept_loop_->port(); }
+  // That are open. Thread-safe until Shutdown.
+  size_t connections() { return accept_loop_->connections(); }
 
  private:
   RpcServer() = default;

@@ -7,6 +7,7 @@
 #include "core/base/status_macros.h"
 #include "core/config/load.h"
 #include "core/config/trawl_config.h"
+#include "core/fetch/curl_http_client.h"
 
 namespace trawl {
 namespace {
@@ -15,6 +16,20 @@ std::optional<std::string> Environment(std::string_view name) {
   const char* value = std::getenv(std::string(name).c_str());
   if (value == nullptr) return std::nullopt;
   return value;
+}
+
+// What trawld does at its start: reads the certificates, keys and passwords that are named.
+absl::Status CheckFiles(const Config& config) {
+  CurlHttpClientFactory clients;
+  for (const ScrapeConfig& job : config.scrape_configs) {
+    RETURN_IF_ERROR(
+        Annotate(clients.MakeClient(job.http).status(), absl::StrCat("job ", job.job_name)));
+  }
+  for (const RemoteWriteConfig& remote : config.remote_writes) {
+    RETURN_IF_ERROR(
+        Annotate(clients.MakeClient(remote.http).status(), absl::StrCat("sink ", remote.name)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -27,6 +42,7 @@ absl::Status RunCheckConfig(const CheckOptions& options) {
   if (!options.trawl_config.empty()) {
     RETURN_IF_ERROR(LoadTrawlConfigFile(files, options.trawl_config).status());
   }
+  RETURN_IF_ERROR(CheckFiles(result.config));
   for (const ConfigWarning& warning : result.warnings) {
     std::fprintf(stderr, "warning: %s\n", warning.ToString().c_str());
   }

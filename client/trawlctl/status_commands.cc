@@ -3,6 +3,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "core/base/clock.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {

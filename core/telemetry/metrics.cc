@@ -144,8 +144,8 @@ ScrapeMetrics::ScrapeMetrics(Registry& r)
       reconcile_duration_seconds(PlainHistogram(
           r, "trawl_reconcile_duration_seconds",
           "How long the scrape manager worked on one batch of changed targets or configs.")),
-      loops(Gauges(r, "trawl_scrape_loops", "Current number of scrape loops of a shard.",
-                   {"shard"})),
+      loops(
+          Gauges(r, "trawl_scrape_loops", "Current number of scrape loops of a shard.", {"shard"})),
       scrape_now_total(PlainCounter(r, "trawl_scrape_now_total",
                                     "Total number of scrapes out of turn, which are not stored.")),
       scrape_now_refused_total(
@@ -343,6 +343,16 @@ ServerMetrics::ServerMetrics(Registry& r)
       watchers_refused_total(
           PlainCounter(r, "trawl_status_watchers_refused_total",
                        "Watches of targets that were refused, as there were too many.")),
+      grpc_connections(PlainGauge(r, "trawl_grpc_connections",
+                                  "Current number of connections to the gRPC port.")),
+      grpc_connections_refused_total(
+          PlainCounter(r, "trawl_grpc_connections_refused_total",
+                       "Total number of connections that were closed because "
+                       "--grpc.max-connections were open.")),
+      http_connections_closed_unheard_total(
+          PlainCounter(r, "trawl_http_connections_closed_unheard_total",
+                       "Total number of connections to the HTTP port that were closed before their "
+                       "client had said anything, or because --web.max-connections were open.")),
       last_reload_successful_(
           PlainGauge(r, "prometheus_config_last_reload_successful",
                      "Whether the last configuration reload attempt was successful.")),

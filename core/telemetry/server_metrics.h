@@ -8,7 +8,7 @@
 
 namespace trawl {
 
-// What the process says of its configuration. Thread-safe.
+// What the process says of its configuration and its servers. Thread-safe.
 class ServerMetrics {
  public:
   explicit ServerMetrics(prometheus::Registry& registry);
@@ -20,6 +20,9 @@ class ServerMetrics {
   // Of StatusService.WatchTargets.
   prometheus::Gauge& watchers;
   prometheus::Counter& watchers_refused_total;
+  prometheus::Gauge& grpc_connections;
+  prometheus::Counter& grpc_connections_refused_total;
+  prometheus::Counter& http_connections_closed_unheard_total;
 
  private:
   prometheus::Gauge& last_reload_successful_;

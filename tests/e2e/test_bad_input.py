@@ -79,6 +79,18 @@ scrape_configs:
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(self.directory / "data"), result.stderr)
 
+    def test_a_certificate_that_is_not_there_is_told_by_trawld_and_by_the_check(self):
+        for config in ("scrape_configs: [{job_name: a, tls_config: {ca_file: /no/ca.pem}}]",
+                       "remote_write: [{url: 'https://a/', tls_config: {ca_file: /no/ca.pem}}]"):
+            result = self.run_trawld(config)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("/no/ca.pem", result.stderr)
+            check = subprocess.run(
+                [BIN / "trawlctl", "check", "config", self.directory / "prometheus.yml"],
+                capture_output=True, text=True, timeout=30)
+            self.assertEqual(check.returncode, 1)
+            self.assertIn("/no/ca.pem", check.stderr)
+
     def test_a_reload_with_a_bad_file_keeps_the_old_config(self):
         exporter = self.exporter(lambda path, n: "a 1\n")
         trawld = self.trawld("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: good, "

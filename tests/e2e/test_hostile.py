@@ -9,7 +9,7 @@ import unittest
 import grpc
 
 from grpc_client import Client, message
-from harness import EndToEndTest, wait_for
+from harness import EndToEndTest, get, wait_for
 from rapid_reset import attack
 
 CONFIG = """
@@ -21,6 +21,11 @@ STREAMING = [f"{DISCOVERY}/Sync", f"{STATUS}/WatchTargets", "grpc.health.v1.Heal
              "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"]
 UNARY = [f"{DISCOVERY}/Push", f"{STATUS}/ListTargets", "grpc.health.v1.Health/Check"]
 MIB = 1 << 20
+
+
+def address(text):
+    host, port = text.split(":")
+    return host, int(port)
 
 
 class HostileTest(EndToEndTest):
@@ -164,6 +169,21 @@ class HostileTest(EndToEndTest):
             self.assert_served()
 
         wait_for("memory to be given back", lambda: self.resident() < 200 * MIB, 120)
+        self.assert_served()
+
+    def test_connections_that_say_nothing_hold_up_neither_port(self):
+        trawld = self.start("--grpc.max-connections=50")
+        http = [socket.create_connection(address(trawld.http)) for _ in range(500)]
+        for _ in range(20):
+            get(f"http://{trawld.http}/-/healthy", timeout=2)
+        grpc = [socket.create_connection(address(trawld.grpc)) for _ in range(60)]
+        wait_for("refused connections",
+                 lambda: trawld.metric("trawl_grpc_connections_refused_total") >= 10)
+        self.assertEqual(trawld.metric("trawl_grpc_connections"), 50)
+        self.assertEqual(trawld.log().count("as many as may be are open"), 1)
+        for connection in http + grpc:
+            connection.close()
+        wait_for("closed connections", lambda: trawld.metric("trawl_grpc_connections") == 0)
         self.assert_served()
 
 

@@ -32,8 +32,9 @@ EDGES = {
                             "proto/storage"],
     "client/store/program": ["core/base", "client/store", "client/store/sqlite", "proto/storage",
                              "grpc", "seam/reflection", "seam/listen"],
-    "client/trawlctl": ["core/base", "core/model", "core/config", "client/discovery", "proto/discovery", "proto/storage",
-                        "proto/status", "core/append", "core/spool", "grpc", "seam/sample_reader"],
+    "client/trawlctl": ["core/base", "core/model", "core/config", "core/fetch", "core/append",
+                        "core/spool", "client/discovery", "proto/discovery", "proto/storage",
+                        "proto/status", "grpc", "seam/sample_reader"],
     "client/discovery": ["core/base", "client/stream", "proto/discovery", "grpc"],
     "server": ["*"],
 }

@@ -1,10 +1,16 @@
 #include "server/http_server.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/file_system.h"
 #include "core/base/published.h"
+#include "tests/core/fetch/test_certificates.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 #include "tests/server/service_fixture.h"
@@ -17,29 +23,29 @@ using ::testing::HasSubstr;
 class HttpServerTest : public ::testing::Test {
  protected:
   void Start(bool lifecycle = false) {
-    HttpServer::Options options;
-    options.address = {"127.0.0.1", 0};
-    options.hostname = "example.org";
-    options.enable_lifecycle = lifecycle;
+    options_.address = {"127.0.0.1", 0};
+    options_.hostname = "example.org";
+    options_.enable_lifecycle = lifecycle;
     auto server = HttpServer::Start(
-        options, {.clock = clock_,
-                  .metrics = metrics_,
-                  .pools = [this] { return pools_.Get(); },
-                  .config =
-                      [](const status::v1::GetConfigRequest&) {
-                        status::v1::GetConfigResponse config;
-                        config.set_config("global: <secret>\n");
-                        return config;
-                      },
-                  .ready = [this] { return ready_.load(); },
-                  .reload = [this](absl::AnyInvocable<void(absl::Status)> done) { done(reload_); },
-                  .quit = [this] { quit_.store(true); },
-                  .guard = guard_.get()});
+        options_, {.clock = clock_,
+                   .metrics = metrics_,
+                   .pools = [this] { return pools_.Get(); },
+                   .config =
+                       [](const status::v1::GetConfigRequest&) {
+                         status::v1::GetConfigResponse config;
+                         config.set_config("global: <secret>\n");
+                         return config;
+                       },
+                   .ready = [this] { return ready_.load(); },
+                   .reload = [this](absl::AnyInvocable<void(absl::Status)> done) { done(reload_); },
+                   .quit = [this] { quit_.store(true); },
+                   .guard = guard_.get()});
     ASSERT_OK(server);
     server_ = *std::move(server);
     client_ = std::make_unique<httplib::Client>("127.0.0.1", server_->port());
   }
 
+  HttpServer::Options options_;
   SystemClock clock_;
   Metrics metrics_;
   Published<PoolsSnapshot> pools_;
@@ -176,6 +182,28 @@ TEST_F(HttpServerTest, AWrongCertificateIsToldAtTheStart) {
   EXPECT_THAT(server.status().message(), HasSubstr("/no/cert"));
 }
 
+TEST_F(HttpServerTest, WithTlsRequestsAreServedAndPlainOnesAreNot) {
+  const TestAuthority authority;
+  const TestCertificate certificate = authority.Issue("IP:127.0.0.1");
+  const std::string prefix = ::testing::TempDir() + "/http_server_test.";
+  PosixFileSystem disk;
+  ASSERT_OK(WriteFileDurably(disk, prefix + "ca", authority.certificate()));
+  ASSERT_OK(WriteFileDurably(disk, prefix + "cert", certificate.certificate));
+  ASSERT_OK(WriteFileDurably(disk, prefix + "key", certificate.key));
+  files_.Put("/web.yml", absl::StrCat("tls_server_config: {cert_file: ", prefix,
+                                      "cert, key_file: ", prefix, "key}"));
+  guard_ = *WebGuard::Open(files_, "/web.yml");
+  Start();
+
+  httplib::SSLClient tls("127.0.0.1", server_->port());
+  tls.set_ca_cert_path(prefix + "ca");
+  const auto answer = tls.Get("/-/healthy");
+  EXPECT_FALSE(client_->Get("/-/healthy"));
+
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body, "trawl is Healthy.\n");
+}
+
 TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
   Start();
   HttpServer::Options options;
@@ -191,6 +219,71 @@ TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
 
   EXPECT_THAT(second, StatusIs(absl::StatusCode::kFailedPrecondition,
                                HasSubstr("bind: address already in use")));
+}
+
+int ConnectTo(uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  return fd;
+}
+
+void SendHalfARequest(int fd) {
+  constexpr std::string_view kHalf = "GET /-/healthy HT";
+  EXPECT_EQ(send(fd, kHalf.data(), kHalf.size(), MSG_NOSIGNAL), kHalf.size());
+}
+
+TEST_F(HttpServerTest, ClientsThatSayNothingHoldNobodyUp) {
+  options_.max_silence = absl::InfiniteDuration();
+  options_.max_request = absl::InfiniteDuration();
+  options_.max_connections = 600;
+  Start();
+  std::vector<int> silent;
+  for (int i = 0; i < 500; ++i) silent.push_back(ConnectTo(server_->port()));
+
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+
+  for (const int fd : silent) close(fd);
+}
+
+TEST_F(HttpServerTest, BeyondTheLimitTheSilentMakeRoomAndAreCounted) {
+  options_.max_silence = absl::InfiniteDuration();
+  options_.max_connections = 2;
+  Start();
+  std::vector<int> silent;
+  for (int i = 0; i < 5; ++i) silent.push_back(ConnectTo(server_->port()));
+
+  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+
+  EXPECT_GE(metrics_.server().http_connections_closed_unheard_total.Value(), 3);
+  for (const int fd : silent) close(fd);
+}
+
+TEST_F(HttpServerTest, ARequestThatDoesNotEndIsGivenUp) {
+  options_.max_request = absl::Milliseconds(200);
+  options_.threads = 1;
+  Start();
+  const int fd = ConnectTo(server_->port());
+  SendHalfARequest(fd);
+
+  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+
+  close(fd);
+}
+
+TEST_F(HttpServerTest, StopWaitsForNoRequestThatDoesNotEnd) {
+  options_.max_request = absl::InfiniteDuration();
+  Start();
+  const int fd = ConnectTo(server_->port());
+  SendHalfARequest(fd);
+  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+
+  server_->Stop();
+
+  close(fd);
 }
 
 }  // namespace

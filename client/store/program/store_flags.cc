@@ -19,6 +19,7 @@ namespace {
 // As they stand on the command line.
 struct Texts {
   std::string listen;
+  std::string max_connections;
   std::string retention_time;
   std::string retention_size;
   std::string log_level;
@@ -38,6 +39,12 @@ std::unique_ptr<CLI::App> MakeApp(StoreFlags& flags, Texts& texts) {
   };
   add("Service", "--grpc.listen-address", texts.listen, "ADDR",
       "Where the storage service listens. (127.0.0.1:8731)");
+  app->add_flag("--insecure", flags.insecure,
+                "Allow a gRPC address that others can reach: there is no TLS, and whoever can "
+                "connect may write samples.")
+      ->group("Service");
+  add("Service", "--grpc.max-connections", texts.max_connections, "N",
+      "Connections at a time; more are closed as they come. (1000)");
   add("Service", "--data-dir", flags.data_dir, "DIR",
       "Where trawl-store keeps its files; of one process at a time. (./data-store)");
   add("Where samples go, one of", "--sqlite.path", flags.sqlite_path, "FILE",
@@ -105,13 +112,28 @@ absl::Status ReadLog(const Texts& texts, StoreFlags& flags) {
   return absl::OkStatus();
 }
 
-absl::Status Read(const Texts& texts, StoreFlags& flags) {
+absl::Status ReadService(const Texts& texts, StoreFlags& flags) {
   if (!texts.listen.empty()) {
     auto address = ParseListenAddress(texts.listen);
     if (!address.ok()) return Annotate(address.status(), "--grpc.listen-address");
     flags.grpc_listen = *std::move(address);
   }
-  absl::Status status = ReadBackend(texts, flags);
+  if (!texts.max_connections.empty() &&
+      (!absl::SimpleAtoi(texts.max_connections, &flags.max_connections) ||
+       flags.max_connections == 0)) {
+    return absl::InvalidArgumentError("--grpc.max-connections: want a number above 0");
+  }
+  if (!flags.grpc_listen.IsLoopback() && !flags.insecure) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--grpc.listen-address ", flags.grpc_listen.ToString(),
+        " can be reached from elsewhere, without TLS: say --insecure if that is meant"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Read(const Texts& texts, StoreFlags& flags) {
+  absl::Status status = ReadService(texts, flags);
+  if (status.ok()) status = ReadBackend(texts, flags);
   if (status.ok()) status = ReadRetention(texts, flags);
   if (status.ok()) status = ReadLog(texts, flags);
   return status;

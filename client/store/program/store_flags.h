@@ -16,6 +16,8 @@ struct StoreFlags {
   enum class Backend { kSqlite, kRemoteWrite, kDiscard };
 
   ListenAddress grpc_listen{"127.0.0.1", 8731};
+  bool insecure = false;  // others may reach it
+  size_t max_connections = 1000;
   std::string data_dir = "./data-store";
   Backend backend = Backend::kSqlite;
   std::string sqlite_path;  // DATA_DIR/samples.db unless given

@@ -84,7 +84,7 @@ absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags
   if (parts->server == nullptr) return absl::InternalError("cannot start the gRPC server");
   SetServing(*parts->server, true);
   parts->accept_loop = std::make_unique<AcceptLoop>(
-      std::move(sockets),
+      AcceptLoop::Options{.max_connections = flags.max_connections}, std::move(sockets),
       [&acceptor = *parts->acceptor](int fd) { acceptor.HandleConnection(fd); });
   return std::unique_ptr<StoreServer>(new StoreServer(deps.clock, std::move(parts)));
 }

@@ -235,9 +235,9 @@ TEST(StoreFlagsTest, HasDefaultsAndReadsAll) {
   EXPECT_EQ(defaults.flags->sqlite_path, "./data-store/samples.db");
   EXPECT_EQ(defaults.flags->retention_time, absl::Hours(24 * 15));
 
-  const ParsedStoreFlags parsed =
-      ParseStoreFlags({"--grpc.listen-address=:1234", "--data-dir", "d", "--retention.time=1h",
-                       "--retention.size", "2GiB", "--log.level=debug", "--log.format=json"});
+  const ParsedStoreFlags parsed = ParseStoreFlags(
+      {"--grpc.listen-address=:1234", "--insecure", "--data-dir", "d", "--retention.time=1h",
+       "--retention.size", "2GiB", "--log.level=debug", "--log.format=json"});
   ASSERT_TRUE(parsed.flags.has_value()) << parsed.text;
   EXPECT_EQ(parsed.flags->grpc_listen.port, 1234);
   EXPECT_EQ(parsed.flags->sqlite_path, "d/samples.db");
@@ -259,6 +259,11 @@ TEST(StoreFlagsTest, SaysInOneLineWhatIsWrong) {
     EXPECT_EQ(parsed.text.find('\n'), std::string::npos) << parsed.text;
   }
   EXPECT_EQ(ParseStoreFlags({"--discard", "--sqlite.path=x"}).exit_code, 2);
+  EXPECT_EQ(ParseStoreFlags({"--grpc.listen-address=0.0.0.0:1"}).exit_code, 2);
+  EXPECT_THAT(ParseStoreFlags({"--grpc.listen-address=:1"}).text, HasSubstr("say --insecure"));
+  EXPECT_TRUE(ParseStoreFlags({"--grpc.listen-address=[::1]:1"}).flags);
+  EXPECT_EQ(ParseStoreFlags({"--grpc.max-connections=0"}).exit_code, 2);
+  EXPECT_EQ(ParseStoreFlags({"--grpc.max-connections=7"}).flags->max_connections, 7u);
   EXPECT_EQ(ParseStoreFlags({"--help"}).exit_code, 0);
   EXPECT_THAT(ParseStoreFlags({"--help"}).text, HasSubstr("--retention.size"));
 }

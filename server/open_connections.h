@@ -1,0 +1,36 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "core/base/mutex.h"
+
+namespace trawl {
+
+// How many sockets are open of those that were given to somebody who closes them without a word,
+// as gRPC does. One is over when its descriptor is closed, or stands for another file by now.
+//
+// Thread-safe.
+class OpenConnections {
+ public:
+  // Before the socket is given away.
+  void Add(int fd);
+  // At most this many are open: those that are over since the last Count may be among them.
+  size_t AtMost() const;
+  // Looks at each of them: a system call a connection.
+  size_t Count();
+
+ private:
+  struct Connection {
+    int fd;
+    ino_t inode;
+  };
+  static bool IsOpen(const Connection& connection);
+
+  mutable Mutex mutex_;
+  std::vector<Connection> connections_ TRAWL_GUARDED_BY(mutex_);
+};
+
+}  // namespace trawl
