@@ -69,8 +69,9 @@ Metrics::Options MetricsOptions() {
 
 // ---- Start
 
-absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup env) {
-  std::unique_ptr<App> app(new App(flags, std::move(env)));
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup env,
+                                                FileSystem& files) {
+  std::unique_ptr<App> app(new App(flags, std::move(env), files));
   absl::StatusOr<LoadedConfig> loaded =
       LoadConfigFiles(app->files_, flags.config_file, flags.trawl_config, app->env_);
   RETURN_IF_ERROR(loaded.status());
@@ -105,9 +106,10 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
   return app;
 }
 
-App::App(const Flags& flags, EnvLookup env)
+App::App(const Flags& flags, EnvLookup env, FileSystem& files)
     : flags_(flags),
       env_(std::move(env)),
+      files_(files),
       start_time_(clock_.Now()),
       hostname_(Hostname()),
       metrics_(MetricsOptions()),

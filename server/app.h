@@ -52,7 +52,9 @@ class App {
  public:
   // Starts everything: kInvalidArgument if the configuration is wrong (nothing was started then);
   // others are of the machine (a port is taken, the data directory is in use, …).
-  static absl::StatusOr<std::unique_ptr<App>> Start(const Flags& flags, EnvLookup env);
+  // `files` outlives the object.
+  static absl::StatusOr<std::unique_ptr<App>> Start(const Flags& flags, EnvLookup env,
+                                                    FileSystem& files);
   ~App();
 
   // Until SIGINT, SIGTERM or /-/quit; then drains, in less than 10 s: scraping stops without
@@ -66,7 +68,7 @@ class App {
     void operator()(const absl::Status& status) { done(status); }
   };
 
-  App(const Flags& flags, EnvLookup env);
+  App(const Flags& flags, EnvLookup env, FileSystem& files);
 
   // Start, step by step.
   absl::Status OpenResources();
@@ -108,7 +110,7 @@ class App {
   const Flags flags_;
   const EnvLookup env_;
   SystemClock clock_;
-  PosixFileSystem files_;
+  FileSystem& files_;
   absl::Time start_time_;
   std::string hostname_;
   Metrics metrics_;

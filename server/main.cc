@@ -1,56 +1,7 @@
-#include <unistd.h>
+#include "core/base/file_system.h"
+#include "server/run_trawld.h"
 
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "absl/status/statusor.h"
-#include "core/base/log.h"
-#include "server/app.h"
-#include "server/flags.h"
-
-namespace {
-
-// Before the first thread: they inherit it. App reads the signals from a descriptor.
-void BlockSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
-std::optional<std::string> Environment(std::string_view name) {
-  const char* value = std::getenv(std::string(name).c_str());
-  if (value == nullptr) return std::nullopt;
-  return value;
-}
-
-}  // namespace
-
-// Exit codes: 0 after an orderly end, 1 where the machine does not give what is needed, 2 for a
-// wrong flag or configuration.
 int main(int argc, char** argv) {
-  trawl::ParsedFlags parsed =
-      trawl::ParseFlags(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
-  if (!parsed.flags) {
-    std::fputs(parsed.text.c_str(), parsed.exit_code == 0 ? stdout : stderr);
-    return parsed.exit_code;
-  }
-  BlockSignals();
-  trawl::ConfigureLogging(parsed.flags->log_level, parsed.flags->log_format);
-  absl::StatusOr<std::unique_ptr<trawl::App>> app = trawl::App::Start(*parsed.flags, Environment);
-  if (!app.ok()) {
-    const bool config = absl::IsInvalidArgument(app.status());
-    std::fprintf(stderr, "%s%s\n",
-                 config ? "" : "trawld: ", std::string(app.status().message()).c_str());
-    return config ? 2 : 1;
-  }
-  (*app)->Run();
-  return 0;
+  trawl::PosixFileSystem files;
+  return trawl::RunTrawld(argc, argv, files);
 }

@@ -93,6 +93,7 @@ class Exporter:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None  # a killed scraper leaves connections behind
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -108,8 +109,12 @@ class Program:
         self.name = name
         self.log_path = pathlib.Path(directory) / f"{name}-{time.monotonic_ns()}.log"
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([str(a) for a in arguments], stdout=log,
-                                            stderr=subprocess.STDOUT, cwd=directory)
+            self.process = self.popen([str(a) for a in arguments], stdout=log,
+                                      stderr=subprocess.STDOUT, cwd=directory)
+
+    def popen(self, command, **options):
+        """Starts the process; for those who start it in another way."""
+        return subprocess.Popen(command, **options)
 
     def log(self):
         return self.log_path.read_text(errors="replace")

@@ -66,7 +66,7 @@ RESERVED = {
     r"\babsl::Now\(\)|\b(system|steady)_clock::now\(\)|\bclock_gettime\(":
         ["core/base/clock.cc", "client/trawlctl/connection.cc", "server/grpc_compat.cc", "tests/bench/",
          "tests/client/append/grpc_append_stream_test.cc"],  # gRPC waits in real time
-    r"\bgetenv\(": ["server/main.cc", "server/flags.cc", "client/trawlctl/check_command.cc",
+    r"\bgetenv\(": ["server/run_trawld.cc", "server/flags.cc", "client/trawlctl/check_command.cc",
                     "client/store/program/main.cc", "tests/"],
     r"\bsleep_for\(|\bSleepFor\(|\busleep\(|\bnanosleep\(": ["tests/e2e/", "tests/bench/"],
 }
