@@ -2,8 +2,8 @@
 # Installs what trawl needs from Debian 12: deploy/install-deps.sh [build] [run] [test]
 #   build  compiler, CMake, and the libraries' headers
 #   run    the shared libraries that the programs link (build brings them too)
-#   test   what the tests need besides: linters, sqlite3, Python's gRPC, Go's compiler if there is
-#          none; and the peers (Prometheus, VictoriaMetrics, node exporter, grpcurl), which are
+#   test   what the tests need besides: linters, sqlite3, Python's gRPC, a browser, Go's compiler if
+#          there is none; and the peers (Prometheus, VictoriaMetrics, node exporter, grpcurl), which are
 #          unpacked under build/peers and not installed, so that no service is started or enabled
 # Without a group: build. As root. What is there already is left alone.
 set -euo pipefail
@@ -20,7 +20,7 @@ run=(ca-certificates libgrpc++1.51 libprotobuf32 libcurl4 libssl3 libc-ares2 lib
   libprometheus-cpp-core1.0 libcpp-httplib0.11)
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-14 clang-tidy-14 clang-format-14
   sqlite3 zstd curl jq openssl procps iproute2 python3 python3-grpcio python3-protobuf
-  python3-zstandard)
+  python3-zstandard chromium chromium-driver)
 
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(build)

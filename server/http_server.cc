@@ -21,13 +21,12 @@
 #include "server/origin_check.h"
 #include "server/target_api.h"
 #include "server/targets_json.h"
-#include "server/targets_page.h"
+#include "server/web/targets_pages.h"
 
 namespace trawl {
 namespace {
 
 constexpr const char* kText = "text/plain; charset=utf-8";
-constexpr const char* kHtml = "text/html; charset=utf-8";
 constexpr const char* kJson = "application/json";
 
 void Reply(httplib::Response& response, int code, const std::string& body, const char* type) {
@@ -47,7 +46,8 @@ class HttpServer::Routes {
                       .Name("prometheus_http_requests_total")
                       .Help("Counter of HTTP requests.")
                       .Register(deps_.metrics.registry()),
-                  {"handler", "code"}) {
+                  {"handler", "code"}),
+        pages_(deps_.clock, deps_.pools) {
     if (deps_.inspector == nullptr) return;
     target_api_.emplace(TargetApi::Options{options.enable_admin_api, options.hostname},
                         *deps_.inspector);
@@ -61,7 +61,8 @@ class HttpServer::Routes {
 
   void Handle(const httplib::Request& request, httplib::Response& response) {
     response.set_header("X-Content-Type-Options", "nosniff");
-    const bool known = HandleRead(request, response) || HandleLifecycle(request, response) ||
+    const bool known = HandleRead(request, response) || pages_.Handle(request, response) ||
+                       HandleLifecycle(request, response) ||
                        (target_api_.has_value() && target_api_->Handle(request, response));
     if (!known) Reply(response, 404, "404 page not found\n", kText);
     requests_.Increment({known ? std::string_view(request.path) : std::string_view("other"),
@@ -89,10 +90,6 @@ class HttpServer::Routes {
       Reply(response, 200, ScrapePoolsJson(*deps_.pools()), kJson);
     } else if (path == "/api/v1/status/config") {
       HandleConfig(response);
-    } else if (path == "/" || path == "/targets") {
-      response.set_header("Content-Security-Policy",
-                          "default-src 'none'; style-src 'unsafe-inline'");
-      Reply(response, 200, TargetsPage(*deps_.pools(), deps_.clock.Now()), kHtml);
     } else {
       return false;
     }
@@ -147,6 +144,7 @@ class HttpServer::Routes {
   const Deps deps_;
   LabelledCounter requests_;
   ExternalAddress external_;
+  TargetsPages pages_;
   std::optional<TargetApi> target_api_;
 };
 

@@ -23,10 +23,9 @@
 namespace trawl {
 
 // What people and probes read over HTTP: /metrics, /-/healthy, /-/ready, Prometheus'
-// /api/v1/targets, /api/v1/scrape_pools and /api/v1/status/config, TargetApi, a page of the
-// targets; with enable_lifecycle also /-/reload and /-/quit. Reads published snapshots only, on a
-// few threads of its own, which serve connections whose client has begun to speak. Wraps
-// cpp-httplib.
+// /api/v1/targets, /api/v1/scrape_pools and /api/v1/status/config, TargetApi, TargetsPages; with
+// enable_lifecycle also /-/reload and /-/quit. Reads published snapshots only, on a few threads of
+// its own, which serve connections whose client has begun to speak. Wraps cpp-httplib.
 //
 // Start and Stop from one thread; handlers run on the server's threads.
 class HttpServer {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "server/targets_page.h"
 #include "tests/server/service_fixture.h"
 
 namespace trawl {
@@ -97,30 +96,6 @@ TEST(GlobalUrlTest, AHostWithoutPortIsTheErrorThatPrometheusShows) {
             "address a.example: missing port in address");
   EXPECT_EQ(MakeGlobalUrl("http://[::1]/metrics", kExternal).error,
             "address [::1]: missing port in address");
-}
-
-TEST(TargetsPageTest, AFailureIsShownWithTheWordOfMetricAndLog) {
-  const auto target = WithReport(MakeTarget("node", "a:1"),
-                                 {.health = TargetHealth::kDown,
-                                  .last_error = "dial tcp: refused",
-                                  .reason = FailureReason::kConnectionRefused});
-  PoolsSnapshot pools;
-  pools.pools = {MakePool("node", {target})};
-
-  EXPECT_NE(TargetsPage(pools, absl::UnixEpoch()).find("connect_refused: dial tcp: refused"),
-            std::string::npos);
-}
-
-TEST(TargetsPageTest, HostileTextsAreEscaped) {
-  const auto target = WithLabels(MakeTarget("<b>", "a:1"), {{"x", "<script>alert('1')</script>"}});
-  PoolsSnapshot pools;
-  pools.pools = {MakePool("<b>", {target})};
-
-  const std::string page = TargetsPage(pools, absl::UnixEpoch());
-
-  EXPECT_EQ(page.find("<script>"), std::string::npos);
-  EXPECT_EQ(page.find("<b>"), std::string::npos);
-  EXPECT_NE(page.find("&lt;script&gt;alert(&#39;1&#39;)"), std::string::npos);
 }
 
 }  // namespace

@@ -1,0 +1,179 @@
+#include "server/web/targets_overview.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "core/base/failure_reason.h"
+#include "core/scrape/scrape_record.h"
+
+namespace trawl {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMaxDroppedListed = 500;
+
+struct Counts {
+  uint64_t up = 0;
+  uint64_t down = 0;
+  uint64_t unknown = 0;
+};
+
+std::string_view NameOf(TargetHealth health) {
+  switch (health) {
+    case TargetHealth::kUp:
+      return "up";
+    case TargetHealth::kDown:
+      return "down";
+    case TargetHealth::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+Counts CountHealth(const PoolStatus& pool) {
+  Counts counts;
+  for (const auto& target : pool.active) {
+    const TargetHealth health = target->status->health();
+    uint64_t& count = health == TargetHealth::kUp     ? counts.up
+                      : health == TargetHealth::kDown ? counts.down
+                                                      : counts.unknown;
+    ++count;
+  }
+  return counts;
+}
+
+// The words of a search; whether a target has them all.
+class Search {
+ public:
+  explicit Search(const std::string& text)
+      : words_(absl::StrSplit(absl::AsciiStrToLower(text), ' ', absl::SkipEmpty())) {}
+
+  bool Matches(const ActiveTarget& target) const {
+    return std::all_of(words_.begin(), words_.end(),
+                       [&](const std::string& word) { return Has(target, word); });
+  }
+
+ private:
+  static bool Contains(std::string_view text, const std::string& word) {
+    return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+             return absl::ascii_tolower(static_cast<unsigned char>(a)) == b;
+           }) != text.end();
+  }
+
+  static bool Has(const ActiveTarget& target, const std::string& word) {
+    if (Contains(target.target->url, word)) return true;
+    for (const Label& label : *target.target->labels) {
+      if (Contains(absl::StrCat(label.name, "=\"", label.value, "\""), word)) return true;
+    }
+    return Contains(target.status->Get().last_error, word);
+  }
+
+  const std::vector<std::string> words_;
+};
+
+Json LabelsJson(const Labels& labels) {
+  Json out = Json::object();
+  for (const Label& label : labels) out[label.name] = label.value;
+  return out;
+}
+
+Json HistoryJson(const TargetStatus& status) {
+  Json out = Json::array();
+  const std::vector<ScrapeRecord> records = status.History();
+  for (auto record = records.rbegin(); record != records.rend(); ++record) {
+    out.push_back({absl::ToUnixMillis(record->start), absl::ToDoubleSeconds(record->lateness),
+                   absl::ToDoubleSeconds(record->duration),
+                   record->reason == FailureReason::kNone ? 1 : 0});
+  }
+  return out;
+}
+
+Json TargetJson(const std::string& job, const ActiveTarget& active) {
+  const ScrapeReport report = active.status->Get();
+  const bool scraped = report.last_scrape != absl::InfinitePast();
+  return {
+      {"id", absl::StrFormat("%016x", active.target->hash)},
+      {"scrapePool", job},
+      {"scrapeUrl", active.target->url},
+      {"labels", LabelsJson(*active.target->labels)},
+      {"health", NameOf(report.health)},
+      {"lastError", report.last_error},
+      {"reason", report.last_error.empty() ? "" : std::string(FailureReasonName(report.reason))},
+      {"lastScrape", scraped ? absl::ToUnixMillis(report.last_scrape) : 0},
+      {"duration", absl::ToDoubleSeconds(report.last_duration)},
+      {"lateness", absl::ToDoubleSeconds(report.last_lateness)},
+      {"samples", report.samples_scraped},
+      {"history", HistoryJson(*active.status)}};
+}
+
+size_t LimitOf(const std::string& job, const OverviewQuery& query) {
+  const auto own = query.limit_of.find(job);
+  return std::min(own == query.limit_of.end() ? query.limit : own->second, kMaxOverviewLimit);
+}
+
+void ListTargets(const PoolStatus& pool, const OverviewQuery& query, Json& out) {
+  const Search search(query.search);
+  const size_t limit = LimitOf(pool.job, query);
+  uint64_t matching = 0;
+  Json targets = Json::array();
+  for (const auto& target : pool.active) {
+    if (query.health && target->status->health() != *query.health) continue;
+    if (!search.Matches(*target)) continue;
+    if (matching++ < limit) targets.push_back(TargetJson(pool.job, *target));
+  }
+  out["matching"] = matching;
+  out["targets"] = std::move(targets);
+}
+
+void ListDroppedTargets(const PoolStatus& pool, Json& out) {
+  Json list = Json::array();
+  for (const DroppedTarget& target : ListDropped(pool)) {
+    if (list.size() == kMaxDroppedListed) break;
+    list.push_back({{"discoveredLabels", LabelsJson(target.discovered_labels())},
+                    {"reason", target.detail()}});
+  }
+  out["droppedTargets"] = std::move(list);
+}
+
+Json PoolJson(const PoolStatus& pool, const OverviewQuery& query, bool open_by_default) {
+  const Counts counts = CountHealth(pool);
+  Json out = {{"job", pool.job},
+              {"active", pool.active.size()},
+              {"up", counts.up},
+              {"down", counts.down},
+              {"unknown", counts.unknown},
+              {"dropped", pool.dropped_count},
+              {"failed", pool.failed_count + pool.duplicate_count},
+              {"openByDefault", open_by_default}};
+  const bool open =
+      query.open.contains(pool.job) || (open_by_default && !query.closed.contains(pool.job));
+  if (!open) return out;
+  ListTargets(pool, query, out);
+  if (query.dropped.contains(pool.job)) ListDroppedTargets(pool, out);
+  return out;
+}
+
+}  // namespace
+
+std::string TargetsOverviewJson(const PoolsSnapshot& pools, const OverviewQuery& query,
+                                absl::Time now) {
+  size_t listed = 0;
+  Json list = Json::array();
+  for (const auto& pool : pools.pools) {
+    listed += std::min(pool->active.size(), query.limit);
+    list.push_back(PoolJson(*pool, query, listed <= query.open_up_to));
+  }
+  const Json answer = {{"status", "success"},
+                       {"data", {{"now", absl::ToUnixMillis(now)}, {"pools", std::move(list)}}}};
+  // What a target's labels hold need not be UTF-8.
+  return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace trawl
