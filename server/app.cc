@@ -196,6 +196,7 @@ void App::StartShards() {
   ShardThread::Options options;
   options.hash_key = HashKey::Random();
   options.fetcher.user_agent = absl::StrCat("trawl/", GetBuildInfo().version);
+  options.max_body_bytes = std::max<uint64_t>(1, flags_.max_inflight_bytes / count);
   options.log.max_bytes = std::max<size_t>(1, flags_.max_queue_bytes / count);
   options.lane.max_segment_bytes =
       std::min(options.lane.max_segment_bytes, std::max<size_t>(1, options.log.max_bytes / 16));
@@ -375,9 +376,22 @@ void App::CollectMetrics() {
     append_collector_->Collect(LaneStatuses(), FailingSinks());
     if (spooling_ != nullptr) spooling_->Collect(SpoolStatuses(), metrics_.spool());
     CountJobsWithoutSource();
-    metrics_.fetch().open_descriptors.Set(static_cast<double>(budget_->used()));
+    CollectFetching();
     metrics_.server().grpc_connections.Set(static_cast<double>(rpc_->connections()));
   });
+}
+
+void App::CollectFetching() {
+  uint64_t bytes = 0;
+  uint64_t waits = 0;
+  for (const auto& shard : shards_) {
+    bytes += shard->bodies().used_bytes();
+    waits += shard->bodies().waits();
+  }
+  FetchMetrics& metrics = metrics_.fetch();
+  metrics.inflight_bytes.Set(static_cast<double>(bytes));
+  metrics.body_waits_total.Increment(static_cast<double>(waits) - metrics.body_waits_total.Value());
+  metrics.open_descriptors.Set(static_cast<double>(budget_->used()));
 }
 
 std::set<std::string> App::FailingSinks() const {

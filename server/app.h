@@ -81,6 +81,7 @@ class App {
   void RefreshAccess();
   void GiveMemoryBack();
   void CollectMetrics();
+  void CollectFetching();
   void WatchSignals();
 
   // Reloads.

@@ -187,6 +187,11 @@ const std::vector<Flag>& AllFlags() {
       {"Listening", "--web.enable-admin-api", "", "Serve /api/v1/targets/scrape.",
        TRAWL_SWITCH(enable_admin_api)},
 
+      {"Scraping", "--scrape.max-inflight-bytes", "SIZE",
+       "Memory for what targets have sent and is not yet parsed; over it they wait, inside their "
+       "timeouts. (256MiB)",
+       TRAWL_SET(SetBytes(value, f.max_inflight_bytes))},
+
       {"Storage", "--storage.address", "ADDR", "A storage service to send samples to. (none)",
        TRAWL_SET(SetStorageAddress(value, f.storage_address))},
       {"Storage", "--storage.embedded-path", "FILE",

@@ -31,6 +31,7 @@ struct Flags {
   std::string web_config_file;               // "": none
   std::string storage_address;               // "": none
   std::optional<std::string> embedded_path;  // unset: DATA_DIR/samples.db, if nothing else stores
+  uint64_t max_inflight_bytes = 256 << 20;   // of bodies, over all shards
   uint64_t max_queue_bytes = 256 << 20;      // over all lanes
   struct Spool {
     bool in_memory = false;

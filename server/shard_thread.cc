@@ -8,7 +8,7 @@
 namespace trawl {
 
 ShardThread::ShardThread(const Options& options, const Deps& deps)
-    : thread_(deps.clock, absl::StrCat("shard-", options.number)) {
+    : thread_(deps.clock, absl::StrCat("shard-", options.number)), bodies_(options.max_body_bytes) {
   RunOn(thread_.loop(), [&] { Build(options, deps); });
 }
 
@@ -30,10 +30,12 @@ void ShardThread::Build(const Options& options, const Deps& deps) {
       EarlierLanes::Deps{.loop = loop, .random = random_}, deps.earlier);
   resolver_ = std::make_unique<CaresResolver>(CaresResolver::Options{},
                                               CaresResolver::Deps{.loop = loop, .watcher = loop});
-  fetcher_ = std::make_unique<CurlFetcher>(
-      options.fetcher,
-      CurlFetcher::Deps{
-          .loop = loop, .watcher = loop, .resolver = *resolver_, .budget = deps.budget});
+  fetcher_ =
+      std::make_unique<CurlFetcher>(options.fetcher, CurlFetcher::Deps{.loop = loop,
+                                                                       .watcher = loop,
+                                                                       .resolver = *resolver_,
+                                                                       .budget = deps.budget,
+                                                                       .bodies = bodies_});
   shard_ = std::make_unique<Shard>(Shard{.number = options.number,
                                          .loop = loop,
                                          .fetcher = *fetcher_,
@@ -41,7 +43,8 @@ void ShardThread::Build(const Options& options, const Deps& deps) {
                                          .keys = keys_,
                                          .scratch = scratch_,
                                          .hash_key = options.hash_key,
-                                         .metrics = deps.metrics});
+                                         .metrics = deps.metrics,
+                                         .bodies = bodies_});
 }
 
 }  // namespace trawl

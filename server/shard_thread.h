@@ -33,6 +33,7 @@ class ShardThread {
     CurlFetcher::Options fetcher;
     MemoryRecordLog::Options log;  // where there is no spool
     Lane::Options lane;
+    uint64_t max_body_bytes = uint64_t{128} << 20;  // of bodies that are on their way
   };
   struct Deps {
     const Clock& clock;
@@ -59,6 +60,8 @@ class ShardThread {
   std::shared_ptr<const SpoolStatus> spool_status() const {
     return spool_ == nullptr ? nullptr : spool_->status();
   }
+  // Any thread: its counts only.
+  const BodyBudget& bodies() const { return bodies_; }
   // The loop's thread.
   CurlFetcher& fetcher() { return *fetcher_; }
 
@@ -70,6 +73,7 @@ class ShardThread {
   absl::BitGen random_;
   KeyTable keys_;
   ScrapeScratch scratch_;
+  BodyBudget bodies_;
   std::unique_ptr<RecordLog> log_;
   Spool* spool_ = nullptr;  // log_, if it is one
   std::unique_ptr<Lane> lane_;

@@ -32,7 +32,7 @@ class BlockingHttpClient::Connection {
         client_(std::move(client)),
         curl_client_(dynamic_cast<const CurlHttpClient*>(client_.get())) {
     curl_global_init(CURL_GLOBAL_DEFAULT);  // thread-safe and counted since 7.84
-    easy_.emplace(options_.user_agent, nullptr);
+    easy_.emplace(options_.user_agent, nullptr, nullptr);
     curl_easy_setopt(easy_->handle(), CURLOPT_DNS_CACHE_TIMEOUT, 60L);
     multi_ = MakeMulti();
   }

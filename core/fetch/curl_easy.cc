@@ -34,8 +34,9 @@ std::string AddressText(const sockaddr_storage& address) {
 
 }  // namespace
 
-CurlEasy::CurlEasy(const std::string& user_agent, CurlEasyObserver* observer)
+CurlEasy::CurlEasy(const std::string& user_agent, CurlEasyObserver* observer, BodyBudget* bodies)
     : easy_(curl_easy_init()), observer_(observer) {
+  if (bodies != nullptr) share_.emplace(*bodies);
   SetPermanentOptions(user_agent);
 }
 
@@ -81,8 +82,7 @@ void CurlEasy::SetPermanentOptions(const std::string& user_agent) {
 void CurlEasy::Prepare(const CurlRequest& request) {
   head_.Clear();
   head_.KeepLines(request.keep_head);
-  body_.clear();
-  if (body_.capacity() > kKeptBodyBytes) body_.shrink_to_fit();
+  DropBody();
   connected_ = handshaking_ = too_large_ = no_descriptor_ = false;
   last_address_.ss_family = AF_UNSPEC;
   error_[0] = '\0';
@@ -94,6 +94,22 @@ void CurlEasy::Prepare(const CurlRequest& request) {
   SetLimits(request);
   tls_ = request.tls;
   if (tls_ != nullptr) tls_->Apply(easy_);
+}
+
+void CurlEasy::DropBody() {
+  body_.clear();
+  if (body_.capacity() > kKeptBodyBytes) body_.shrink_to_fit();
+  if (share_.has_value()) share_->Reset();
+}
+
+// Grows the body as a string grows by itself, at twice its size, and pays for that beforehand.
+bool CurlEasy::MakeRoom(size_t bytes) {
+  const size_t wanted = body_.size() + bytes;
+  if (!share_.has_value() || wanted <= share_->bytes()) return true;
+  const size_t room = std::max<size_t>(wanted, 2 * share_->bytes());
+  if (!share_->TryGrow(room)) return false;
+  body_.reserve(room);
+  return true;
 }
 
 void CurlEasy::SetMethod(const CurlRequest& request) {
@@ -172,6 +188,10 @@ size_t CurlEasy::OnBody(char* data, size_t size, size_t count, void* self) {
     easy.too_large_ = true;
     if (!easy.truncate_body_) return 0;
     bytes = easy.max_body_bytes_ - easy.body_.size();
+  }
+  if (!easy.MakeRoom(bytes)) {
+    easy.observer_->OnBodyWaits(easy);
+    return CURL_WRITEFUNC_PAUSE;
   }
   easy.body_.append(data, bytes);
   return size * count;

@@ -4,11 +4,13 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "core/fetch/body_budget.h"
 #include "core/fetch/fetch_url.h"
 #include "core/fetch/fetcher.h"
 #include "core/fetch/response_head.h"
@@ -44,6 +46,8 @@ class CurlEasyObserver {
   virtual void OnConnected(CurlEasy& easy) = 0;
   // The head is complete: whether the connection may be kept afterwards.
   virtual bool MayKeepConnection() = 0;
+  // There is no memory for more of the body now: Resume is called for when there may be.
+  virtual void OnBodyWaits(CurlEasy& easy) = 0;
 };
 
 // A libcurl easy handle with the project's options, used for one transfer after another: what
@@ -51,13 +55,17 @@ class CurlEasyObserver {
 // One thread at a time.
 class CurlEasy {
  public:
-  // `observer` may be null and outlives the handle.
-  CurlEasy(const std::string& user_agent, CurlEasyObserver* observer);
+  // Both may be null (then bodies are not counted), and outlive the handle.
+  CurlEasy(const std::string& user_agent, CurlEasyObserver* observer, BodyBudget* bodies);
   ~CurlEasy();
   CurlEasy(const CurlEasy&) = delete;
   CurlEasy& operator=(const CurlEasy&) = delete;
 
   void Prepare(const CurlRequest& request);
+  // After OnBodyWaits. It may have to wait again.
+  CURLcode Resume() { return curl_easy_pause(easy_, CURLPAUSE_CONT); }
+  // Gives the body's memory back, but for a small buffer.
+  void DropBody();
 
   CURL* handle() { return easy_; }
   const ResponseHead& head() const { return head_; }
@@ -82,6 +90,7 @@ class CurlEasy {
   void SetAddresses(const CurlRequest& request);
   void SetLimits(const CurlRequest& request);
   void SetMethod(const CurlRequest& request);
+  bool MakeRoom(size_t bytes);
 
   static size_t OnHeader(char* data, size_t size, size_t count, void* self);
   static size_t OnBody(char* data, size_t size, size_t count, void* self);
@@ -98,6 +107,7 @@ class CurlEasy {
   // Of the current transfer.
   ResponseHead head_;
   std::string body_;
+  std::optional<BodyBudget::Share> share_;  // of body_
   uint64_t max_body_bytes_ = 0;
   bool truncate_body_ = false;
   const TlsContext* tls_ = nullptr;

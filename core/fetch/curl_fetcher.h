@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/base/event_loop.h"
+#include "core/fetch/body_budget.h"
 #include "core/fetch/descriptor_budget.h"
 #include "core/fetch/fetcher.h"
 #include "core/fetch/resolver.h"
@@ -24,7 +25,8 @@ class CurlTransferTable;
 //
 // A fetch that needs a new connection waits inside its timeout while the descriptor budget or
 // the number of TLS handshakes under way is exhausted; fetches over kept connections pass by.
-// While somebody waits for a descriptor, connections are closed after use.
+// While somebody waits for a descriptor, connections are closed after use. So does a fetch whose
+// body finds no memory left in the budget: what its target sends waits in the kernel.
 //
 // Made and destroyed on the loop's thread (or while the loop does not run); fetches under way
 // are then dropped without a callback. Not destroyed from inside a fetch's callback.
@@ -44,6 +46,7 @@ class CurlFetcher final : public Fetcher {
     FdWatcher& watcher;
     Resolver& resolver;
     DescriptorBudget& budget;
+    BodyBudget& bodies;
   };
   // What it holds now: for metrics and tests.
   struct Stats {

@@ -41,13 +41,16 @@ CurlTransferTable::CurlTransferTable(CurlFetcher::Options options, CurlFetcher::
       loop_(deps.loop),
       resolver_(deps.resolver),
       budget_(deps.budget),
+      bodies_(deps.bodies),
       cells_({options_.max_cell_endpoints},
              {deps.loop, deps.watcher, deps.budget,
               [this](CurlEasy& easy, CURLcode code) { OnDone(easy, code); }}) {
   curl_global_init(CURL_GLOBAL_DEFAULT);  // thread-safe and counted since 7.84
+  bodies_.set_on_free([this] { ScheduleQueues(); });
 }
 
 CurlTransferTable::~CurlTransferTable() {
+  bodies_.set_on_free(nullptr);
   while (!transfers_.empty()) Cancel(transfers_.begin()->first);
   loop_.Cancel(queue_timer_);
   budget_.CancelNotify(descriptor_wait_);
@@ -174,6 +177,7 @@ void CurlTransferTable::RunQueues() {
   queue_timer_ = 0;
   RunHandshakeQueue();
   RunDescriptorQueue();
+  RunBodyQueue();
   if (descriptor_queue_.empty()) return;
   AwaitFreeDescriptor();
   cells_.CloseSomeIdle();
@@ -213,13 +217,30 @@ void CurlTransferTable::AwaitFreeDescriptor() {
   descriptor_wait_ = budget_.NotifyWhenFree([loop = &loop_, wake] { loop->Post(wake); });
 }
 
+void CurlTransferTable::OnBodyWaits(CurlEasy& easy) {
+  body_queue_.push_back(active_.at(&easy)->id);
+}
+
+// In order, until one has to wait again: it keeps its place.
+void CurlTransferTable::RunBodyQueue() {
+  std::deque<FetchId> waiting = std::exchange(body_queue_, {});
+  while (!waiting.empty() && body_queue_.empty()) {
+    CurlTransfer* transfer = Get(waiting.front());
+    waiting.pop_front();
+    if (transfer == nullptr || transfer->easy == nullptr) continue;
+    const CURLcode resumed = transfer->easy->Resume();
+    if (resumed != CURLE_OK) OnDone(*transfer->easy, resumed);
+  }
+  body_queue_.insert(body_queue_.end(), waiting.begin(), waiting.end());
+}
+
 void CurlTransferTable::Activate(CurlTransfer& transfer) {
   auto request = MakeRequest(transfer);
   if (!request.ok()) {
     return FailLater(transfer, {request.status(), FailureReason::kCredentials});
   }
   if (free_easies_.empty()) {
-    transfer.easy = std::make_unique<CurlEasy>(options_.user_agent, this);
+    transfer.easy = std::make_unique<CurlEasy>(options_.user_agent, this, &bodies_);
   } else {
     transfer.easy = std::move(free_easies_.back());
     free_easies_.pop_back();
@@ -375,9 +396,9 @@ void CurlTransferTable::ReturnHandshake(CurlTransfer& transfer) {
 }
 
 void CurlTransferTable::ReturnEasy(std::unique_ptr<CurlEasy> easy) {
-  if (easy != nullptr && free_easies_.size() < kMaxFreeEasies) {
-    free_easies_.push_back(std::move(easy));
-  }
+  if (easy == nullptr) return;
+  easy->DropBody();
+  if (free_easies_.size() < kMaxFreeEasies) free_easies_.push_back(std::move(easy));
 }
 
 void CurlTransferTable::FailLater(CurlTransfer& transfer, FetchFailure failure) {

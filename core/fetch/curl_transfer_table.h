@@ -68,6 +68,7 @@ class CurlTransferTable final : public CurlEasyObserver {
   int OnOpenSocket(CurlEasy& easy, const curl_sockaddr& address) override;
   void OnConnected(CurlEasy& easy) override;
   bool MayKeepConnection() override { return !budget_.UnderPressure(); }
+  void OnBodyWaits(CurlEasy& easy) override;
 
  private:
   using FetchId = Fetcher::FetchId;
@@ -84,6 +85,7 @@ class CurlTransferTable final : public CurlEasyObserver {
   void RunHandshakeQueue();
   void RunDescriptorQueue();
   void AwaitFreeDescriptor();
+  void RunBodyQueue();
 
   void Activate(CurlTransfer& transfer);
   absl::StatusOr<CurlRequest> MakeRequest(const CurlTransfer& transfer) const;
@@ -111,6 +113,7 @@ class CurlTransferTable final : public CurlEasyObserver {
   EventLoop& loop_;
   Resolver& resolver_;
   DescriptorBudget& budget_;
+  BodyBudget& bodies_;
 
   // Whether this object is alive, for what other threads post.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
@@ -123,6 +126,7 @@ class CurlTransferTable final : public CurlEasyObserver {
   size_t handshakes_ = 0;
   std::deque<FetchId> handshake_queue_;
   std::deque<FetchId> descriptor_queue_;  // ended fetches are skipped when their turn comes
+  std::deque<FetchId> body_queue_;        // likewise
   TimerId queue_timer_ = 0;
   DescriptorBudget::WaitId descriptor_wait_ = 0;
   bool awaits_descriptor_ = false;

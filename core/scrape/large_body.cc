@@ -7,7 +7,8 @@
 
 namespace trawl {
 
-LargeBody::LargeBody(Input input) : input_(std::move(input)) {
+LargeBody::LargeBody(Input input, BodyBudget& bodies) : input_(std::move(input)), share_(bodies) {
+  share_.Grow(input_.bytes.size());
   if (input_.gzip) gunzip_.emplace(input_.bytes, input_.limit, scratch_.body());
 }
 

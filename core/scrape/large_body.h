@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/exposition/inflate.h"
+#include "core/fetch/body_budget.h"
 #include "core/scrape/scrape_body.h"
 #include "core/scrape/scrape_result.h"
 #include "core/scrape/scrape_scratch.h"
@@ -35,7 +36,8 @@ class LargeBody {
     uint64_t limit = 0;  // body_size_limit
   };
 
-  explicit LargeBody(Input input);
+  // Its bytes count in `bodies` for as long as it is there.
+  LargeBody(Input input, BodyBudget& bodies);
   ~LargeBody();
 
   // True when the whole text is there. Errors: those of SlicedGunzip and CheckBodySize.
@@ -53,6 +55,7 @@ class LargeBody {
 
  private:
   const Input input_;
+  BodyBudget::Share share_;
   ScrapeScratch scratch_;
   std::optional<SlicedGunzip> gunzip_;
   std::optional<ScrapeBody> body_;

@@ -203,7 +203,8 @@ void ScrapeLoop::Ingest(std::string_view text, std::string_view content_type) {
 void ScrapeLoop::BeginLarge(const FetchResponse& response) {
   large_body_ = std::make_unique<LargeBody>(
       LargeBody::Input{std::string(response.body), response.content_type,
-                       response.content_encoding == "gzip", BodyLimit(*settings_)});
+                       response.content_encoding == "gzip", BodyLimit(*settings_)},
+      context_.shard.bodies);
   Trace() = context_.shard.scratch.trace();
   // Waiting for a turn among the large ones counts as inflating.
   if (response.content_encoding == "gzip") Trace().BeginInflate(Steady());

@@ -157,9 +157,11 @@ void ScrapeProbe::OnFetched(const FetchOutcome& outcome) {
   result_.content_type = response.content_type;
   result_.body_bytes = response.body.size();
   if (response.status_code != 200) failure_ = FailureOfStatus(response);
-  body_ = std::make_unique<LargeBody>(LargeBody::Input{
-      std::string(response.body), response.content_type, response.content_encoding == "gzip",
-      std::min(BodyLimit(*input_.settings), limits_.max_page_bytes)});
+  body_ = std::make_unique<LargeBody>(
+      LargeBody::Input{std::string(response.body), response.content_type,
+                       response.content_encoding == "gzip",
+                       std::min(BodyLimit(*input_.settings), limits_.max_page_bytes)},
+      shard_.bodies);
   Post(&ScrapeProbe::Inflate);
 }
 

@@ -5,6 +5,7 @@
 #include "core/append/appender.h"
 #include "core/base/event_loop.h"
 #include "core/base/hash.h"
+#include "core/fetch/body_budget.h"
 #include "core/fetch/fetcher.h"
 #include "core/model/series_key.h"
 #include "core/scrape/turn_queue.h"
@@ -25,6 +26,7 @@ struct Shard {
   ScrapeScratch& scratch;
   HashKey hash_key;
   ScrapeMetrics& metrics;
+  BodyBudget& bodies;
   TurnQueue large_bodies{loop};
 };
 

@@ -330,6 +330,12 @@ void AppendMetrics::RemoveSink(std::string_view sink) {
 FetchMetrics::FetchMetrics(Registry& r)
     : open_descriptors(PlainGauge(r, "trawl_fetch_open_descriptors",
                                   "Current number of open connections to targets.")),
+      inflight_bytes(PlainGauge(r, "trawl_fetch_inflight_bytes",
+                                "Current bytes that targets have sent and that are not yet "
+                                "parsed.")),
+      body_waits_total(PlainCounter(r, "trawl_fetch_body_waits_total",
+                                    "Total number of times that a target had to wait for memory "
+                                    "before it could send more (--scrape.max-inflight-bytes).")),
       waiting_for_descriptor_total(
           PlainCounter(r, "trawl_fetch_waiting_for_descriptor_total",
                        "Total number of scrapes that waited for a free descriptor.")),

@@ -189,7 +189,9 @@ class Player {
   KeyTable keys_;
   ScrapeScratch scratch_;
   Metrics metrics_;
-  Shard shard_{0, loop_, fetcher_, appender_, keys_, scratch_, HashKey{1}, metrics_.scrape()};
+  BodyBudget bodies_;
+  Shard shard_{0,        loop_,      fetcher_,          appender_, keys_,
+               scratch_, HashKey{1}, metrics_.scrape(), bodies_};
   std::unique_ptr<ScrapeManager> manager_;
   std::vector<std::string> lines_;
 };

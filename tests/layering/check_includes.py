@@ -40,6 +40,7 @@ EDGES = {
 }
 SEAMS = {
     "core/fetch/fetcher.h": "seam/fetch",
+    "core/fetch/body_budget.h": "seam/fetch",
     "core/fetch/resolver.h": "seam/fetch",
     "core/append/appender.h": "seam/append",
     "core/discovery/desired_targets.h": "seam/discovery",

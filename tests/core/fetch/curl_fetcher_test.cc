@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <vector>
 
@@ -545,6 +546,58 @@ TEST(CurlFetcherTest, GivesBackItsDescriptorsWhenItEnds) {
 
   EXPECT_EQ(curl.budget().used(), 0);
   EXPECT_FALSE(called);
+}
+
+// Sends half of a body and then nothing.
+TestReply HalfABody() {
+  return {"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n" + std::string(300'000, 'x'),
+          Then::kHang};
+}
+
+TEST(CurlFetcherTest, BodiesBeyondTheBudgetWaitAndAllArrive) {
+  TestHttpServer hanging(Always(HalfABody()));
+  const std::string page(300'000, 'y');
+  TestHttpServer server(Always(TestReply::Text(page)));
+  CurlFixture curl({}, /*descriptors=*/1000, /*body_bytes=*/1000);
+  const Fetcher::FetchId first =
+      curl.fetcher().Fetch(curl.Request(hanging.Url("/")), [](const FetchOutcome&) {});
+  curl.RunUntil([&] { return curl.bodies().used_bytes() > 250'000; });
+  constexpr size_t kFetches = 20;
+  size_t done = 0;
+  uint64_t most = 0;
+  for (size_t i = 0; i < kFetches; ++i) {
+    curl.fetcher().Fetch(curl.Request(server.Url("/")), [&](const FetchOutcome& outcome) {
+      EXPECT_TRUE(outcome.ok()) << outcome.error.status;
+      EXPECT_EQ(outcome.response.body, page);
+      most = std::max(most, curl.bodies().used_bytes());
+      ++done;
+    });
+  }
+  curl.RunUntil([&] { return curl.bodies().waits() == kFetches; });
+  EXPECT_EQ(done, 0u);
+
+  curl.fetcher().Cancel(first);
+  curl.RunUntil([&] { return done == kFetches; });
+
+  // One body at a time, whose buffer has grown to less than twice its size.
+  EXPECT_LE(most, 1000 + 2 * page.size());
+  EXPECT_EQ(curl.bodies().used_bytes(), 0u);
+}
+
+TEST(CurlFetcherTest, AFetchThatWaitsForMemoryEndsWithItsTimeout) {
+  TestHttpServer hanging(Always(HalfABody()));
+  TestHttpServer server(Always(TestReply::Text(std::string(300'000, 'y'))));
+  CurlFixture curl({}, /*descriptors=*/1000, /*body_bytes=*/1000);
+  const Fetcher::FetchId first =
+      curl.fetcher().Fetch(curl.Request(hanging.Url("/")), [](const FetchOutcome&) {});
+  curl.RunUntil([&] { return curl.bodies().used_bytes() > 250'000; });
+  FetchRequest request = curl.Request(server.Url("/"));
+  request.timeout = absl::Milliseconds(200);
+
+  EXPECT_EQ(curl.Fetch(request).status.code(), absl::StatusCode::kDeadlineExceeded);
+
+  curl.fetcher().Cancel(first);
+  EXPECT_EQ(curl.Fetch(server.Url("/")).body.size(), 300'000u);
 }
 
 }  // namespace

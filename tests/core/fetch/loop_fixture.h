@@ -48,14 +48,17 @@ class LoopRunner {
 // A CurlFetcher with a fake resolver.
 class CurlFixture {
  public:
-  explicit CurlFixture(CurlFetcher::Options options = {}, int64_t descriptors = 1000)
+  explicit CurlFixture(CurlFetcher::Options options = {}, int64_t descriptors = 1000,
+                       uint64_t body_bytes = 1 << 30)
       : budget_(descriptors),
+        bodies_(body_bytes),
         fetcher_(std::in_place, std::move(options),
-                 CurlFetcher::Deps{runner_.loop(), runner_.loop(), resolver_, budget_}) {}
+                 CurlFetcher::Deps{runner_.loop(), runner_.loop(), resolver_, budget_, bodies_}) {}
 
   CurlFetcher& fetcher() { return *fetcher_; }
   FakeResolver& resolver() { return resolver_; }
   DescriptorBudget& budget() { return budget_; }
+  BodyBudget& bodies() { return bodies_; }
   EpollLoop& loop() { return runner_.loop(); }
   void RunUntil(const std::function<bool()>& done) { runner_.RunUntil(done); }
   void DestroyFetcher() { fetcher_.reset(); }
@@ -87,6 +90,7 @@ class CurlFixture {
   LoopRunner runner_;
   FakeResolver resolver_;
   DescriptorBudget budget_;
+  BodyBudget bodies_;
   CurlHttpClientFactory factory_;
   std::optional<CurlFetcher> fetcher_;
 };

@@ -381,6 +381,20 @@ TEST_F(ScrapeLoopTest, LargeBodiesAreTakenUpOneAfterTheOther) {
   EXPECT_TRUE(world_.scrapes()[1].samples.contains(Up("b")));
 }
 
+TEST_F(ScrapeLoopTest, ALargeBodyCountsInTheBudgetUntilItIsParsed) {
+  const std::string page = LargePage();
+  world_.shard().large_bodies.Enter([] {});
+  world_.Serve("a", page);
+  AnswerTogether({"a"});
+  EXPECT_EQ(world_.bodies.used_bytes(), page.size());
+
+  world_.shard().large_bodies.Leave();
+  loop_.RunUntilIdle();
+
+  EXPECT_EQ(world_.bodies.used_bytes(), 0u);
+  EXPECT_EQ(world_.scrapes().size(), 1u);
+}
+
 TEST_F(ScrapeLoopTest, ALargeBodyThatFailsGivesItsTurnBack) {
   world_.fetcher.Serve(ScrapeWorld::Url("a"),
                        {.content_type = "text/plain", .body = LargePage() + "{{{ no metrics\n"});

@@ -42,13 +42,15 @@ struct ThreadedShard {
   ThreadedShard(const Clock& clock, uint32_t number, ScrapeMetrics& metrics)
       : thread(clock, absl::StrCat("shard-", number)),
         fetcher(thread.loop()),
-        shard{number, thread.loop(), fetcher, appender, keys, scratch, HashKey{1}, metrics} {}
+        shard{number,  thread.loop(), fetcher, appender, keys,
+              scratch, HashKey{1},    metrics, bodies} {}
 
   KeyTable keys;
   ScrapeScratch scratch;
   SampleLog appender;
   LoopThread thread;
   FakeFetcher fetcher;
+  BodyBudget bodies;
   Shard shard;
 };
 

@@ -78,7 +78,7 @@ ScrapeWorld::ScrapeWorld(int shards) {
   for (int i = 0; i < shards; ++i) {
     shards_.push_back(
         std::make_unique<Shard>(Shard{static_cast<uint32_t>(i), loop, fetcher, appender, keys,
-                                      scratch_, HashKey{1}, metrics.scrape()}));
+                                      scratch_, HashKey{1}, metrics.scrape(), bodies}));
   }
   std::vector<Shard*> pointers;
   for (const auto& shard : shards_) pointers.push_back(shard.get());

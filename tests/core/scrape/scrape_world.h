@@ -82,6 +82,7 @@ class ScrapeWorld {
   KeyTable keys;
   Metrics metrics;
   SampleLog appender;
+  BodyBudget bodies;
 
  private:
   std::shared_ptr<const TargetStatus> Status(std::string_view job) const;
