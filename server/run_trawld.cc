@@ -37,8 +37,7 @@ std::optional<std::string> Environment(std::string_view name) {
 }  // namespace
 
 int RunTrawld(int argc, char** argv, FileSystem& files) {
-  ParsedFlags parsed =
-      ParseFlags(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  ParsedFlags parsed = ParseFlags(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
   if (!parsed.flags) {
     std::fputs(parsed.text.c_str(), parsed.exit_code == 0 ? stdout : stderr);
     return parsed.exit_code;

@@ -34,6 +34,7 @@ import urllib.request
 
 from harness import BIN, PEERS, Exporter, free_port, get, wait_for
 
+
 class CountingExporter:
     """Says how often it was scraped, and remembers when it had said so."""
 
@@ -229,7 +230,7 @@ class Rig:
     def judge(self):
         """Counts: what was scraped, in progress at a kill, lost, stored twice."""
         stored = self.system.stored()
-        result = collections.Counter()
+        result = collections.Counter(scraped=0, in_progress=0, lost=0, twice=0)
         worst = 0
         for exporter in self.exporters:
             have = stored.get(exporter.address, {})
@@ -239,13 +240,13 @@ class Rig:
                 result["twice"] += max(0, have.get(number, 0) - 1)
                 if have.get(number, 0):
                     continue
-                kill = next((i for i, at in enumerate(self.kills) if ended <= at + 0.5
-                             and ended > at - self.options.in_progress), None)
-                if kill is None:
-                    result["lost"] += 1
-                else:
+                kill = min(self.kills, key=lambda at: abs(ended - at))
+                # After it: a request that the dead process had sent, answered late.
+                if kill - self.options.in_progress < ended <= kill + 0.5:
                     in_progress[kill] += 1
                     result["in_progress"] += 1
+                else:
+                    result["lost"] += 1
             worst = max([worst, *in_progress.values()])
         result["most_in_progress_a_target_and_kill"] = worst
         return result

@@ -1,0 +1,34 @@
+"""trawld and trawl-store are killed at random moments, while storage is there, away and slow. What was
+scraped is stored once. kill_rig.py counts; it does more of the same by command."""
+import unittest
+
+import kill_rig
+from harness import EndToEndTest
+
+
+class KillsTest(EndToEndTest):
+    def check_kills(self, kills, *more):
+        # A scrape that the exporter had answered 250 ms before the kill must be there: twenty times as
+        # much as trawld needs, since on a loaded machine its turn to read the answer may come late. At
+        # most one scrape a target and kill may be missing all the same.
+        options = kill_rig.arguments(["--kills", str(kills), "--interval", "300ms", "--run", "0.4",
+                                      "--in-progress", "0.25", "--seed", "1", *more])
+        result = kill_rig.measure(options, self.directory)
+        print(f"\n{' '.join(more)}: {dict(result)}")
+        self.assertGreaterEqual(result["scraped"], kills)
+        self.assertEqual(result["lost"], 0, result)
+        self.assertEqual(result["twice"], 0, result)
+        self.assertLessEqual(result["most_in_progress_a_target_and_kill"], 1, result)
+
+    def test_nothing_is_lost_when_trawld_and_its_store_are_killed(self):
+        self.check_kills(20, "--kill-store", "2")
+
+    def test_nothing_is_lost_when_trawld_is_killed_while_storage_is_away(self):
+        self.check_kills(15, "--storage", "down")
+
+    def test_nothing_is_lost_when_trawld_is_killed_while_storage_is_slow(self):
+        self.check_kills(15, "--storage", "slow")
+
+
+if __name__ == "__main__":
+    unittest.main()
