@@ -14,10 +14,10 @@ build=(ca-certificates g++ cmake ninja-build pkg-config ccache mold git
   libcurl4-openssl-dev libssl-dev libc-ares-dev libyaml-cpp-dev libre2-dev libutf8proc-dev
   libisal-dev libdeflate-dev libzstd-dev libsnappy-dev libxxhash-dev zlib1g-dev
   libsqlite3-dev libspdlog-dev prometheus-cpp-dev libcpp-httplib-dev libcli11-dev
-  nlohmann-json3-dev)
+  nlohmann-json3-dev libcrypt-dev)
 run=(ca-certificates libgrpc++1.51 libprotobuf32 libcurl4 libssl3 libc-ares2 libyaml-cpp0.7 libre2-9
   libutf8proc2 libisal2 libdeflate0 libzstd1 libsnappy1v5 libxxhash0 libsqlite3-0 libspdlog1.10
-  libprometheus-cpp-core1.0 libcpp-httplib0.11)
+  libprometheus-cpp-core1.0 libcpp-httplib0.11 libcrypt1)
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-14 clang-tidy-14 clang-format-14
   sqlite3 zstd curl jq openssl procps iproute2 python3 python3-grpcio python3-protobuf
   python3-zstandard chromium chromium-driver)
