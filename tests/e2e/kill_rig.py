@@ -77,6 +77,8 @@ class Child:
 class Trawl:
     """trawld, streaming to trawl-store with SQLite."""
 
+    settle = 0  # seconds that what was scraped may take to be stored, once the backlog is drained
+
     def __init__(self, directory, config, flags=()):
         grpc = f"127.0.0.1:{free_port()}"
         self.http = f"127.0.0.1:{free_port()}"
@@ -114,6 +116,8 @@ class Trawl:
 class Peer:
     """vmagent or the Prometheus agent, writing to VictoriaMetrics."""
 
+    settle = 10
+
     def __init__(self, directory, config, name):
         store = self.address = f"127.0.0.1:{free_port()}"
         self.http = f"127.0.0.1:{free_port()}"
@@ -136,19 +140,15 @@ class Peer:
             f"http://{self.http}/health")
 
     def drained(self):
-        """As many samples as before, for three seconds: the peers don't say it in one number."""
-        before = self.count()
-        time.sleep(3)
-        return self.count() == before
+        """What was scraped just now is stored: the peers send in order, and say it in no number."""
+        newest = [max(series["timestamps"]) for series in self.export()]
+        return newest and min(newest) > 1000 * (time.time() - 3)
 
     def export(self):
         get(f"http://{self.address}/internal/force_flush", timeout=30)
         query = urllib.parse.urlencode({"match[]": "scrape_number"})
         text = get(f"http://{self.address}/api/v1/export?{query}", timeout=60)
         return [json.loads(line) for line in text.splitlines()]
-
-    def count(self):
-        return sum(len(series["values"]) for series in self.export())
 
     def stored(self):
         found = collections.defaultdict(collections.Counter)
@@ -173,6 +173,7 @@ class Rig:
         self.system = make(self.directory, config, *([] if options.subject == "trawld" else [options.subject]))
         self.kills = []  # monotonic times
         self.stops = []  # seconds that an end took
+        self.judged_until = 0  # monotonic; what was scraped later is on its way
         self.stopping = threading.Event()
 
     def close(self):
@@ -223,7 +224,8 @@ class Rig:
         """The last run ends in order, when all that was scraped is stored."""
         time.sleep(2)
         wait_for("the backlog to be drained", self.system.drained, 300)
-        self.kills.append(time.monotonic())
+        self.judged_until = time.monotonic()
+        time.sleep(self.system.settle)
         self.system.scraper.end(signal.SIGTERM)
         time.sleep(0.5)
 
@@ -238,7 +240,7 @@ class Rig:
             for number, ended in exporter.ended.items():
                 result["scraped"] += 1
                 result["twice"] += max(0, have.get(number, 0) - 1)
-                if have.get(number, 0):
+                if have.get(number, 0) or ended > self.judged_until - self.options.in_progress:
                     continue
                 kill = min(self.kills, key=lambda at: abs(ended - at))
                 # After it: a request that the dead process had sent, answered late.

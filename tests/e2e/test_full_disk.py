@@ -1,0 +1,81 @@
+"""The disk that the spool is on fills up, and is freed again: scraping is never paused, what is not on
+disk is counted and streamed all the same, and health returns by itself. Needs leave to mount a tmpfs."""
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import EndToEndTest, samples, wait_for
+
+SIZE = 64 << 20
+INTERVAL = "200ms"
+SERIES = 300
+
+
+class FullDiskTest(EndToEndTest):
+    def setUp(self):
+        super().setUp()
+        self.disk = self.directory / "disk"
+        self.disk.mkdir()
+        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", self.disk],
+                               capture_output=True, text=True)
+        if mount.returncode != 0:
+            self.skipTest(f"no tmpfs: {mount.stderr.strip()}")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.disk], check=True)
+        self.noise = random.Random(1)
+        self.times = []  # of the scrapes, monotonic
+        self.exporter_ = self.exporter(self.page)
+        self.store_ = self.store()
+
+    def page(self, path, n):
+        self.times.append(time.monotonic())
+        lines = [f"scrape_number {n}"]
+        lines += [f'noise{{n="{i}"}} {self.noise.random()}' for i in range(SERIES)]
+        return "\n".join(lines) + "\n"
+
+    def fill(self):
+        """Takes every byte that is left."""
+        with open(self.disk / "filler", "ab", buffering=0) as filler:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while True:
+                        filler.write(b"x" * size)
+                except OSError:
+                    pass
+
+    def scrapes(self, count):
+        before = self.exporter_.scrapes
+        wait_for(f"{count} scrapes", lambda: self.exporter_.scrapes >= before + count)
+
+    def test_a_disk_that_is_full_pauses_nothing_and_health_returns_when_it_is_freed(self):
+        trawld = self.trawld(json.dumps({
+            "global": {"scrape_interval": INTERVAL},
+            "scrape_configs": [{"job_name": "n", "static_configs": [{"targets": [self.exporter_.address]}]}],
+        }), f"--storage.address={self.store_.grpc}", data=self.disk / "data").wait_ready()
+        self.scrapes(3)
+        self.store_.process.send_signal(signal.SIGSTOP)
+        self.fill()
+        wait_for("the spool to be degraded", lambda: trawld.metric("trawl_spool_degraded_lanes") > 0)
+        self.scrapes(10)
+        self.assertGreater(trawld.metric("trawl_spool_unspooled_samples_total"), 0)
+        os.remove(self.disk / "filler")
+        wait_for("health to return", lambda: trawld.metric("trawl_spool_degraded_lanes") == 0, 10)
+        self.scrapes(3)
+        self.store_.process.send_signal(signal.SIGCONT)
+        last = self.exporter_.scrapes
+        wait_for("what came last to be stored", lambda: max(self.numbers(), default=0) >= last)
+        numbers = self.numbers()
+        self.assertEqual(sorted(numbers), list(range(1, len(numbers) + 1)), "once each, from memory too")
+        pauses = [after - before for before, after in zip(self.times, self.times[1:])]
+        print(f"\n{len(self.times)} scrapes, at most {max(pauses):.3f} s between two")
+        self.assertEqual(trawld.stop(), 0)
+
+    def numbers(self):
+        return [int(v) for _, _, _, v in samples(self.store_.path, "metric = 'scrape_number'")]
+
+
+if __name__ == "__main__":
+    unittest.main()
