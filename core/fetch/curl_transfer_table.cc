@@ -218,7 +218,9 @@ void CurlTransferTable::AwaitFreeDescriptor() {
 }
 
 void CurlTransferTable::OnBodyWaits(CurlEasy& easy) {
-  body_queue_.push_back(active_.at(&easy)->id);
+  CurlTransfer& transfer = *active_.at(&easy);
+  transfer.waits_for_memory = true;
+  body_queue_.push_back(transfer.id);
 }
 
 // In order, until one has to wait again: it keeps its place.
@@ -228,6 +230,7 @@ void CurlTransferTable::RunBodyQueue() {
     CurlTransfer* transfer = Get(waiting.front());
     waiting.pop_front();
     if (transfer == nullptr || transfer->easy == nullptr) continue;
+    transfer->waits_for_memory = false;
     const CURLcode resumed = transfer->easy->Resume();
     if (resumed != CURLE_OK) OnDone(*transfer->easy, resumed);
   }
@@ -294,6 +297,7 @@ void CurlTransferTable::OnDone(CurlEasy& easy, CURLcode code) {
   if (code == CURLE_COULDNT_CONNECT && transfer.refused_descriptor && !transfer.retried) {
     return Retry(transfer);
   }
+  if (code == CURLE_OPERATION_TIMEDOUT) return Fail(transfer.id, ActiveTimeout(transfer));
   if (code != CURLE_OK) return Fail(transfer.id, TransferFailure("Get", easy, code, transfer.url));
   const bool follow = transfer.client == nullptr || transfer.client->config().follow_redirects;
   if (!follow || !easy.head().IsRedirect()) return Succeed(transfer.id);
@@ -336,10 +340,17 @@ void CurlTransferTable::OnDeadline(FetchId id) {
   Fail(id, DeadlineFailure(*transfer));
 }
 
+FetchFailure CurlTransferTable::ActiveTimeout(const CurlTransfer& transfer) const {
+  if (!transfer.waits_for_memory) return TimeoutFailure("Get", *transfer.easy, transfer.url);
+  return {absl::DeadlineExceededError(
+              "waiting for memory for the rest of the body: context deadline exceeded"),
+          FailureReason::kTimeoutBody};
+}
+
 FetchFailure CurlTransferTable::DeadlineFailure(const CurlTransfer& transfer) const {
   using Phase = CurlTransfer::Phase;
   if (transfer.phase == Phase::kActive && transfer.easy != nullptr) {
-    return TimeoutFailure("Get", *transfer.easy, transfer.url);
+    return ActiveTimeout(transfer);
   }
   FetchFailure failure{absl::DeadlineExceededError("context deadline exceeded")};
   if (transfer.phase == Phase::kResolving) failure.reason = FailureReason::kTimeoutDns;
@@ -386,6 +397,7 @@ void CurlTransferTable::LeaveUrl(CurlTransfer& transfer) {
   ReturnHandshake(transfer);
   if (std::exchange(transfer.has_descriptor, false)) budget_.Release();
   transfer.endpoint.reset();
+  transfer.waits_for_memory = false;
   transfer.phase = CurlTransfer::Phase::kStarting;
 }
 

@@ -46,6 +46,7 @@ struct CurlTransfer {
   bool has_descriptor = false;  // reserved, and no socket opened with it yet
   bool refused_descriptor = false;
   bool retried = false;
+  bool waits_for_memory = false;
   bool has_handshake = false;
   std::unique_ptr<CurlEasy> easy;
   absl::Duration activated;
@@ -93,6 +94,7 @@ class CurlTransferTable final : public CurlEasyObserver {
   void FollowRedirect(CurlTransfer& transfer);
   void Retry(CurlTransfer& transfer);
   void OnDeadline(FetchId id);
+  FetchFailure ActiveTimeout(const CurlTransfer& transfer) const;
   FetchFailure DeadlineFailure(const CurlTransfer& transfer) const;
   void CollectTimings(CurlTransfer& transfer);
 

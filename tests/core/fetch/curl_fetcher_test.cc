@@ -594,7 +594,8 @@ TEST(CurlFetcherTest, AFetchThatWaitsForMemoryEndsWithItsTimeout) {
   FetchRequest request = curl.Request(server.Url("/"));
   request.timeout = absl::Milliseconds(200);
 
-  EXPECT_EQ(curl.Fetch(request).status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(curl.Fetch(request).status,
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("waiting for memory")));
 
   curl.fetcher().Cancel(first);
   EXPECT_EQ(curl.Fetch(server.Url("/")).body.size(), 300'000u);
