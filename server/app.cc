@@ -77,7 +77,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
   RETURN_IF_ERROR(loaded.status());
 
   ASSIGN_OR_RETURN(ListenSockets rpc_sockets, ListenSockets::Open(flags.grpc_listen));
-  // The library binds for itself, later; a port that is taken is told before anything starts.
+  // The HTTP server binds for itself, later; a port that is taken is told before anything starts.
   RETURN_IF_ERROR(ListenSockets::Open(flags.web_listen).status());
   RETURN_IF_ERROR(app->OpenAccess());
   RETURN_IF_ERROR(app->OpenResources());

@@ -2,12 +2,16 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
 namespace trawl {
 
 void OpenConnections::Add(int fd) {
   struct stat status = {};
   if (fstat(fd, &status) != 0) return;
   MutexLock lock(mutex_);
+  // Also where nobody counts those that are over don't pile up.
+  if (connections_.size() >= sweep_at_) Sweep();
   connections_.push_back({fd, status.st_ino});
 }
 
@@ -18,8 +22,13 @@ size_t OpenConnections::AtMost() const {
 
 size_t OpenConnections::Count() {
   MutexLock lock(mutex_);
-  std::erase_if(connections_, [](const Connection& connection) { return !IsOpen(connection); });
+  Sweep();
   return connections_.size();
+}
+
+void OpenConnections::Sweep() {
+  std::erase_if(connections_, [](const Connection& connection) { return !IsOpen(connection); });
+  sweep_at_ = std::max<size_t>(64, 2 * connections_.size());
 }
 
 // The kernel gives each socket an inode of its own.

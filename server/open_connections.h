@@ -17,7 +17,7 @@ class OpenConnections {
  public:
   // Before the socket is given away.
   void Add(int fd);
-  // At most this many are open: those that are over since the last Count may be among them.
+  // At most this many are open: some that are over may be among them.
   size_t AtMost() const;
   // Looks at each of them: a system call a connection.
   size_t Count();
@@ -28,9 +28,11 @@ class OpenConnections {
     ino_t inode;
   };
   static bool IsOpen(const Connection& connection);
+  void Sweep() TRAWL_REQUIRES(mutex_);
 
   mutable Mutex mutex_;
   std::vector<Connection> connections_ TRAWL_GUARDED_BY(mutex_);
+  size_t sweep_at_ TRAWL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace trawl

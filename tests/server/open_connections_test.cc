@@ -39,5 +39,16 @@ TEST(OpenConnectionsTest, ADescriptorThatIsUsedAgainCountsOnlyForTheNewSocket) {
   close(again);
 }
 
+TEST(OpenConnectionsTest, ThoseThatAreOverDoNotPileUp) {
+  OpenConnections connections;
+  for (int i = 0; i < 1000; ++i) {
+    const int fd = NewSocket();
+    connections.Add(fd);
+    close(fd);
+  }
+
+  EXPECT_LE(connections.AtMost(), 64u);
+}
+
 }  // namespace
 }  // namespace trawl
