@@ -3,7 +3,7 @@
 
 Exporters whose only sample is the number of the scrape make every loss and every duplicate visible.
 A scrape that was answered more than --in-progress (20 ms) before the kill must be stored in the
-end, once; what was in progress may be missing.
+end, once; what was in progress may be missing, and what timed out and was stored as such.
 
   kill_rig.py [--subject trawld|vmagent|prometheus] [--storage up|down|slow] [--kills 50]
               [--targets 10] [--interval 200ms] [--run 0.6] [--signal KILL|TERM] [--seed N]
@@ -112,6 +112,12 @@ class Trawl:
                 found[json.loads(labels)["instance"]][int(value)] += 1
         return found
 
+    def failed(self):
+        """instance → how many scrapes failed."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=20)) as db:
+            return collections.Counter(json.loads(labels)["instance"] for labels, in db.execute(
+                "select labels from samples where metric = 'up' and not stale and value = 0"))
+
 
 class Peer:
     """vmagent or the Prometheus agent, writing to VictoriaMetrics."""
@@ -144,9 +150,9 @@ class Peer:
         newest = [max(series["timestamps"]) for series in self.export()]
         return newest and min(newest) > 1000 * (time.time() - 3)
 
-    def export(self):
+    def export(self, metric="scrape_number"):
         get(f"http://{self.address}/internal/force_flush", timeout=30)
-        query = urllib.parse.urlencode({"match[]": "scrape_number"})
+        query = urllib.parse.urlencode({"match[]": metric})
         text = get(f"http://{self.address}/api/v1/export?{query}", timeout=60)
         return [json.loads(line) for line in text.splitlines()]
 
@@ -157,6 +163,10 @@ class Peer:
             for _, value in set(zip(series["timestamps"], series["values"])):
                 found[series["metric"]["instance"]][int(value)] += 1
         return found
+
+    def failed(self):
+        return collections.Counter({series["metric"]["instance"]: series["values"].count(0)
+                                    for series in self.export("up")})
 
 
 class Rig:
@@ -171,7 +181,7 @@ class Rig:
             f"{json.dumps([e.address for e in self.exporters])}}}]\n")
         make = Trawl if options.subject == "trawld" else Peer
         self.system = make(self.directory, config, *([] if options.subject == "trawld" else [options.subject]))
-        self.kills = []  # monotonic times
+        self.kills = []  # (begin, end) of each, monotonic
         self.stops = []  # seconds that an end took
         self.judged_until = 0  # monotonic; what was scraped later is on its way
         self.stopping = threading.Event()
@@ -209,8 +219,9 @@ class Rig:
 
     def kill_scraper(self):
         # The time just before: what ends between it and the kill counts as in progress.
-        self.kills.append(time.monotonic())
+        begin = time.monotonic()
         self.stops.append(self.system.scraper.end(getattr(signal, "SIG" + self.options.signal)))
+        self.kills.append((begin, time.monotonic()))
 
     def slow_down(self):
         while not self.stopping.is_set():
@@ -232,23 +243,30 @@ class Rig:
     def judge(self):
         """Counts: what was scraped, in progress at a kill, lost, stored twice."""
         stored = self.system.stored()
+        failed = self.system.failed()
         result = collections.Counter(scraped=0, in_progress=0, lost=0, twice=0)
         worst = 0
         for exporter in self.exporters:
             have = stored.get(exporter.address, {})
-            in_progress = collections.Counter()
+            in_progress, outside = collections.Counter(), []
             for number, ended in exporter.ended.items():
                 result["scraped"] += 1
                 result["twice"] += max(0, have.get(number, 0) - 1)
                 if have.get(number, 0) or ended > self.judged_until - self.options.in_progress:
                     continue
-                kill = min(self.kills, key=lambda at: abs(ended - at))
+                kill = min(self.kills, key=lambda kill: abs(ended - kill[0]))
                 # After it: a request that the dead process had sent, answered late.
-                if kill - self.options.in_progress < ended <= kill + 0.5:
+                if kill[0] - self.options.in_progress < ended <= kill[1] + self.options.in_progress:
                     in_progress[kill] += 1
                     result["in_progress"] += 1
                 else:
-                    result["lost"] += 1
+                    outside.append(f"{number} {1000 * (kill[0] - ended):.0f} ms before a kill")
+            # What timed out is stored as up = 0, and not lost.
+            timed_out = min(len(outside), failed[exporter.address])
+            result["timed_out"] += timed_out
+            result["lost"] += len(outside) - timed_out
+            if outside:
+                print(f"{exporter.address}: missing {outside[:5]}, {timed_out} timed out", file=sys.stderr)
             worst = max([worst, *in_progress.values()])
         result["most_in_progress_a_target_and_kill"] = worst
         return result
