@@ -577,7 +577,8 @@ void App::SetPushJobs(const Config& config) {
   for (const ScrapeConfig& job : config.scrape_configs) {
     if (job.expects_push()) jobs->insert(job.job_name);
   }
-  for (const std::string& job : *push_jobs_.Get()) {
+  const auto push_jobs = push_jobs_.Get();  // stays while it is read
+  for (const std::string& job : *push_jobs) {
     if (!jobs->contains(job)) metrics_.discovery().RemoveJob(job);
   }
   push_jobs_.Set(std::move(jobs));

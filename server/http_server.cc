@@ -180,7 +180,8 @@ void Restrict(const httplib::Request& request) {
 // What the web configuration says, before anything of the request is looked at.
 bool Admit(WebGuard* guard, const httplib::Request& request, httplib::Response& response) {
   if (guard == nullptr) return true;
-  for (const auto& [name, value] : guard->config()->headers) response.set_header(name, value);
+  const auto config = guard->config();  // stays while it is read
+  for (const auto& [name, value] : config->headers) response.set_header(name, value);
   if (guard->Admits(request.get_header_value("Authorization"))) return true;
   response.set_header("WWW-Authenticate", "Basic");
   Reply(response, 401, "Unauthorized\n", kText);

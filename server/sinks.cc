@@ -334,7 +334,8 @@ void Sinks::Publish() {
 
 std::vector<SinkDescription> Sinks::Descriptions() const {
   std::vector<SinkDescription> out;
-  for (const Described& sink : *descriptions_.Get()) {
+  const auto descriptions = descriptions_.Get();  // stays while it is read
+  for (const Described& sink : *descriptions) {
     out.push_back(sink.as_configured);
     out.back().endpoint = *sink.endpoint->Get();
   }

@@ -88,7 +88,8 @@ TEST(ScrapeManagerThreadsTest, TargetsConfigsAndSnapshotsMayComeFromAnyThread) {
         Event done;
         manager.SetTargets(desired, [&] { done.Set(); });
         done.Wait();
-        for (const auto& pool : manager.Snapshot()->pools) {
+        const auto snapshot = manager.Snapshot();
+        for (const auto& pool : snapshot->pools) {
           for (const auto& target : pool->active) target->status->Get();
         }
       }

@@ -147,7 +147,8 @@ void ScrapeWorld::Stop() {
 }
 
 std::shared_ptr<const PoolStatus> ScrapeWorld::Pool(std::string_view job) const {
-  for (const auto& pool : manager->Snapshot()->pools) {
+  const auto snapshot = manager->Snapshot();
+  for (const auto& pool : snapshot->pools) {
     if (pool->job == job) return pool;
   }
   return nullptr;
