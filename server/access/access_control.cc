@@ -67,13 +67,12 @@ absl::Status AccessControl::CheckViewSource(const grpc::ServerContextBase& conte
                                                                               : absl::OkStatus();
 }
 
-std::shared_ptr<const std::function<bool(std::string_view)>> AccessControl::MayWrite(
-    const Caller& caller, const std::string& source) const {
+std::shared_ptr<const JobFilter> AccessControl::MayWrite(const Caller& caller,
+                                                         const std::string& source) const {
   if (policy_.open()) return nullptr;
-  return std::make_shared<const std::function<bool(std::string_view)>>(
-      [this, caller, source](std::string_view job) {
-        return policy_.MayPushInto(caller, source, job);
-      });
+  return std::make_shared<const JobFilter>([this, caller, source](std::string_view job) {
+    return policy_.MayPushInto(caller, source, job);
+  });
 }
 
 }  // namespace trawl

@@ -2,12 +2,11 @@
 
 #include <grpcpp/server_context.h>
 
-#include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
+#include "core/discovery/change.h"
 #include "server/access/access_policy.h"
 #include "server/access/tokens.h"
 
@@ -20,12 +19,13 @@ namespace trawl {
 // Thread-safe.
 class AccessControl {
  public:
-  // Without tokens every bearer token is unknown. `tokens` outlives the object.
+  // Without `tokens` a bearer token proves nothing and is not looked at. They outlive the object.
   explicit AccessControl(AccessPolicy policy = AccessPolicy(), const TokenFile* tokens = nullptr);
 
   const AccessPolicy& policy() const { return policy_; }
 
-  // A token that is not known is kUnauthenticated, whatever the certificate proves.
+  // Where there are tokens, one that is not known is kUnauthenticated, whatever the certificate
+  // proves.
   absl::StatusOr<Caller> Identify(const grpc::ServerContextBase& context) const;
 
   // Identify, then the policy's word. As the policy's methods of these names.
@@ -36,8 +36,7 @@ class AccessControl {
   absl::Status CheckViewSource(const grpc::ServerContextBase& context,
                                const std::string& source) const;
   // Which jobs the caller may write for a source; null: all. The object must outlive it.
-  std::shared_ptr<const std::function<bool(std::string_view)>> MayWrite(
-      const Caller& caller, const std::string& source) const;
+  std::shared_ptr<const JobFilter> MayWrite(const Caller& caller, const std::string& source) const;
 
  private:
   const AccessPolicy policy_;

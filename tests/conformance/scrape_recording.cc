@@ -170,7 +170,8 @@ class Player {
 
   void ShowTargets() {
     std::multiset<std::string> lines;
-    for (const auto& pool : manager_->Snapshot()->pools) {
+    const auto snapshot = manager_->Snapshot();  // stays while it is read
+    for (const auto& pool : snapshot->pools) {
       lines.insert(absl::StrCat("dropped ", pool->job, " ", pool->dropped_count));
       for (const auto& target : pool->active) {
         const ScrapeReport report = target->status->Get();
