@@ -26,11 +26,13 @@ void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>>
   std::map<uint32_t, uint64_t> queued;  // by lane, over all epochs
   std::map<std::pair<std::string, uint32_t>, bool> stuck;
   std::map<std::string, bool> degraded;
+  // An endpoint can refuse before the lane has published that it has the sink.
+  for (const std::string& sink : failing) degraded[sink] = true;
   for (const auto& lane : lanes) {
     queued[lane->lane] += lane->log_bytes;
     for (const SinkStatus& sink : lane->sinks) {
       stuck[{sink.name, lane->lane}] |= sink.stuck_number != 0;
-      degraded[sink.name] |= sink.degraded || failing.contains(sink.name);
+      degraded[sink.name] |= sink.degraded;
     }
     CollectLane(*lane);
   }

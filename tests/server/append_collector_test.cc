@@ -75,6 +75,15 @@ TEST(AppendCollectorTest, ASinkIsDegradedWhileItsEndpointFailsOrItsStoreRefusesT
   EXPECT_EQ(metrics.append().sink_degraded.Value({"store"}), 1);
 }
 
+TEST(AppendCollectorTest, AnEndpointThatFailsIsToldBeforeItsLaneHasPublishedTheSink) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+
+  collector.Collect({}, {"store"});
+
+  EXPECT_EQ(metrics.append().sink_degraded.Value({"store"}), 1);
+}
+
 TEST(AppendCollectorTest, WhatAnEarlierRunLeftIsCountedBesideThisRunsLane) {
   Metrics metrics;
   AppendCollector collector(metrics.append());
