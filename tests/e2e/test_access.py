@@ -8,6 +8,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+from certificates import Certificates
 from harness import PEERS, EndToEndTest, Trawld, get, wait_for
 
 CONFIG = "scrape_configs: [{job_name: node}, {job_name: other}]\n"
@@ -17,21 +18,6 @@ HASH = "$2b$04$/SII4h49lFPScvo2uMb1gel6rgh37YnlcHbI1.pWPvj.A1my7ixrC"
 
 
 class AccessTest(EndToEndTest):
-    def openssl(self, *arguments):
-        subprocess.run(["openssl", *map(str, arguments)], cwd=self.directory, check=True,
-                       capture_output=True, timeout=30)
-
-    def make_authority(self):
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                     "-keyout", "ca.key", "-out", "ca.crt", "-days", "1", "-subj", "/CN=test CA")
-
-    def issue(self, name, common_name, alternative="IP:127.0.0.1"):
-        (self.directory / "ext").write_text(f"subjectAltName={alternative}\n")
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                     f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={common_name}")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                     "-CAcreateserial", "-days", "1", "-extfile", "ext", "-out", f"{name}.crt")
-
     def call(self, server, method, request=None, flags=()):
         """(answer, "") or (None, what grpcurl said)."""
         command = [PEERS / "grpcurl", "-max-time", "20", *flags]
@@ -48,10 +34,10 @@ class AccessTest(EndToEndTest):
         return flags + ["-cert", f"{client}.crt", "-key", f"{client}.key"] if client else flags
 
     def test_certificates_give_names_and_names_give_rights(self):
-        self.make_authority()
-        self.issue("server", "trawld")
-        self.issue("pusher", "pusher")
-        self.issue("eye", "somebody", "DNS:eye.example")
+        certificates = Certificates(self.directory)
+        certificates.issue("server", "trawld")
+        certificates.issue("pusher", "pusher")
+        certificates.issue("eye", "somebody", "DNS:eye.example")
         server = self.trawld(
             CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
             "--grpc.tls-client-ca-file=ca.crt", "--discovery.allow=pusher sources=k8s-* jobs=node",
@@ -107,9 +93,9 @@ class AccessTest(EndToEndTest):
             server, f"{STATUS}/ListPools", {}, with_token)[1])
 
     def test_trawlctl_takes_certificates(self):
-        self.make_authority()
-        self.issue("server", "trawld")
-        self.issue("me", "me")
+        certificates = Certificates(self.directory)
+        certificates.issue("server", "trawld")
+        certificates.issue("me", "me")
         server = self.trawld(CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
                              "--grpc.tls-client-ca-file=ca.crt").wait_ready()
 
@@ -120,8 +106,8 @@ class AccessTest(EndToEndTest):
         self.assertEqual([p["job"] for p in json.loads(answer.stdout)], ["node", "other"])
 
     def test_the_web_port_has_tls_and_users(self):
-        self.make_authority()
-        self.issue("server", "trawld")
+        certificates = Certificates(self.directory)
+        certificates.issue("server", "trawld")
         (self.directory / "web.yml").write_text(
             "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
             f"basic_auth_users: {{ann: '{HASH}'}}\n")
@@ -144,7 +130,7 @@ class AccessTest(EndToEndTest):
             get(f"http://{server.http}/-/healthy")
 
         # A renewed certificate is taken up without a restart: what it was issued for tells.
-        self.issue("server", "trawld", "IP:127.0.0.2")
+        certificates.issue("server", "trawld", "IP:127.0.0.2")
         with self.assertRaises(urllib.error.URLError) as mismatch:
             healthy("right")
         self.assertIn("127.0.0.1", str(mismatch.exception))
