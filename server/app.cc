@@ -1,20 +1,16 @@
 #include "server/app.h"
 
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
-#include <cstring>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "server/await.h"
 #include "server/heap_trim.h"
+#include "server/host.h"
 #include "server/proto_conversions.h"
 #include "server/version.h"
 
@@ -33,29 +29,6 @@ constexpr absl::Duration kAccessRefresh = absl::Seconds(5);
 // More than this that the heap holds and nobody uses goes back to the system.
 constexpr size_t kMaxUnusedHeap = size_t{64} << 20;
 constexpr absl::Duration kHeapLook = absl::Seconds(10);
-
-// As many descriptors as the system lets us have.
-void RaiseDescriptorLimit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    LogWarn("Can't raise the limit of open files", {{"err", std::strerror(errno)}});
-  }
-}
-
-// For the servers, the data directory and the stores.
-int64_t DescriptorReserve() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
-  return std::min<int64_t>(512, static_cast<int64_t>(limit.rlim_cur / 4));
-}
-
-std::string Hostname() {
-  char name[256] = {};
-  if (gethostname(name, sizeof name - 1) != 0) return "localhost";
-  return name;
-}
 
 uint32_t ShardCount(const Flags& flags) {
   return flags.shards != 0 ? flags.shards : std::max(1u, std::thread::hardware_concurrency());
@@ -84,22 +57,21 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
   LogInfo("Starting trawl", {{"version", GetBuildInfo().version},
                              {"revision", GetBuildInfo().revision},
                              {"build", GetBuildInfo().kind}});
-  app->StartShards();
+  app->StartSpooling();
+  app->StartStorage();
   RETURN_IF_ERROR(app->StartDiscovery());
-  RETURN_IF_ERROR(app->StartServers(std::move(rpc_sockets)));
+  app->StartConfiguration();
+  app->StartServices();
+  RETURN_IF_ERROR(app->StartHttp());
+  RETURN_IF_ERROR(app->StartRpc(std::move(rpc_sockets)));
   app->CollectMetrics();
-  app->WatchSignals();
+  app->signals_ = std::make_unique<OsSignals>(
+      app->main_loop_,
+      OsSignals::Callbacks{.reload = [&app = *app] { app.reloads_->Reload([](const auto&) {}); },
+                           .stop = [&loop = app->main_loop_] { loop.Stop(); }});
   app->RefreshAccess();
   app->GiveMemoryBack();
-
-  LogInfo("Loading configuration file", {{"filename", flags.config_file}});
-  const absl::Duration begin = app->clock_.Steady();
-  for (const ConfigWarning& warning : loaded->warnings) {
-    LogWarn("Configuration", {{"warning", warning.ToString()}});
-  }
-  RETURN_IF_ERROR(app->Apply(*loaded));
-  LogInfo("Completed loading of configuration file",
-          {{"filename", flags.config_file}, {"totalDuration", app->clock_.Steady() - begin}});
+  RETURN_IF_ERROR(app->reloads_->Start(*loaded));
   app->ready_.store(true);
   app->rpc_->SetServing(true);
   LogInfo("Server is ready to receive web requests.");
@@ -125,20 +97,14 @@ absl::Status App::OpenResources() {
 
 absl::Status App::OpenAccess() {
   RETURN_IF_ERROR(MakeRpcCredentials(flags_.grpc_tls).status());
-  if (!flags_.grpc_token_file.empty()) {
-    ASSIGN_OR_RETURN(tokens_, TokenFile::Open(files_, flags_.grpc_token_file));
-  }
-  // With tokens, or certificates that may be left out, there are callers that prove nothing.
-  access_ = std::make_unique<AccessControl>(AccessPolicy(flags_.access, tokens_ != nullptr),
-                                            tokens_.get());
-  ASSIGN_OR_RETURN(web_guard_, WebGuard::Open(files_, flags_.web_config_file));
+  ASSIGN_OR_RETURN(access_, AccessFiles::Open(files_, {.rules = flags_.access,
+                                                       .token_file = flags_.grpc_token_file,
+                                                       .web_config_file = flags_.web_config_file}));
   return absl::OkStatus();
 }
 
-// Files of the access rules change while trawld runs.
 void App::RefreshAccess() {
-  if (tokens_ != nullptr) tokens_->Refresh();
-  web_guard_->Refresh();
+  access_->Refresh();
   main_loop_.RunAfter(kAccessRefresh, [this] { RefreshAccess(); });
 }
 
@@ -161,87 +127,50 @@ void App::StartSpooling() {
                                  Spooling::Deps{clock_, files_});
 }
 
-// Lane k is drained by shard k mod shards.
-std::vector<EpochLane> App::OpenEarlierLogs() {
-  std::vector<EpochLane> opened;
-  if (spooling_ == nullptr) return opened;
-  const absl::StatusOr<std::vector<StoredLane>> stored = spooling_->Earlier();
-  if (!stored.ok()) LogError("The spool can't be listed", {{"err", stored.status()}});
-  for (const StoredLane& lane : stored.ok() ? *stored : std::vector<StoredLane>()) {
-    ShardThread& shard = *shards_[lane.lane % shards_.size()];
-    RunOn(shard.loop(), [&] {
-      absl::StatusOr<std::unique_ptr<StoredLog>> log = spooling_->OpenEarlier(lane, shard.loop());
-      if (!log.ok()) {
-        LogError("A spool of an earlier run can't be opened; the next start tries again",
-                 {{"directory", lane.directory}, {"err", log.status()}});
-        return;
-      }
-      LogInfo("Draining the spool of an earlier run", {{"epoch", lane.epoch},
-                                                       {"lane", lane.lane},
-                                                       {"from", (*log)->first_number()},
-                                                       {"to", (*log)->next_number() - 1},
-                                                       {"bytes", (*log)->total_bytes()}});
-      StoredLog* const source = log->get();
-      opened.push_back(EpochLane{lane.epoch, lane.lane});
-      shard.earlier().AddLog(opened.back(), *std::move(log),
-                             [source] { source->RemoveDirectory(); });
-    });
-  }
-  return opened;
+EarlierLanes::Callbacks App::TellSinks() {
+  return {.drained =
+              [this](const std::string& sink, const EpochLane& lane) {
+                main_loop_.Post([this, sink, lane] { sinks_->OnDrained(sink, lane); });
+              },
+          .newest_first =
+              [this](const std::string& sink) {
+                main_loop_.Post([this, sink] { sinks_->OnNewestFirst(sink); });
+              }};
 }
 
-void App::StartShards() {
-  StartSpooling();
-  const uint32_t count = ShardCount(flags_);
-  ShardThread::Options options;
-  options.hash_key = HashKey::Random();
-  options.fetcher.user_agent = absl::StrCat("trawl/", GetBuildInfo().version);
-  options.max_body_bytes = std::max<uint64_t>(1, flags_.max_inflight_bytes / count);
-  options.log.max_bytes = std::max<size_t>(1, flags_.max_queue_bytes / count);
-  options.lane.max_segment_bytes =
-      std::min(options.lane.max_segment_bytes, std::max<size_t>(1, options.log.max_bytes / 16));
-  if (spooling_ != nullptr) {
-    options.lane.max_segment_bytes = Lane::SegmentBytes(spooling_->lane_bytes());
-  }
-  options.lane.identity = {.writer_id = data_.writer_id,
-                           .incarnation = data_.epoch,
-                           .epoch = data_.epoch,
-                           .lane = 0,
-                           .version = GetBuildInfo().version};
-  const EarlierLanes::Callbacks earlier{
-      .drained =
-          [this](const std::string& sink, const EpochLane& lane) {
-            main_loop_.Post([this, sink, lane] { sinks_->OnDrained(sink, lane); });
-          },
-      .newest_first =
-          [this](const std::string& sink) {
-            main_loop_.Post([this, sink] { sinks_->OnNewestFirst(sink); });
-          }};
-  std::vector<ShardThread*> shards;
-  for (uint32_t number = 0; number < count; ++number) {
-    options.number = number;
-    options.lane.identity.lane = number;
-    shards_.push_back(std::make_unique<ShardThread>(
-        options, ShardThread::Deps{clock_, *budget_, metrics_.scrape(), earlier, spooling_.get()}));
-    shards.push_back(shards_.back().get());
-  }
+void App::StartStorage() {
+  ShardThreads::Options options;
+  options.count = ShardCount(flags_);
+  options.identity = {.writer_id = data_.writer_id,
+                      .incarnation = data_.epoch,
+                      .epoch = data_.epoch,
+                      .lane = 0,
+                      .version = GetBuildInfo().version};
+  options.max_inflight_bytes = flags_.max_inflight_bytes;
+  options.max_queue_bytes = flags_.max_queue_bytes;
+  shards_ = std::make_unique<ShardThreads>(
+      options,
+      ShardThread::Deps{clock_, *budget_, metrics_.scrape(), TellSinks(), spooling_.get()});
   sinks_ = std::make_unique<Sinks>(
       Sinks::Options{
           .data_dir = data_.path, .version = GetBuildInfo().version, .epoch = data_.epoch},
-      Sinks::Deps{clock_, files_, shards, metrics_.append(), OpenEarlierLogs()});
+      Sinks::Deps{clock_, files_, shards_->threads(), metrics_.append(),
+                  shards_->OpenEarlierLogs()});
+  storage_ = std::make_unique<StorageView>(
+      StorageView::Options{.epoch = data_.epoch, .max_queue_bytes = flags_.max_queue_bytes},
+      StorageView::Deps{*shards_, *sinks_, spooling_.get(), metrics_});
   metrics_.append().queue_limit_bytes.Set(static_cast<double>(flags_.max_queue_bytes));
 }
 
 absl::Status App::StartDiscovery() {
-  std::vector<Shard*> shards;
-  for (const auto& shard : shards_) shards.push_back(&shard->shard());
   manager_thread_ = std::make_unique<LoopThread>(clock_, "manager");
   ScrapeManager::Options options;
   options.fqdn = hostname_;
   options.stop_grace = kScrapesGrace;
   options.max_probes = flags_.max_scrape_now;
   manager_ = std::make_unique<ScrapeManager>(
-      options, ScrapeManager::Deps{manager_thread_->loop(), shards, clients_, metrics_.scrape()});
+      options,
+      ScrapeManager::Deps{manager_thread_->loop(), shards_->shards(), clients_, metrics_.scrape()});
 
   state_store_ = std::make_unique<StateStore>(
       StateStore::Options{.directory = absl::StrCat(data_.path, "/discovery")},
@@ -265,87 +194,111 @@ absl::Status App::StartDiscovery() {
   return absl::OkStatus();
 }
 
-absl::Status App::StartServers(ListenSockets rpc_sockets) {
-  const auto pools = [this] { return manager_->Snapshot(); };
-  const auto reload = [this](StatusService::ReloadCallback done) {
-    if (reloads_.Add(std::move(done))) main_loop_.Post([this] { RunReloads(); });
-  };
-  const auto plan = [this](status::v1::PlanConfigRequest request,
-                           StatusService::PlanCallback done) {
-    const bool first = plans_.Add({std::move(request), std::move(done)});
-    if (first) main_loop_.Post([this] { RunPlans(); });
-  };
-  planner_ = std::make_unique<ConfigPlanner>(
-      ConfigPlanner::Options{flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
-      ConfigPlanner::Deps{files_, clients_});
+void App::StartConfiguration() {
+  push_jobs_ = std::make_unique<PushJobs>(PushJobs::Deps{*discovery_, metrics_.discovery()});
+  applier_ = std::make_unique<ConfigApplier>(MakeSinkFlags(),
+                                             ConfigApplier::Deps{.clients = clients_,
+                                                                 .sinks = *sinks_,
+                                                                 .shards = *shards_,
+                                                                 .manager = *manager_,
+                                                                 .discovery = *discovery_,
+                                                                 .sources = *config_sources_,
+                                                                 .push_jobs = *push_jobs_});
+  reloads_ = std::make_unique<ConfigReloads>(
+      ConfigReloads::Options{flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
+      ConfigReloads::Deps{
+          .loop = main_loop_,
+          .clock = clock_,
+          .files = files_,
+          .clients = clients_,
+          .pools = [this] { return manager_->Snapshot(); },
+          .accept = [this](const Config& config) { return applier_->Accept(config); },
+          .apply = [this](const LoadedConfig& next) { return applier_->Apply(next); },
+          .metrics = metrics_.server()});
+}
+
+SinkFlags App::MakeSinkFlags() const {
+  return {.storage_address = flags_.storage_address,
+          .embedded_path = flags_.embedded_path,
+          .default_embedded_path = absl::StrCat(data_.path, "/samples.db")};
+}
+
+void App::StartServices() {
   discovery_service_ = std::make_unique<DiscoveryService>(
       DiscoveryService::Options{},
       DiscoveryService::Deps{.discovery = *discovery_,
-                             .pools = pools,
-                             .external_labels = [this] { return *external_labels_.Get(); },
-                             .access = *access_});
+                             .pools = [this] { return manager_->Snapshot(); },
+                             .external_labels = [this] { return *applier_->external_labels(); },
+                             .access = access_->control()});
   inspector_ = std::make_unique<TargetInspector>(*manager_);
-  const auto config = [this](const status::v1::GetConfigRequest& request) {
-    return trawl::ShowConfig(*shown_config_.Get(), request);
-  };
   watch_thread_ = std::make_unique<LoopThread>(clock_, "watch");
   watches_ = std::make_unique<TargetWatches>(
       TargetWatches::Options{.max_watchers = flags_.max_watchers, .watch = {}},
-      TargetWatches::Deps{watch_thread_->loop(), pools, metrics_.server()});
+      TargetWatches::Deps{watch_thread_->loop(), [this] { return manager_->Snapshot(); },
+                          metrics_.server()});
   status_service_ = std::make_unique<StatusService>(
       StatusService::Options{.build_info = MakeBuildInfo(),
                              .max_queue_bytes = flags_.max_queue_bytes},
-      StatusService::Deps{.pools = pools,
-                          .reload = reload,
-                          .plan = plan,
-                          .sinks = [this] { return sinks_->Descriptions(); },
-                          .lanes = [this] { return LaneStatuses(); },
-                          .spool = [this] { return DescribeSpool(); },
-                          .skip =
-                              [this](const status::v1::SkipRecordRequest& request,
-                                     StatusService::SkipCallback done) {
-                                main_loop_.Post([this, request, done = std::move(done)]() mutable {
-                                  done(SkipRecord(request));
-                                });
-                              },
-                          .inspector = *inspector_,
-                          .config = config,
-                          .watches = *watches_});
-  guarded_status_ = std::make_unique<GuardedStatusService>(*access_, *status_service_);
+      StatusServiceDeps());
+  guarded_status_ = std::make_unique<GuardedStatusService>(access_->control(), *status_service_);
   reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
       discovery::v1::DiscoveryService::service_full_name(),
       status::v1::StatusService::service_full_name(), ReflectionService::HealthServiceName()});
-  HttpServer::Options http;
-  http.address = flags_.web_listen;
-  http.hostname = hostname_;
-  http.enable_lifecycle = flags_.enable_lifecycle;
-  http.enable_admin_api = flags_.enable_admin_api;
-  http.max_connections = flags_.max_web_connections;
-  HttpServer::Deps http_deps{
+}
+
+StatusService::Deps App::StatusServiceDeps() {
+  return {.pools = [this] { return manager_->Snapshot(); },
+          .reload = [this](auto done) { reloads_->Reload(std::move(done)); },
+          .plan = [this](auto request,
+                         auto done) { reloads_->Plan(std::move(request), std::move(done)); },
+          .sinks = [this] { return storage_->SinkDescriptions(); },
+          .lanes = [this] { return storage_->Lanes(); },
+          .spool = [this] { return storage_->DescribeSpool(); },
+          .skip =
+              [this](const auto& request, auto done) {
+                main_loop_.Post([this, request, done = std::move(done)]() mutable {
+                  done(storage_->SkipRecord(request));
+                });
+              },
+          .inspector = *inspector_,
+          .config = [this](const auto& request) { return reloads_->Show(request); },
+          .watches = *watches_};
+}
+
+absl::Status App::StartHttp() {
+  HttpServer::Options options;
+  options.address = flags_.web_listen;
+  options.hostname = hostname_;
+  options.enable_lifecycle = flags_.enable_lifecycle;
+  options.enable_admin_api = flags_.enable_admin_api;
+  options.max_connections = flags_.max_web_connections;
+  HttpServer::Deps deps{
       .clock = clock_,
       .metrics = metrics_,
-      .pools = pools,
-      .config = config,
+      .pools = [this] { return manager_->Snapshot(); },
+      .config = [this](const auto& request) { return reloads_->Show(request); },
       .ready = [this] { return ready_.load(); },
       .reload =
-          [reload](absl::AnyInvocable<void(absl::Status)> done) {
-            reload([done = std::move(done)](
-                       const absl::StatusOr<status::v1::ReloadConfigResponse>& result) mutable {
-              done(result.status());
-            });
+          [this](absl::AnyInvocable<void(absl::Status)> done) {
+            reloads_->Reload(
+                [done = std::move(done)](const auto& result) mutable { done(result.status()); });
           },
       .quit = [this] { main_loop_.Stop(); },
-      .guard = web_guard_.get(),
+      .guard = &access_->web_guard(),
       .inspector = inspector_.get()};
-  ASSIGN_OR_RETURN(http_, HttpServer::Start(http, std::move(http_deps)));
-  RpcServer::Options rpc;
-  ASSIGN_OR_RETURN(rpc.credentials, MakeRpcCredentials(flags_.grpc_tls));
-  rpc.max_connections = flags_.max_grpc_connections;
-  rpc.on_refused = [this] { metrics_.server().grpc_connections_refused_total.Increment(); };
+  ASSIGN_OR_RETURN(http_, HttpServer::Start(options, std::move(deps)));
+  return absl::OkStatus();
+}
+
+absl::Status App::StartRpc(ListenSockets sockets) {
+  RpcServer::Options options;
+  ASSIGN_OR_RETURN(options.credentials, MakeRpcCredentials(flags_.grpc_tls));
+  options.max_connections = flags_.max_grpc_connections;
+  options.on_refused = [this] { metrics_.server().grpc_connections_refused_total.Increment(); };
   // What is a little too large is refused by the service, which counts it.
-  rpc.max_message_bytes =
+  options.max_message_bytes =
       static_cast<int>(std::min<uint64_t>(flags_.discovery.max_request_bytes + (8 << 20), 1 << 30));
-  ASSIGN_OR_RETURN(rpc_, RpcServer::Start(rpc, std::move(rpc_sockets),
+  ASSIGN_OR_RETURN(rpc_, RpcServer::Start(options, std::move(sockets),
                                           {discovery_service_.get(), guarded_status_.get(),
                                            &reflection_->v1(), &reflection_->v1alpha()}));
   LogInfo("Listening",
@@ -366,236 +319,17 @@ status::v1::GetBuildInfoResponse App::MakeBuildInfo() const {
   SetTime(start_time_, out.mutable_start_time());
   out.set_writer_id(data_.writer_id);
   out.set_epoch(data_.epoch);
-  out.set_shards(static_cast<uint32_t>(shards_.size()));
+  out.set_shards(ShardCount(flags_));
   return out;
 }
 
 void App::CollectMetrics() {
-  append_collector_ = std::make_unique<AppendCollector>(metrics_.append());
   metrics_.OnCollect([this] {
-    append_collector_->Collect(LaneStatuses(), FailingSinks());
-    if (spooling_ != nullptr) spooling_->Collect(SpoolStatuses(), metrics_.spool());
-    CountJobsWithoutSource();
-    CollectFetching();
+    storage_->Collect();
+    push_jobs_->Count();
+    shards_->Collect(metrics_.fetch());
+    metrics_.fetch().open_descriptors.Set(static_cast<double>(budget_->used()));
     metrics_.server().grpc_connections.Set(static_cast<double>(rpc_->connections()));
-  });
-}
-
-void App::CollectFetching() {
-  uint64_t bytes = 0;
-  uint64_t waits = 0;
-  for (const auto& shard : shards_) {
-    bytes += shard->bodies().used_bytes();
-    waits += shard->bodies().waits();
-  }
-  FetchMetrics& metrics = metrics_.fetch();
-  metrics.inflight_bytes.Set(static_cast<double>(bytes));
-  metrics.body_waits_total.Increment(static_cast<double>(waits) - metrics.body_waits_total.Value());
-  metrics.open_descriptors.Set(static_cast<double>(budget_->used()));
-}
-
-std::set<std::string> App::FailingSinks() const {
-  std::set<std::string> out;
-  for (const SinkDescription& sink : sinks_->Descriptions()) {
-    if (sink.endpoint.failing) out.insert(sink.name);
-  }
-  return out;
-}
-
-std::vector<std::shared_ptr<const LaneStatus>> App::LaneStatuses() const {
-  std::vector<std::shared_ptr<const LaneStatus>> out;
-  for (const auto& shard : shards_) out.push_back(shard->lane().status());
-  for (const auto& shard : shards_) {
-    const auto earlier = shard->earlier().status();
-    for (const LaneStatus& lane : *earlier) out.emplace_back(earlier, &lane);
-  }
-  return out;
-}
-
-std::vector<std::shared_ptr<const SpoolStatus>> App::SpoolStatuses() const {
-  std::vector<std::shared_ptr<const SpoolStatus>> out;
-  if (spooling_ == nullptr) return out;
-  for (const auto& shard : shards_) out.push_back(shard->spool_status());
-  return out;
-}
-
-status::v1::Spool App::DescribeSpool() const {
-  status::v1::Spool out;
-  uint64_t bytes = 0;
-  for (const auto& lane : LaneStatuses()) bytes += lane->log_bytes;
-  out.set_bytes(bytes);
-  out.set_state(spooling_ == nullptr ? status::v1::Spool::MEMORY : status::v1::Spool::OK);
-  out.set_max_bytes(spooling_ == nullptr ? flags_.max_queue_bytes : spooling_->max_bytes());
-  absl::Time oldest = absl::InfiniteFuture();
-  for (const auto& spool : SpoolStatuses()) {
-    oldest = std::min(oldest, spool->oldest);
-    if (!spool->degraded) continue;
-    out.set_state(status::v1::Spool::DEGRADED);
-    out.set_error(std::string(spool->last_error.message()));
-  }
-  if (oldest != absl::InfiniteFuture()) SetTime(oldest, out.mutable_oldest());
-  return out;
-}
-
-absl::StatusOr<status::v1::SkipRecordResponse> App::SkipRecord(
-    const status::v1::SkipRecordRequest& request) {
-  const EpochLane lane{request.epoch() != 0 ? request.epoch() : data_.epoch, request.lane()};
-  status::v1::SkipRecordResponse response;
-  for (const auto& status : LaneStatuses()) {
-    if (status->epoch != lane.epoch || status->lane != lane.lane) continue;
-    for (const SinkStatus& sink : status->sinks) {
-      const bool told = sink.name == request.sink() && sink.stuck_number == request.number();
-      if (told) response.set_target_labels(sink.stuck_target);
-    }
-  }
-  ASSIGN_OR_RETURN(const uint64_t samples,
-                   sinks_->SkipRecord(request.sink(), lane, request.number(), request.dry_run()));
-  response.set_samples(samples);
-  return response;
-}
-
-// ---- Signals and reloads
-
-void App::WatchSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
-  signal_fd_ = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-  main_loop_.Watch(signal_fd_, FdWatcher::kReadable, [this](uint32_t) { OnSignal(); });
-}
-
-void App::OnSignal() {
-  signalfd_siginfo info = {};
-  while (read(signal_fd_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGHUP) {
-      if (reloads_.Add([](const auto&) {})) RunReloads();
-    } else {
-      LogInfo("Received an OS signal, exiting gracefully...",
-              {{"signal", info.ssi_signo == SIGINT ? "interrupt" : "terminated"}});
-      main_loop_.Stop();
-    }
-  }
-}
-
-void App::RunReloads() {
-  std::vector<StatusService::ReloadCallback> waiting = reloads_.Take();
-  if (waiting.empty()) return;
-  const absl::StatusOr<status::v1::ReloadConfigResponse> result = Reload();
-  if (result.ok()) {
-    metrics_.server().ConfigLoaded(clock_.Now());
-  } else {
-    ShowConfig(std::string(result.status().message()));
-    metrics_.server().ConfigFailed();
-    LogError("Error reloading config", {{"err", result.status()}});
-  }
-  for (StatusService::ReloadCallback& done : waiting) done(result);
-}
-
-absl::StatusOr<status::v1::ReloadConfigResponse> App::Reload() {
-  LogInfo("Loading configuration file", {{"filename", flags_.config_file}});
-  const absl::Duration begin = clock_.Steady();
-  absl::StatusOr<LoadedConfig> next =
-      LoadConfigFiles(files_, flags_.config_file, flags_.trawl_config, env_);
-  // The request was right, the files are not.
-  if (!next.ok()) return absl::FailedPreconditionError(next.status().message());
-  status::v1::ReloadConfigResponse response;
-  for (status::v1::JobPlan& plan : planner_->PlanReload(running_, *next, *manager_->Snapshot())) {
-    *response.add_jobs() = std::move(plan);
-  }
-  for (const ConfigWarning& warning : next->warnings) {
-    LogWarn("Configuration", {{"warning", warning.ToString()}});
-    *response.add_warnings() = ToProto(warning);
-  }
-  RETURN_IF_ERROR(Apply(*next));
-  LogInfo("Completed loading of configuration file",
-          {{"filename", flags_.config_file}, {"totalDuration", clock_.Steady() - begin}});
-  return response;
-}
-
-void App::RunPlans() {
-  for (PlanCall& call : plans_.Take()) {
-    call.done(planner_->Plan(call.request, running_, *manager_->Snapshot()));
-  }
-}
-
-SinkFlags App::MakeSinkFlags() const {
-  return {.storage_address = flags_.storage_address,
-          .embedded_path = flags_.embedded_path,
-          .default_embedded_path = absl::StrCat(data_.path, "/samples.db")};
-}
-
-// A file with a certificate or a key that is missing must refuse the configuration as a whole, not
-// one pool of it.
-absl::Status App::CheckClients(const Config& config) {
-  for (const ScrapeConfig& job : config.scrape_configs) {
-    const absl::Status status = clients_.MakeClient(job.http).status();
-    if (!status.ok()) return Annotate(status, absl::StrCat("job ", job.job_name));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status App::Apply(const LoadedConfig& next) {
-  RETURN_IF_ERROR(CheckClients(*next.config));
-  RETURN_IF_ERROR(sinks_->Apply(DesiredSinks(MakeSinkFlags(), *next.config)));
-  const Labels& external = next.config->global.external_labels;
-  external_labels_.Set(std::make_shared<const Labels>(external));
-  for (const auto& shard : shards_) {
-    RunOn(shard->loop(), [&] { shard->lane().SetExternalLabels(external); });
-  }
-
-  Awaited<absl::Status> applied;
-  manager_->ApplyConfig(next.config, next.trawl_config,
-                        [applied](absl::Status status) { applied.Set(std::move(status)); });
-  absl::Status status = applied.Wait();
-  running_ = next;
-  loaded_ = clock_.Now();
-  ShowConfig(std::string(status.message()));
-  std::vector<std::string> jobs;
-  for (const ScrapeConfig& job : next.config->scrape_configs) jobs.push_back(job.job_name);
-  Awaited<bool> known;
-  discovery_->SetKnownJobsAsync(std::move(jobs), [known] { known.Set(true); });
-  known.Wait();
-  Awaited<bool> told;
-  config_sources_->ApplyAsync(next.config, [told] { told.Set(true); });
-  told.Wait();
-  SetPushJobs(*next.config);
-  if (status.ok()) metrics_.server().ConfigLoaded(clock_.Now());
-  return status;
-}
-
-void App::ShowConfig(std::string last_reload_error) {
-  auto shown = std::make_shared<RunningConfig>();
-  shown->files = running_;
-  shown->has_trawl_config = !flags_.trawl_config.empty();
-  shown->loaded = loaded_;
-  shown->last_reload_error = std::move(last_reload_error);
-  shown_config_.Set(std::move(shown));
-}
-
-void App::SetPushJobs(const Config& config) {
-  auto jobs = std::make_shared<std::set<std::string>>();
-  for (const ScrapeConfig& job : config.scrape_configs) {
-    if (job.expects_push()) jobs->insert(job.job_name);
-  }
-  const auto push_jobs = push_jobs_.Get();  // stays while it is read
-  for (const std::string& job : *push_jobs) {
-    if (!jobs->contains(job)) metrics_.discovery().RemoveJob(job);
-  }
-  push_jobs_.Set(std::move(jobs));
-  CountJobsWithoutSource();
-}
-
-// The gauges follow a moment later: discovery is asked on its own loop.
-void App::CountJobsWithoutSource() {
-  discovery_->ReadAsync([this, jobs = push_jobs_.Get()](const TargetSets& sets) {
-    for (const std::string& job : *jobs) {
-      const auto desired = sets.Desired(job);
-      const bool pushed =
-          std::any_of(desired->groups.begin(), desired->groups.end(), [](const OwnedGroup& group) {
-            return group.source != "static" && group.source != "file";
-          });
-      metrics_.discovery().job_without_source.Set({job}, pushed ? 0 : 1);
-    }
   });
 }
 
@@ -606,23 +340,9 @@ void App::Run() {
   Drain();
 }
 
-void App::DrainLanes() {
-  std::vector<Awaited<bool>> drained(shards_.size());
-  for (size_t i = 0; i < shards_.size(); ++i) {
-    Lane& lane = shards_[i]->lane();
-    const Awaited<bool> done = drained[i];
-    shards_[i]->loop().Post(
-        [&lane, done] { lane.Drain(kLanesGrace, [done](bool all) { done.Set(all); }); });
-  }
-  bool all = true;
-  for (const Awaited<bool>& done : drained) all &= done.Wait();
-  if (!all) LogWarn("Some samples did not reach every sink before the end");
-}
-
 void App::Drain() {
   ready_.store(false);
-  reloads_.Close();
-  plans_.Close();
+  reloads_->Close();
   rpc_->SetServing(false);
   LogInfo("Stopping scrapes...");
   Awaited<bool> goodbye;
@@ -631,7 +351,7 @@ void App::Drain() {
   Awaited<bool> stopped;
   manager_->Stop([stopped] { stopped.Set(true); });
   stopped.Wait();
-  DrainLanes();
+  if (!shards_->Drain(kLanesGrace)) LogWarn("Some samples did not reach every sink before the end");
   watches_->Close();
   rpc_->Shutdown(kCallsGrace);
   http_->Stop();
@@ -641,8 +361,7 @@ void App::Drain() {
 
 // Also of an app that was half started.
 App::~App() {
-  reloads_.Close();
-  plans_.Close();
+  if (reloads_ != nullptr) reloads_->Close();
   http_.reset();
   rpc_.reset();
   if (watch_thread_ != nullptr) {
@@ -658,9 +377,8 @@ App::~App() {
   }
   if (manager_thread_ != nullptr) manager_thread_->Shutdown();
   if (sinks_ != nullptr) sinks_->Shutdown(absl::ZeroDuration());
-  for (const auto& shard : shards_) shard->Shutdown();
+  if (shards_ != nullptr) shards_->Shutdown();
   manager_.reset();
-  if (signal_fd_ >= 0) close(signal_fd_);
 }
 
 }  // namespace trawl

@@ -1,0 +1,109 @@
+#include "server/config_reloads.h"
+
+#include <utility>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "server/proto_conversions.h"
+#include "server/status_conversions.h"
+
+namespace trawl {
+
+ConfigReloads::ConfigReloads(Options options, Deps deps)
+    : options_(std::move(options)),
+      deps_(std::move(deps)),
+      planner_(options_, ConfigPlanner::Deps{deps_.files, deps_.clients}) {}
+
+void ConfigReloads::Reload(StatusService::ReloadCallback done) {
+  if (reloads_.Add(std::move(done))) deps_.loop.Post([this] { RunReloads(); });
+}
+
+void ConfigReloads::Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done) {
+  const bool first = plans_.Add({std::move(request), std::move(done)});
+  if (first) deps_.loop.Post([this] { RunPlans(); });
+}
+
+absl::StatusOr<status::v1::GetConfigResponse> ConfigReloads::Show(
+    const status::v1::GetConfigRequest& request) const {
+  const auto shown = shown_.Get();  // stays while it is read
+  return ShowConfig(*shown, request);
+}
+
+void ConfigReloads::Close() {
+  reloads_.Close();
+  plans_.Close();
+}
+
+absl::Status ConfigReloads::Start(const LoadedConfig& first) {
+  LogInfo("Loading configuration file", {{"filename", options_.config_file}});
+  const absl::Duration begin = deps_.clock.Steady();
+  for (const ConfigWarning& warning : first.warnings) {
+    LogWarn("Configuration", {{"warning", warning.ToString()}});
+  }
+  RETURN_IF_ERROR(Apply(first));
+  LogInfo("Completed loading of configuration file",
+          {{"filename", options_.config_file}, {"totalDuration", deps_.clock.Steady() - begin}});
+  return absl::OkStatus();
+}
+
+void ConfigReloads::RunReloads() {
+  std::vector<StatusService::ReloadCallback> waiting = reloads_.Take();
+  if (waiting.empty()) return;
+  const absl::StatusOr<status::v1::ReloadConfigResponse> result = ReloadFiles();
+  if (!result.ok()) {
+    Publish(std::string(result.status().message()));
+    deps_.metrics.ConfigFailed();
+    LogError("Error reloading config", {{"err", result.status()}});
+  }
+  for (StatusService::ReloadCallback& done : waiting) done(result);
+}
+
+absl::StatusOr<status::v1::ReloadConfigResponse> ConfigReloads::ReloadFiles() {
+  LogInfo("Loading configuration file", {{"filename", options_.config_file}});
+  const absl::Duration begin = deps_.clock.Steady();
+  absl::StatusOr<LoadedConfig> next =
+      LoadConfigFiles(deps_.files, options_.config_file, options_.trawl_config_file, options_.env);
+  // The request was right, the files are not.
+  if (!next.ok()) return absl::FailedPreconditionError(next.status().message());
+  status::v1::ReloadConfigResponse response;
+  for (status::v1::JobPlan& plan : planner_.PlanReload(running_, *next, *deps_.pools())) {
+    *response.add_jobs() = std::move(plan);
+  }
+  for (const ConfigWarning& warning : next->warnings) {
+    LogWarn("Configuration", {{"warning", warning.ToString()}});
+    *response.add_warnings() = ToProto(warning);
+  }
+  RETURN_IF_ERROR(Apply(*next));
+  LogInfo("Completed loading of configuration file",
+          {{"filename", options_.config_file}, {"totalDuration", deps_.clock.Steady() - begin}});
+  return response;
+}
+
+// What was accepted runs, also if single jobs could not take it.
+absl::Status ConfigReloads::Apply(const LoadedConfig& next) {
+  RETURN_IF_ERROR(deps_.accept(*next.config));
+  const absl::Status status = deps_.apply(next);
+  running_ = next;
+  loaded_ = deps_.clock.Now();
+  Publish(std::string(status.message()));
+  if (status.ok()) deps_.metrics.ConfigLoaded(loaded_);
+  return status;
+}
+
+void ConfigReloads::RunPlans() {
+  for (PlanCall& call : plans_.Take()) {
+    call.done(planner_.Plan(call.request, running_, *deps_.pools()));
+  }
+}
+
+void ConfigReloads::Publish(std::string last_error) {
+  auto shown = std::make_shared<RunningConfig>();
+  shown->files = running_;
+  shown->has_trawl_config = !options_.trawl_config_file.empty();
+  shown->loaded = loaded_;
+  shown->last_reload_error = std::move(last_error);
+  shown_.Set(std::move(shown));
+}
+
+}  // namespace trawl

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/event_loop.h"
+#include "core/base/file_system.h"
+#include "core/base/published.h"
+#include "core/fetch/fetcher.h"
+#include "core/scrape/pool_status.h"
+#include "core/telemetry/server_metrics.h"
+#include "server/call_queue.h"
+#include "server/config_files.h"
+#include "server/config_planner.h"
+#include "server/config_view.h"
+#include "server/status_service.h"
+#include "trawl/status/v1/status.pb.h"
+
+namespace trawl {
+
+// The configuration that runs, and how another comes in its place.
+//
+//   1. Reloads and plans run on the loop, one at a time. Who asks for a reload before one has begun
+//      shares it.
+//   2. A reload that is refused leaves what runs, and its error is shown until one succeeds.
+//   3. Everybody who asks is answered; after Close with kUnavailable.
+//
+// Reload, Plan, Show and Close: any thread. Start: the loop's thread. The loop runs nothing of it
+// when it goes.
+class ConfigReloads {
+ public:
+  using Options = ConfigPlanner::Options;
+  struct Deps {
+    EventLoop& loop;
+    const Clock& clock;
+    FileSystem& files;
+    HttpClientFactory& clients;
+    std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
+    // ConfigApplier's.
+    std::function<absl::Status(const Config&)> accept;
+    std::function<absl::Status(const LoadedConfig&)> apply;
+    ServerMetrics& metrics;
+  };
+
+  ConfigReloads(Options options, Deps deps);
+
+  // Applies the first one. On an error the process should end.
+  absl::Status Start(const LoadedConfig& first);
+
+  // Errors: kFailedPrecondition if the files are wrong, others as they can't be applied.
+  void Reload(StatusService::ReloadCallback done);
+  // What a reload of these texts would do. kInvalidArgument: it would be refused.
+  void Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done);
+  // What runs, secrets masked. kNotFound: no such job.
+  absl::StatusOr<status::v1::GetConfigResponse> Show(
+      const status::v1::GetConfigRequest& request) const;
+
+  // Who waits, and who comes later, is told that it is too late.
+  void Close();
+
+ private:
+  struct PlanCall {
+    status::v1::PlanConfigRequest request;
+    StatusService::PlanCallback done;
+    void operator()(const absl::Status& status) { done(status); }
+  };
+
+  void RunReloads();
+  void RunPlans();
+  absl::StatusOr<status::v1::ReloadConfigResponse> ReloadFiles();
+  absl::Status Apply(const LoadedConfig& next);
+  void Publish(std::string last_error);
+
+  const Options options_;
+  const Deps deps_;
+  CallQueue<StatusService::ReloadCallback> reloads_;
+  CallQueue<PlanCall> plans_;
+  Published<RunningConfig> shown_;
+
+  // The loop's thread.
+  ConfigPlanner planner_;
+  LoadedConfig running_;
+  absl::Time loaded_ = absl::InfinitePast();
+};
+
+}  // namespace trawl
