@@ -1,9 +1,12 @@
 #include "core/scrape/sample_labels.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
 #include "core/base/text.h"
 
 namespace trawl {
@@ -99,6 +102,35 @@ absl::Status CheckLimits(const SampleOptions& options, const std::vector<Label>&
   return absl::OkStatus();
 }
 
+absl::Status Check(const SampleOptions& options, const std::vector<Label>& labels,
+                   FailureReason* reason) {
+  *reason = FailureReason::kInvalidLabels;
+  if (!Has(labels, kMetricName)) {
+    return absl::InvalidArgumentError("missing metric name (__name__ label)");
+  }
+  if (!AreValidNames(options, labels)) {
+    return absl::InvalidArgumentError(absl::StrCat("invalid metric name or label names: ",
+                                                   Labels::FromSorted(labels).ToString()));
+  }
+  *reason = FailureReason::kLabelLimit;
+  return CheckLimits(options, labels);
+}
+
+// A name that stands twice in `exposed` and is in `labels` still.
+std::optional<std::string> RepeatedName(const std::vector<Label>& exposed,
+                                        const LabelsBuilder& labels) {
+  if (exposed.size() < 2) return std::nullopt;
+  std::vector<std::string_view> names;
+  names.reserve(exposed.size());
+  for (const Label& label : exposed) names.push_back(label.name);
+  std::sort(names.begin(), names.end());
+  for (auto at = names.begin();; ++at) {
+    at = std::adjacent_find(at, names.end());
+    if (at == names.end()) return std::nullopt;
+    if (!labels.Get(*at).empty()) return std::string(*at);
+  }
+}
+
 // Takes one of the suffixes off.
 std::string_view Base(std::string_view name, std::initializer_list<std::string_view> suffixes) {
   for (const std::string_view suffix : suffixes) {
@@ -120,40 +152,22 @@ void MergeSampleLabels(const SampleOptions& options, const Labels& target_labels
   }
 }
 
-bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
-                        const std::vector<Label>& exposed, LabelsBuilder* labels) {
+absl::StatusOr<bool> LabelSample(const SampleOptions& options, const Labels& target_labels,
+                                 const std::vector<Label>& exposed, LabelsBuilder* labels,
+                                 FailureReason* reason) {
   MergeSampleLabels(options, target_labels, exposed, labels);
   const RelabelRules* const rules = options.metric_relabel_rules.get();
   if (rules != nullptr && !rules->Apply(*labels)) return false;
-  return !labels->empty();
-}
-
-absl::Status CheckSampleLabels(const SampleOptions& options, const std::vector<Label>& labels,
-                               FailureReason* reason) {
+  if (labels->empty()) return false;
+  RETURN_IF_ERROR(Check(options, labels->labels(), reason));
   *reason = FailureReason::kInvalidLabels;
-  if (!Has(labels, kMetricName)) {
-    return absl::InvalidArgumentError("missing metric name (__name__ label)");
+  const std::optional<std::string> repeated = RepeatedName(exposed, *labels);
+  if (repeated.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("label name ", GoQuote(*repeated), " is not unique: invalid sample"));
   }
-  if (!AreValidNames(options, labels)) {
-    return absl::InvalidArgumentError(absl::StrCat("invalid metric name or label names: ",
-                                                   Labels::FromSorted(labels).ToString()));
-  }
-  *reason = FailureReason::kLabelLimit;
-  return CheckLimits(options, labels);
-}
-
-std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed,
-                                             const LabelsBuilder& labels) {
-  if (exposed.size() < 2) return std::nullopt;
-  std::vector<std::string_view> names;
-  names.reserve(exposed.size());
-  for (const Label& label : exposed) names.push_back(label.name);
-  std::sort(names.begin(), names.end());
-  for (auto at = names.begin();; ++at) {
-    at = std::adjacent_find(at, names.end());
-    if (at == names.end()) return std::nullopt;
-    if (!labels.Get(*at).empty()) return std::string(*at);
-  }
+  *reason = FailureReason::kNone;
+  return true;
 }
 
 SeriesKey MakeSeriesKey(const std::vector<Label>& labels, const Labels& target_labels) {

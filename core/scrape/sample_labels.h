@@ -1,11 +1,9 @@
 #pragma once
 
-#include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/base/failure_reason.h"
 #include "core/model/labels.h"
 #include "core/model/metadata.h"
@@ -21,18 +19,11 @@ namespace trawl {
 void MergeSampleLabels(const SampleOptions& options, const Labels& target_labels,
                        const std::vector<Label>& exposed, LabelsBuilder* labels);
 
-// The same, and runs the metric rules. False: dropped.
-bool MutateSampleLabels(const SampleOptions& options, const Labels& target_labels,
-                        const std::vector<Label>& exposed, LabelsBuilder* labels);
-
-// Name, validity and limits of a new series. Errors: kInvalidArgument with Prometheus' texts;
-// `reason` says which kind.
-absl::Status CheckSampleLabels(const SampleOptions& options, const std::vector<Label>& labels,
-                               FailureReason* reason);
-
-// A name that stands twice in `exposed` and is in `labels` still.
-std::optional<std::string> RepeatedLabelName(const std::vector<Label>& exposed,
-                                             const LabelsBuilder& labels);
+// The same, runs the metric rules, and checks the name, validity and limits of what is left. False:
+// dropped. Errors: kInvalidArgument with Prometheus' texts; `reason` says which kind.
+absl::StatusOr<bool> LabelSample(const SampleOptions& options, const Labels& target_labels,
+                                 const std::vector<Label>& exposed, LabelsBuilder* labels,
+                                 FailureReason* reason);
 
 // `labels` without the target's, or complete when they do not simply extend the target's.
 // The family is left 0.

@@ -5,14 +5,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <limits>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "core/base/text.h"
-#include "core/exposition/float_parser.h"
 #include "core/model/value.h"
+#include "core/scrape/line_numbers.h"
 #include "core/scrape/sample_labels.h"
 
 namespace trawl {
@@ -20,8 +17,6 @@ namespace {
 
 // Spec 2.8, time limit.
 constexpr int64_t kMaxAheadMs = int64_t{10} * 60 * 1000;
-// How far from the expected entry a text is looked for before the table is built.
-constexpr uint32_t kLookAhead = 8;
 constexpr size_t kMaxRunLength = std::numeric_limits<uint32_t>::max();
 
 inline uint64_t Hash(HashKey key, const char* text, size_t length) {
@@ -30,33 +25,6 @@ inline uint64_t Hash(HashKey key, const char* text, size_t length) {
 
 bool IsSameValue(double a, double b) {
   return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b);
-}
-
-// A value that is no plain decimal: an exponent, NaN, an infinity. Null when it is no number, or
-// something other than the line's end follows: the strict parser has the word.
-const char* ParseOddFloat(const char* p, double* value) {
-  const char* end = p;
-  while (*end != '\n' && *end != ' ' && *end != '\t' && *end != '{') ++end;
-  const ParsedFloat number = ParseGoFloat({p, static_cast<size_t>(end - p)});
-  *value = number.value;
-  return number.error == FloatError::kNone ? end : nullptr;
-}
-
-// Behind the value, which is followed by a blank or the line's end; or null.
-inline const char* ParseValue(const char* p, double* value) {
-  const char* end = ParsePlainFloat(p, value);
-  if (end != nullptr && (*end == '\n' || *end == ' ')) return end;
-  end = ParseOddFloat(p, value);
-  return end != nullptr && (*end == '\n' || *end == ' ') ? end : nullptr;
-}
-
-// A blank, a timestamp of at most 18 digits, and the line's end; where that is, or null.
-const char* ParseTimestamp(const char* p, int64_t* timestamp_ms) {
-  const char* const begin = ++p;
-  int64_t value = 0;
-  for (; *p >= '0' && *p <= '9' && p - begin < 18; ++p) value = value * 10 + (*p - '0');
-  *timestamp_ms = value;
-  return p > begin && *p == '\n' ? p : nullptr;
 }
 
 }  // namespace
@@ -68,6 +36,7 @@ ScrapeBody::ScrapeBody(SeriesCache& cache, ScrapeScratch& scratch, const Input& 
       samples_(cache.samples_),
       options_(*samples_),
       parser_(input.body),
+      metadata_(input.body, cache.keys_),
       known_end_(static_cast<uint32_t>(cache.entries_.size())) {
   const size_t newline = input.body.rfind('\n');
   fast_end_ = newline == std::string_view::npos ? 0 : newline + 1;
@@ -163,10 +132,10 @@ void ScrapeBody::ReadFast(size_t end) {
         continue;
       }
       double value;
-      const char* line_end = ParseValue(p + entry.length + 1, &value);
+      const char* line_end = ParseLineValue(p + entry.length + 1, &value);
       if (line_end != nullptr && *line_end == ' ') {
         int64_t ignored;
-        line_end = options_.honor_timestamps ? nullptr : ParseTimestamp(line_end, &ignored);
+        line_end = options_.honor_timestamps ? nullptr : ParseLineTimestamp(line_end, &ignored);
       }
       if (line_end == nullptr) break;
       if (entry.place != SeriesCache::kDropped) {
@@ -178,7 +147,7 @@ void ScrapeBody::ReadFast(size_t end) {
     } else if ((entry.flags & SeriesCache::kComment) != 0) {
       if (*p != '#' || left < entry.place || Hash(key, p, entry.place) != entry.hash) break;
       rekey_ = false;
-      NoteMetadata(entry.flags, Run{static_cast<size_t>(p - base), entry.place});
+      NoteMetadata(entry.flags, {static_cast<size_t>(p - base), entry.place});
       p += entry.place;
     } else {
       break;
@@ -193,10 +162,10 @@ void ScrapeBody::ReadFast(size_t end) {
 // parser.
 const char* ScrapeBody::ReadTimed(const Entry& entry, const char* p) {
   Sample sample{{p, entry.length}, 0, std::nullopt};
-  const char* line_end = ParseValue(p + entry.length + 1, &sample.value);
+  const char* line_end = ParseLineValue(p + entry.length + 1, &sample.value);
   if (line_end != nullptr && *line_end == ' ') {
     int64_t timestamp_ms;
-    line_end = ParseTimestamp(line_end, &timestamp_ms);
+    line_end = ParseLineTimestamp(line_end, &timestamp_ms);
     sample.timestamp_ms = timestamp_ms;
   }
   if (line_end == nullptr) return nullptr;
@@ -288,7 +257,7 @@ void ScrapeBody::ReadComments(TextParser::Entry first) {
     const size_t next = parser_.position();
     if (next >= fast_end_ || input_.body[next] != '#' || next - begin > kSliceBytes) break;
   }
-  const Run run{begin, parser_.position() - begin};
+  const MetadataLines::Run run{begin, parser_.position() - begin};
   NoteMetadata(flags, run);
   // Only what ends with a line feed can be found again as it is.
   if (run.at + run.length > fast_end_ || run.length > kMaxRunLength) return;
@@ -300,42 +269,22 @@ void ScrapeBody::ReadComments(TextParser::Entry first) {
     return;
   }
   rekey_ = rekey_ || (!known.has_value() && (flags & SeriesCache::kHasMeta) != 0);
-  Visit(AddEntry(Entry{hash, static_cast<uint32_t>(run.length), 0, flags}));
+  Visit(cache_.AddEntry(Entry{hash, static_cast<uint32_t>(run.length), 0, flags}, scratch_));
 }
 
-void ScrapeBody::NoteMetadata(uint16_t flags, Run run) {
+void ScrapeBody::NoteMetadata(uint16_t flags, MetadataLines::Run run) {
   if ((flags & SeriesCache::kHasMeta) == 0) return;
-  meta_run_ = run;
-  if ((flags & SeriesCache::kHasType) != 0) type_run_ = run;
-  metadata_read_ = false;
+  metadata_.Note(run, (flags & SeriesCache::kHasType) != 0);
 }
 
 // ---- Entries.
 
 std::optional<uint32_t> ScrapeBody::FindEntry(uint64_t hash) {
-  const uint32_t end = std::min(known_end_, cursor_ + kLookAhead);
+  const uint32_t end = std::min(known_end_, cursor_ + SeriesCache::kLookAhead);
   for (uint32_t i = cursor_; i < end; ++i) {
     if (cache_.entries_[i].hash == hash && !IsVisited(i)) return i;
   }
-  return LookUp(hash);
-}
-
-std::optional<uint32_t> ScrapeBody::LookUp(uint64_t hash) {
-  auto& index = scratch_.entry_index_;
-  if (!scratch_.entry_index_valid_) {
-    scratch_.entry_index_valid_ = true;
-    index.reserve(cache_.entries_.size());
-    for (uint32_t i = 0; i < cache_.entries_.size(); ++i) index.emplace(cache_.entries_[i].hash, i);
-  }
-  const auto found = index.find(hash);
-  if (found == index.end()) return std::nullopt;
-  // A text that stands several times, with several timestamps, has as many entries.
-  const auto size = static_cast<uint32_t>(cache_.entries_.size());
-  const uint32_t end = std::min(size, found->second + kLookAhead);
-  for (uint32_t i = found->second; i < end; ++i) {
-    if (cache_.entries_[i].hash == hash && !IsVisited(i)) return i;
-  }
-  return found->second;
+  return cache_.LookUp(hash, scratch_);
 }
 
 // Behind a known entry the next known one is expected; a new one changes no expectation.
@@ -353,28 +302,19 @@ void ScrapeBody::Visit(uint32_t index) {
   run_ = cursor_;
 }
 
-uint32_t ScrapeBody::AddEntry(const Entry& entry) {
-  const auto index = static_cast<uint32_t>(cache_.entries_.size());
-  cache_.entries_.push_back(entry);
-  cache_.entries_changed_ = true;
-  if (scratch_.entry_index_valid_) scratch_.entry_index_.emplace(entry.hash, index);
-  return index;
-}
-
 void ScrapeBody::AddSeriesEntry(uint64_t hash, uint32_t place, const Sample& sample) {
   Entry entry{hash, place, 0, SeriesCache::kPlain};
   entry.length = static_cast<uint16_t>(std::min(sample.text.size(), SeriesCache::kMaxLength));
   if (sample.text.size() > SeriesCache::kMaxLength) entry.flags |= SeriesCache::kLong;
   if (sample.timestamp_ms.has_value()) entry.flags |= SeriesCache::kTimed;
-  Visit(AddEntry(entry));
+  Visit(cache_.AddEntry(entry, scratch_));
 }
 
 // ---- Samples (spec 4.5).
 
 // What is told is what was counted.
 void ScrapeBody::Observe(const Sample& sample) {
-  ReadMetadata();
-  parser_.set_type(type_in_force_);
+  parser_.set_type(metadata_.Type());
   const ScrapeResult before = result_;
   const uint64_t admitted = admitted_;
   OnSample(sample);
@@ -444,12 +384,12 @@ void ScrapeBody::OnNew(uint64_t hash, const Sample& sample) {
   }
   ++result_.added;
   const KeyId key = **resolved;
-  std::optional<uint32_t> position = FindPosition(key);
+  std::optional<uint32_t> position = cache_.FindPosition(key, scratch_);
   const Verdict verdict = Judge(position, sample);
   if (verdict == Verdict::kReject || position.has_value()) {
     cache_.keys_.Unref(key);
   } else {
-    position = AddPosition(key, order_);
+    position = cache_.AddSeries(key, order_, scratch_);
   }
   if (verdict == Verdict::kReject) return;
   uint32_t place = *position;
@@ -538,74 +478,37 @@ void ScrapeBody::Track(uint32_t position, const Sample& sample) {
 // ---- New series.
 
 absl::StatusOr<std::optional<KeyId>> ScrapeBody::Resolve() {
-  ReadMetadata();
-  parser_.set_type(type_in_force_);
+  parser_.set_type(metadata_.Type());
   parser_.ReadLabels(&scratch_.labels_);
   LabelsBuilder& labels = scratch_.builder_;
-  if (!MutateSampleLabels(options_, *cache_.target_labels_, scratch_.labels_, &labels)) {
-    return std::nullopt;
-  }
   FailureReason reason = FailureReason::kNone;
-  absl::Status status = CheckSampleLabels(options_, labels.labels(), &reason);
-  const std::optional<std::string> repeated = RepeatedLabelName(scratch_.labels_, labels);
-  if (status.ok() && repeated.has_value()) {
-    reason = FailureReason::kInvalidLabels;
-    status = absl::InvalidArgumentError(
-        absl::StrCat("label name ", GoQuote(*repeated), " is not unique: invalid sample"));
-  }
-  if (!status.ok()) {
+  const absl::StatusOr<bool> kept =
+      LabelSample(options_, *cache_.target_labels_, scratch_.labels_, &labels, &reason);
+  if (!kept.ok()) {
     result_.label_limit_exceeded = reason == FailureReason::kLabelLimit;
-    Fail(status, reason);
-    return status;
+    Fail(kept.status(), reason);
+    return kept.status();
   }
+  if (!*kept) return std::nullopt;
   SeriesKey key = MakeSeriesKey(labels.labels(), *cache_.target_labels_);
   const std::optional<uint32_t> report = cache_.ReportFamily(key);
-  key.family = report.has_value() ? *report : FamilyOf(labels.Get(kMetricName));
+  key.family = report.has_value() ? *report : metadata_.FamilyOf(labels.Get(kMetricName));
   return cache_.keys_.Intern(key);
-}
-
-// Reads the metadata lines that the fast path has only compared.
-void ScrapeBody::ReadMetadata() {
-  if (metadata_read_) return;
-  metadata_read_ = true;
-  family_id_.reset();
-  const Run runs[] = {type_run_, meta_run_};
-  for (const Run& run : std::span(runs).subspan(runs[0] == runs[1] ? 1 : 0)) {
-    TextParser lines(input_.body.substr(run.at, run.length));
-    for (auto entry = lines.Next();
-         entry != TextParser::Entry::kEnd && entry != TextParser::Entry::kError;
-         entry = lines.Next()) {
-      if (entry == TextParser::Entry::kComment) continue;
-      if (lines.family() != family_.name) {
-        family_ = MetricFamily();
-        family_.name = lines.family();
-      }
-      if (entry == TextParser::Entry::kHelp) family_.help = lines.Help();
-      if (entry == TextParser::Entry::kType) family_.type = type_in_force_ = lines.type();
-    }
-  }
-}
-
-uint32_t ScrapeBody::FamilyOf(std::string_view metric_name) {
-  if (family_.name.empty() || !IsSeriesOfFamily(metric_name, family_)) return 0;
-  if (!family_id_.has_value()) family_id_ = cache_.keys_.InternFamily(family_);
-  return *family_id_;
 }
 
 // The position of the same series with the metadata that is in force now. The old position gets
 // no stale marker: its series goes on.
 uint32_t ScrapeBody::Rekey(uint32_t position) {
-  ReadMetadata();
   SeriesKey key = cache_.keys_.Get(cache_.KeyAt(position, scratch_));
-  const uint32_t family = FamilyOf(key.labels.Get(kMetricName));
+  const uint32_t family = metadata_.FamilyOf(key.labels.Get(kMetricName));
   if (family == key.family || position >= cache_.body_size()) return position;
   key.family = family;
   const KeyId id = cache_.keys_.Intern(key);
-  std::optional<uint32_t> moved = FindPosition(id);
+  std::optional<uint32_t> moved = cache_.FindPosition(id, scratch_);
   if (moved.has_value()) {
     cache_.keys_.Unref(id);
   } else {
-    moved = AddPosition(id, position);
+    moved = cache_.AddSeries(id, position, scratch_);
     if (position < cache_.timed_.size()) {
       const SeriesCache::TimedSample last = cache_.timed_[position];
       RememberTime(*moved, last.timestamp_ms, last.value);
@@ -616,24 +519,6 @@ uint32_t ScrapeBody::Rekey(uint32_t position) {
     SetBit(cache_.tracked_, *moved);
   }
   return *moved;
-}
-
-std::optional<uint32_t> ScrapeBody::FindPosition(KeyId key) {
-  auto& index = scratch_.position_index_;
-  if (!scratch_.position_index_valid_) {
-    scratch_.position_index_valid_ = true;
-    const std::vector<KeyId>& keys = cache_.layout_->keys();
-    index.reserve(keys.size());
-    for (uint32_t p = 0; p < keys.size(); ++p) index.emplace(keys[p], p);
-  }
-  const auto found = index.find(key);
-  return found == index.end() ? std::nullopt : std::optional(found->second);
-}
-
-uint32_t ScrapeBody::AddPosition(KeyId key, uint32_t after) {
-  const uint32_t position = cache_.AddSeries(key, after, scratch_);
-  if (scratch_.position_index_valid_) scratch_.position_index_.emplace(key, position);
-  return position;
 }
 
 }  // namespace trawl

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/exposition/text_parser.h"
-#include "core/model/metadata.h"
+#include "core/scrape/metadata_lines.h"
 #include "core/scrape/sample_fate.h"
 #include "core/scrape/scrape_result.h"
 #include "core/scrape/scrape_scratch.h"
@@ -77,12 +77,6 @@ class ScrapeBody {
     kKnown,  // fine, but not stored: storage has it already, or another one in its place
     kReject,
   };
-  // Where in the body the last metadata lines stand.
-  struct Run {
-    size_t at = 0;
-    size_t length = 0;
-    friend bool operator==(const Run&, const Run&) = default;
-  };
 
   void ReadFast(size_t end);
   const char* ReadTimed(const Entry& entry, const char* p);
@@ -91,7 +85,7 @@ class ScrapeBody {
   void EndRun();
   void ReadSlow();
   void ReadComments(TextParser::Entry first);
-  void NoteMetadata(uint16_t flags, Run run);
+  void NoteMetadata(uint16_t flags, MetadataLines::Run run);
 
   void Observe(const Sample& sample);
   SampleFate FateSince(const ScrapeResult& before, uint64_t admitted) const;
@@ -100,10 +94,8 @@ class ScrapeBody {
   void OnRepeated(uint32_t index, uint64_t hash, const Sample& sample);
   void OnNew(uint64_t hash, const Sample& sample);
   std::optional<uint32_t> FindEntry(uint64_t hash);
-  std::optional<uint32_t> LookUp(uint64_t hash);
   bool IsVisited(uint32_t index) const { return TestBit(scratch_.visited_, index); }
   void Visit(uint32_t index);
-  uint32_t AddEntry(const Entry& entry);
   void AddSeriesEntry(uint64_t hash, uint32_t place, const Sample& sample);
 
   // Limit, bounds, order: what Prometheus' chain of appenders and its storage would say.
@@ -117,11 +109,7 @@ class ScrapeBody {
 
   // Labels, rules, checks. No key: the series is dropped. Errors have failed the scrape.
   absl::StatusOr<std::optional<KeyId>> Resolve();
-  void ReadMetadata();
-  uint32_t FamilyOf(std::string_view metric_name);
   uint32_t Rekey(uint32_t position);
-  std::optional<uint32_t> FindPosition(KeyId key);
-  uint32_t AddPosition(KeyId key, uint32_t after);
   void Fail(absl::Status status, FailureReason reason);
 
   SeriesCache& cache_;
@@ -130,6 +118,7 @@ class ScrapeBody {
   const std::shared_ptr<const SampleOptions> samples_;  // a reload may give the cache others
   const SampleOptions& options_;
   TextParser parser_;
+  MetadataLines metadata_;
 
   size_t at_ = 0;             // next byte to read
   size_t fast_end_ = 0;       // behind the last "\n": what the fast path may touch
@@ -141,13 +130,6 @@ class ScrapeBody {
   uint64_t admitted_ = 0;     // samples that have passed sample_limit
   // New metadata stand before these lines: known series may belong to another family now.
   bool rekey_ = false;
-
-  Run meta_run_;
-  Run type_run_;
-  bool metadata_read_ = true;
-  MetricFamily family_;
-  std::optional<uint32_t> family_id_;
-  MetricType type_in_force_ = MetricType::kUnknown;
 
   ScrapeResult result_;
   bool done_ = false;

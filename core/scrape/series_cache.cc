@@ -217,7 +217,20 @@ uint32_t SeriesCache::AddSeries(KeyId key, uint32_t after, ScrapeScratch& scratc
   const auto position = static_cast<uint32_t>(layout_size() + scratch.new_series_.size());
   scratch.new_series_.push_back({key, after});
   if (scratch.values_.size() <= position) scratch.values_.resize(position + 1 + position / 4);
+  if (scratch.position_index_valid_) scratch.position_index_.emplace(key, position);
   return position;
+}
+
+std::optional<uint32_t> SeriesCache::FindPosition(KeyId key, ScrapeScratch& scratch) const {
+  auto& index = scratch.position_index_;
+  if (!scratch.position_index_valid_) {
+    scratch.position_index_valid_ = true;
+    const std::vector<KeyId>& keys = layout_->keys();
+    index.reserve(keys.size());
+    for (uint32_t p = 0; p < keys.size(); ++p) index.emplace(keys[p], p);
+  }
+  const auto found = index.find(key);
+  return found == index.end() ? std::nullopt : std::optional(found->second);
 }
 
 KeyId SeriesCache::KeyAt(uint32_t position, const ScrapeScratch& scratch) const {
@@ -232,6 +245,32 @@ uint32_t SeriesCache::OrderAfter(uint32_t position, const ScrapeScratch& scratch
 }
 
 // ---- Entries.
+
+std::optional<uint32_t> SeriesCache::LookUp(uint64_t hash, ScrapeScratch& scratch) const {
+  auto& index = scratch.entry_index_;
+  if (!scratch.entry_index_valid_) {
+    scratch.entry_index_valid_ = true;
+    index.reserve(entries_.size());
+    for (uint32_t i = 0; i < entries_.size(); ++i) index.emplace(entries_[i].hash, i);
+  }
+  const auto found = index.find(hash);
+  if (found == index.end()) return std::nullopt;
+  // A text that stands several times, with several timestamps, has as many entries.
+  const auto size = static_cast<uint32_t>(entries_.size());
+  const uint32_t end = std::min(size, found->second + kLookAhead);
+  for (uint32_t i = found->second; i < end; ++i) {
+    if (entries_[i].hash == hash && !TestBit(scratch.visited_, i)) return i;
+  }
+  return found->second;
+}
+
+uint32_t SeriesCache::AddEntry(const Entry& entry, ScrapeScratch& scratch) {
+  const auto index = static_cast<uint32_t>(entries_.size());
+  entries_.push_back(entry);
+  entries_changed_ = true;
+  if (scratch.entry_index_valid_) scratch.entry_index_.emplace(entry.hash, index);
+  return index;
+}
 
 void SeriesCache::UpdateEntries(bool keep, ScrapeScratch& scratch, ScrapeResult& result) {
   const size_t count = entries_.size() + report_count_;

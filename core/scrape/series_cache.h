@@ -75,6 +75,7 @@ class SeriesCache {
 
   static constexpr uint32_t kDropped = UINT32_MAX;
   static constexpr size_t kMaxLength = UINT16_MAX;
+  static constexpr uint32_t kLookAhead = 8;  // entries, from where a text is expected
   enum Flag : uint16_t {
     kPlain = 0,
     kComment = 1,  // a run of comment lines; `place` is its length
@@ -122,6 +123,11 @@ class SeriesCache {
   void BuildLayout(ScrapeScratch& scratch);
   void MoveState(ScrapeScratch& scratch);
   void FillBatch(const Closing& closing, ScrapeScratch& scratch) const;
+  // What is not where it was expected, by tables that are built at the first call of a scrape. An
+  // entry that was not visited comes before one that was.
+  std::optional<uint32_t> LookUp(uint64_t hash, ScrapeScratch& scratch) const;
+  std::optional<uint32_t> FindPosition(KeyId key, ScrapeScratch& scratch) const;
+  uint32_t AddEntry(const Entry& entry, ScrapeScratch& scratch);
   uint32_t AddSeries(KeyId key, uint32_t after, ScrapeScratch& scratch);
   KeyId KeyAt(uint32_t position, const ScrapeScratch& scratch) const;
   uint32_t OrderAfter(uint32_t position, const ScrapeScratch& scratch) const;
