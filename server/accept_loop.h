@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace trawl {
 // descriptors for a while, which gRPC 1.51's own listener does not (CVE-2023-4785). A connection
 // beyond `max_connections` is closed at once.
 //
-// Not thread-safe, but for connections; `on_connection` and `on_refused` run on the loop's thread.
+// Not thread-safe, but for connections and ShutDown; `on_connection` and `on_refused` run on the loop's thread.
 // The former takes the socket over.
 class AcceptLoop {
  public:
@@ -37,6 +38,8 @@ class AcceptLoop {
   uint16_t port() const { return port_; }
   // That are open.
   size_t connections() { return open_.Count(); }
+  // As OpenConnections::ShutDown.
+  bool ShutDown(std::string_view peer) { return open_.ShutDown(peer); }
 
  private:
   void Run();

@@ -295,6 +295,8 @@ absl::Status App::StartRpc(ListenSockets sockets) {
   ASSIGN_OR_RETURN(options.credentials, MakeRpcCredentials(flags_.grpc_tls));
   options.max_connections = flags_.max_grpc_connections;
   options.on_refused = [this] { metrics_.server().grpc_connections_refused_total.Increment(); };
+  options.max_resets = flags_.max_grpc_resets;
+  options.on_flood = [this] { metrics_.server().grpc_connections_reset_total.Increment(); };
   // What is a little too large is refused by the service, which counts it.
   options.max_message_bytes =
       static_cast<int>(std::min<uint64_t>(flags_.discovery.max_request_bytes + (8 << 20), 1 << 30));

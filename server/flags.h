@@ -20,6 +20,7 @@ struct Flags {
   std::string trawl_config;  // "": none
   ListenAddress web_listen{"127.0.0.1", 8730};
   size_t max_grpc_connections = 1000;
+  size_t max_grpc_resets = 200;  // of a connection in a second
   size_t max_web_connections = 512;
   bool enable_lifecycle = false;
   bool enable_admin_api = false;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <utility>
+#include <vector>
 
 namespace trawl {
 
@@ -33,6 +34,14 @@ void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes) {
   // Never GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED: CVE-2024-11407.
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
   builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+}
+
+void SetInterceptors(
+    grpc::ServerBuilder& builder,
+    std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> interceptors) {
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> all;
+  all.push_back(std::move(interceptors));
+  builder.experimental().SetInterceptorCreators(std::move(all));
 }
 
 void ShutdownServer(grpc::Server& server, absl::Duration grace) {

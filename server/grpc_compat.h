@@ -2,6 +2,7 @@
 
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/server_interceptor.h>
 
 #include <memory>
 
@@ -30,6 +31,11 @@ class ConnectionAcceptor {
 // Message sizes above the largest record, keepalive as proto/README.md says, no compression of
 // gRPC's own, and the standard health service, which is a callback one.
 void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes);
+
+// Sees each call of the server that is built; once.
+void SetInterceptors(
+    grpc::ServerBuilder& builder,
+    std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> interceptors);
 
 // Ends the server: calls under way may go on for as long as `grace`, then they are cancelled.
 // Waits for them.

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <string_view>
 #include <vector>
 
 #include "core/base/mutex.h"
@@ -21,6 +22,9 @@ class OpenConnections {
   size_t AtMost() const;
   // Looks at each of them: a system call a connection.
   size_t Count();
+  // Breaks off the one whose other end is `peer`, as gRPC writes it ("ipv4:127.0.0.1:4711",
+  // "ipv6:%5B::1%5D:4711"); its owner closes it then. False: there is none.
+  bool ShutDown(std::string_view peer);
 
  private:
   struct Connection {

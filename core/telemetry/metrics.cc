@@ -355,6 +355,10 @@ ServerMetrics::ServerMetrics(Registry& r)
           PlainCounter(r, "trawl_grpc_connections_refused_total",
                        "Total number of connections that were closed because "
                        "--grpc.max-connections were open.")),
+      grpc_connections_reset_total(
+          PlainCounter(r, "trawl_grpc_connections_reset_total",
+                       "Total number of connections that were closed because their client gave up "
+                       "more than --grpc.max-resets calls in a second.")),
       http_connections_closed_unheard_total(
           PlainCounter(r, "trawl_http_connections_closed_unheard_total",
                        "Total number of connections to the HTTP port that were closed before their "

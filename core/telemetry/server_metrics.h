@@ -22,6 +22,7 @@ class ServerMetrics {
   prometheus::Counter& watchers_refused_total;
   prometheus::Gauge& grpc_connections;
   prometheus::Counter& grpc_connections_refused_total;
+  prometheus::Counter& grpc_connections_reset_total;  // they gave up calls too fast
   prometheus::Counter& http_connections_closed_unheard_total;
 
  private:

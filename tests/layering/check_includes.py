@@ -46,7 +46,7 @@ SEAMS = {
     "core/discovery/desired_targets.h": "seam/discovery",
     "server/reflection_service.h": "seam/reflection",
     "server/grpc_compat.h": "seam/reflection",
-    "server/accept_loop.h": "seam/listen",
+    "server/rpc_server.h": "seam/listen",
     "server/listen_address.h": "seam/listen",
     "server/version.h": "seam/listen",
     "client/store/sqlite/sample_reader.h": "seam/sample_reader",

@@ -1,9 +1,5 @@
 #include "client/store/program/store_server.h"
 
-#include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
-
 #include <utility>
 
 #include "client/store/discard_backend.h"
@@ -12,9 +8,8 @@
 #include "client/store/sqlite/sqlite_backend.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
-#include "server/accept_loop.h"
-#include "server/grpc_compat.h"
 #include "server/reflection_service.h"
+#include "server/rpc_server.h"
 #include "server/version.h"
 #include "trawl/storage/v1/storage.grpc.pb.h"
 
@@ -48,14 +43,11 @@ struct StoreServer::Parts {
   std::unique_ptr<FileLock> lock;
   std::unique_ptr<EmbeddedStore> store;
   std::unique_ptr<ReflectionService> reflection;
-  std::unique_ptr<ConnectionAcceptor> acceptor;
-  std::unique_ptr<grpc::Server> server;
-  std::unique_ptr<AcceptLoop> accept_loop;
+  std::unique_ptr<RpcServer> server;
   bool shut_down = false;
 };
 
-StoreServer::StoreServer(const Clock& clock, std::unique_ptr<Parts> parts)
-    : clock_(clock), parts_(std::move(parts)) {}
+StoreServer::StoreServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 StoreServer::~StoreServer() { Shutdown(absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags& flags,
@@ -73,32 +65,26 @@ absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags
   parts->reflection = std::make_unique<ReflectionService>(std::vector<std::string>{
       storage::v1::StorageService::service_full_name(), ReflectionService::HealthServiceName()});
 
-  grpc::ServerBuilder builder;
-  SetServerDefaults(builder, kMaxMessageBytes);
-  parts->acceptor =
-      std::make_unique<ConnectionAcceptor>(builder, grpc::InsecureServerCredentials());
-  builder.RegisterService(&parts->store->service());
-  builder.RegisterService(&parts->reflection->v1());
-  builder.RegisterService(&parts->reflection->v1alpha());
-  parts->server = builder.BuildAndStart();
-  if (parts->server == nullptr) return absl::InternalError("cannot start the gRPC server");
-  SetServing(*parts->server, true);
-  parts->accept_loop = std::make_unique<AcceptLoop>(
-      AcceptLoop::Options{.max_connections = flags.max_connections}, std::move(sockets),
-      [&acceptor = *parts->acceptor](int fd) { acceptor.HandleConnection(fd); });
-  return std::unique_ptr<StoreServer>(new StoreServer(deps.clock, std::move(parts)));
+  RpcServer::Options rpc;
+  rpc.max_message_bytes = kMaxMessageBytes;
+  rpc.max_connections = flags.max_connections;
+  ASSIGN_OR_RETURN(parts->server,
+                   RpcServer::Start(rpc, std::move(sockets),
+                                    {&parts->store->service(), &parts->reflection->v1(),
+                                     &parts->reflection->v1alpha()}));
+  parts->server->SetServing(true);
+  return std::unique_ptr<StoreServer>(new StoreServer(std::move(parts)));
 }
 
-uint16_t StoreServer::port() const { return parts_->accept_loop->port(); }
+uint16_t StoreServer::port() const { return parts_->server->port(); }
 
 void StoreServer::Shutdown(absl::Duration deadline) {
   if (std::exchange(parts_->shut_down, true)) return;
-  parts_->accept_loop->Stop();
-  SetServing(*parts_->server, false);
+  parts_->server->StopAccepting();
+  parts_->server->SetServing(false);
   // The streams' ends first: with them open the server would wait until the deadline.
   parts_->store->EndStreams();
-  parts_->server->Shutdown(absl::ToChronoTime(clock_.Now() + deadline));
-  parts_->server->Wait();
+  parts_->server->Shutdown(deadline);
   parts_->store->Shutdown(deadline);
 }
 

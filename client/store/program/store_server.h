@@ -32,9 +32,8 @@ class StoreServer {
 
  private:
   struct Parts;
-  StoreServer(const Clock& clock, std::unique_ptr<Parts> parts);
+  explicit StoreServer(std::unique_ptr<Parts> parts);
 
-  const Clock& clock_;
   std::unique_ptr<Parts> parts_;
 };
 
