@@ -59,9 +59,10 @@ def get_json(url):
 
 class Exporter:
     """An exporter on a free port. `page(path, n)` gives the body of the n-th scrape (from 1), as text
-    or as (status, content type, text); `credentials` asks for basic auth."""
+    or as (status, content type, text); `credentials` asks for basic auth; `answered(n)` is called when
+    the n-th answer was handed to the kernel."""
 
-    def __init__(self, page, credentials=None):
+    def __init__(self, page, credentials=None, answered=None):
         exporter = self
         self.scrapes = 0
         self.requests = []
@@ -88,6 +89,8 @@ class Exporter:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                if answered is not None:
+                    answered(n)
 
             def log_message(self, *args):
                 pass

@@ -2,171 +2,67 @@
 """Kills a scraper again and again, and counts what was lost and what was stored twice.
 
 Exporters whose only sample is the number of the scrape make every loss and every duplicate visible.
-A scrape that was answered more than --in-progress (20 ms) before the kill must be stored in the
-end, once; what was in progress may be missing, and what timed out and was stored as such.
+A scrape whose answer was in the kernel more than --in-progress (20 ms) before the kill must be stored
+in the end, once; what was in progress may be missing, and what timed out and is stored as such. Each
+run of the scraper asks with a number of its own, so that it is known which kill a scrape belongs to.
 
   kill_rig.py [--subject trawld|vmagent|prometheus] [--storage up|down|slow] [--kills 50]
               [--targets 10] [--interval 200ms] [--run 0.6] [--signal KILL|TERM] [--seed N]
-              [--kill-store N] [--in-progress 0.02]
+              [--kill-store N] [--in-progress 0.02] [--flag=--spool.in-memory]
 
 --storage says how storage is while the scraper is killed: there, killed (it comes back for the last
 run), or stopped and continued all the while. --kill-store kills trawl-store as well, after each Nth
-kill of trawld. vmagent and the Prometheus agent write to VictoriaMetrics, which is asked for every
-raw sample in the end. Needs TRAWL_BIN (a build's bin/) and TRAWL_TOP (the checkout).
+kill of trawld. --flag is for trawld. One kill in five comes while the scraper starts. vmagent and the Prometheus agent write
+to VictoriaMetrics, which is asked for every raw sample in the end.
+
+If anything is lost or stored twice the directory stays: evidence.json (what each exporter answered
+when, the kills, what is missing), the programs' logs, the database, and in kills/ what trawld's spool
+held after each kill. Needs TRAWL_BIN (a build's bin/) and TRAWL_TOP (the checkout).
 """
 import argparse
 import collections
 import contextlib
+import dataclasses
 import json
-import os
 import pathlib
 import random
+import shutil
 import signal
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
-from harness import BIN, PEERS, Exporter, free_port, get, wait_for
+from harness import Exporter, wait_for
+from kill_subjects import Peer, Trawl
+
+
+@dataclasses.dataclass
+class Scrape:
+    """One answer of an exporter; monotonic seconds, but for `wall_ms`."""
+    run: int
+    wall_ms: float  # the request was read
+    begun: float  # likewise
+    answered: float = float("inf")  # the answer was in the kernel
 
 
 class CountingExporter:
     """Says how often it was scraped, and remembers when it had said so."""
 
     def __init__(self):
-        self.ended = {}  # number → monotonic time at which the answer was made
-        self.exporter = Exporter(self.page)
+        self.scrapes = {}  # number → Scrape
+        self.exporter = Exporter(self.page, answered=self.note_answered)
         self.address = self.exporter.address
         self.close = self.exporter.close
 
     def page(self, path, n):
-        self.ended[n] = time.monotonic()
+        run = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)["run"][0]
+        self.scrapes[n] = Scrape(int(run), 1000 * time.time(), time.monotonic())
         return f"scrape_number {n}\n"
 
-
-class Child:
-    """A program that is started, killed, stopped and continued."""
-
-    def __init__(self, name, command, directory):
-        self.name, self.command, self.directory = name, [str(c) for c in command], directory
-        self.process = None
-
-    def start(self):
-        log = open(pathlib.Path(self.directory) / f"{self.name}.log", "ab")
-        self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.directory)
-        log.close()
-
-    def running(self):
-        return self.process is not None and self.process.poll() is None
-
-    def end(self, number, seconds=90):
-        """Sends a signal and waits; how long that took."""
-        begin = time.monotonic()
-        if self.running():
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(number)
-            self.process.wait(seconds)
-        return time.monotonic() - begin
-
-
-class Trawl:
-    """trawld, streaming to trawl-store with SQLite."""
-
-    settle = 0  # seconds that what was scraped may take to be stored, once the backlog is drained
-
-    def __init__(self, directory, config, flags=()):
-        grpc = f"127.0.0.1:{free_port()}"
-        self.http = f"127.0.0.1:{free_port()}"
-        self.grpc = f"127.0.0.1:{free_port()}"
-        self.path = pathlib.Path(directory) / "store.db"
-        self.store = Child("trawl-store", [
-            BIN / "trawl-store", f"--grpc.listen-address={grpc}", f"--sqlite.path={self.path}",
-            f"--data-dir={directory}/store"], directory)
-        self.scraper = Child("trawld", [
-            BIN / "trawld", f"--config.file={config}", f"--data-dir={directory}/data",
-            f"--storage.address={grpc}", f"--grpc.listen-address={self.grpc}",
-            f"--web.listen-address={self.http}", *flags], directory)
-
-    def ready(self):
-        return get(f"http://{self.http}/-/ready")
-
-    def drained(self):
-        """Nothing waits for storage any more: earlier runs' lanes are gone, the running one's are durable."""
-        sinks = subprocess.run([BIN / "trawlctl", "--address", self.grpc, "--json", "sinks"],
-                               capture_output=True, text=True, timeout=30)
-        lanes = [lane for sink in json.loads(sinks.stdout) for lane in sink["lanes"]]
-        behind = [int(lane["nextNumber"]) - 1 - int(lane.get("durable", 0)) for lane in lanes]
-        return lanes and len({lane["epoch"] for lane in lanes}) == 1 and max(behind) < 50
-
-    def stored(self):
-        """instance → Counter of scrape numbers."""
-        found = collections.defaultdict(collections.Counter)
-        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=20)) as db:
-            for labels, value in db.execute("select labels, value from samples where metric = "
-                                            "'scrape_number' and not stale"):
-                found[json.loads(labels)["instance"]][int(value)] += 1
-        return found
-
-    def failed(self):
-        """instance → how many scrapes failed."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=20)) as db:
-            return collections.Counter(json.loads(labels)["instance"] for labels, in db.execute(
-                "select labels from samples where metric = 'up' and not stale and value = 0"))
-
-
-class Peer:
-    """vmagent or the Prometheus agent, writing to VictoriaMetrics."""
-
-    settle = 10
-
-    def __init__(self, directory, config, name):
-        store = self.address = f"127.0.0.1:{free_port()}"
-        self.http = f"127.0.0.1:{free_port()}"
-        url = f"http://{store}/api/v1/write"
-        self.store = Child("victoria-metrics", [
-            PEERS / "victoria-metrics", f"-storageDataPath={directory}/vm", f"-httpListenAddr={store}",
-            "-retentionPeriod=1d", "-dedup.minScrapeInterval=0"], directory)
-        if name == "vmagent":
-            command = [PEERS / "vmagent", f"-promscrape.config={config}", f"-remoteWrite.url={url}",
-                       f"-remoteWrite.tmpDataPath={directory}/queue", f"-httpListenAddr={self.http}"]
-        else:
-            with open(config, "a") as file:
-                file.write(f'\nremote_write: [{{url: "{url}"}}]\n')
-            command = [PEERS / "prometheus", "--enable-feature=agent", f"--config.file={config}",
-                       f"--storage.agent.path={directory}/agent", f"--web.listen-address={self.http}"]
-        self.scraper = Child(name, command, directory)
-
-    def ready(self):
-        return get(f"http://{self.http}/-/ready") if self.scraper.name == "prometheus" else get(
-            f"http://{self.http}/health")
-
-    def drained(self):
-        """What was scraped just now is stored: the peers send in order, and say it in no number."""
-        newest = [max(series["timestamps"]) for series in self.export()]
-        return newest and min(newest) > 1000 * (time.time() - 3)
-
-    def export(self, metric="scrape_number"):
-        get(f"http://{self.address}/internal/force_flush", timeout=30)
-        query = urllib.parse.urlencode({"match[]": metric})
-        text = get(f"http://{self.address}/api/v1/export?{query}", timeout=60)
-        return [json.loads(line) for line in text.splitlines()]
-
-    def stored(self):
-        found = collections.defaultdict(collections.Counter)
-        for series in self.export():
-            # The same sample sent twice is stored once by VictoriaMetrics or not; by time it is one.
-            for _, value in set(zip(series["timestamps"], series["values"])):
-                found[series["metric"]["instance"]][int(value)] += 1
-        return found
-
-    def failed(self):
-        return collections.Counter({series["metric"]["instance"]: series["values"].count(0)
-                                    for series in self.export("up")})
+    def note_answered(self, n):
+        self.scrapes[n].answered = time.monotonic()
 
 
 class Rig:
@@ -174,16 +70,11 @@ class Rig:
         self.options, self.directory = options, pathlib.Path(directory)
         self.random = random.Random(options.seed)
         self.exporters = [CountingExporter() for _ in range(options.targets)]
-        config = self.directory / "prometheus.yml"
-        config.write_text(
-            f"global: {{scrape_interval: {options.interval}, scrape_timeout: {options.interval}}}\n"
-            "scrape_configs:\n  - job_name: n\n    static_configs: [{targets: "
-            f"{json.dumps([e.address for e in self.exporters])}}}]\n")
-        make = Trawl if options.subject == "trawld" else Peer
-        self.system = make(self.directory, config, *([] if options.subject == "trawld" else [options.subject]))
-        self.kills = []  # (begin, end) of each, monotonic
+        self.config = self.directory / "prometheus.yml"
+        self.system = (Trawl(self.directory, self.config, options.flag) if options.subject == "trawld" else
+                       Peer(self.directory, self.config, options.subject))
+        self.kills = []  # of each run: when it was killed; of the last: when all before had to be stored
         self.stops = []  # seconds that an end took
-        self.judged_until = 0  # monotonic; what was scraped later is on its way
         self.stopping = threading.Event()
 
     def close(self):
@@ -196,13 +87,15 @@ class Rig:
     def run(self):
         self.system.store.start()
         self.start_scraper()
+        self.wait_ready()
         if self.options.storage == "down":
             self.system.store.end(signal.SIGKILL)
         if self.options.storage == "slow":
             threading.Thread(target=self.slow_down, daemon=True).start()
         for number in range(1, self.options.kills + 1):
-            time.sleep(self.options.run * self.random.uniform(0.5, 1.5))
+            self.live()
             self.kill_scraper()
+            self.system.keep_evidence(f"{number:04}")
             if self.options.kill_store and number % self.options.kill_store == 0:
                 self.system.store.end(signal.SIGKILL)
                 self.system.store.start()
@@ -214,14 +107,28 @@ class Rig:
         self.finish()
 
     def start_scraper(self):
+        self.config.write_text(
+            f"global: {{scrape_interval: {self.options.interval}, scrape_timeout: {self.options.interval}}}\n"
+            f'scrape_configs:\n  - job_name: n\n    params: {{run: ["{len(self.kills)}"]}}\n'
+            f"    static_configs: [{{targets: {json.dumps([e.address for e in self.exporters])}}}]\n"
+            f"{self.system.more_config}")
         self.system.scraper.start()
+
+    def wait_ready(self):
         wait_for(f"{self.system.scraper.name} to be ready", self.system.ready)
+
+    def live(self):
+        """Until the next kill."""
+        if self.random.random() < 0.2:
+            time.sleep(self.random.uniform(0, 0.2))
+        else:
+            self.wait_ready()
+            time.sleep(self.options.run * self.random.uniform(0.5, 1.5))
 
     def kill_scraper(self):
         # The time just before: what ends between it and the kill counts as in progress.
-        begin = time.monotonic()
+        self.kills.append(time.monotonic())
         self.stops.append(self.system.scraper.end(getattr(signal, "SIG" + self.options.signal)))
-        self.kills.append((begin, time.monotonic()))
 
     def slow_down(self):
         while not self.stopping.is_set():
@@ -233,43 +140,74 @@ class Rig:
 
     def finish(self):
         """The last run ends in order, when all that was scraped is stored."""
+        self.wait_ready()
         time.sleep(2)
         wait_for("the backlog to be drained", self.system.drained, 300)
-        self.judged_until = time.monotonic()
-        time.sleep(self.system.settle)
+        self.kills.append(time.monotonic())
+        self.system.settle()
         self.system.scraper.end(signal.SIGTERM)
         time.sleep(0.5)
 
     def judge(self):
         """Counts: what was scraped, in progress at a kill, lost, stored twice."""
-        stored = self.system.stored()
-        failed = self.system.failed()
+        stored = collections.defaultdict(list)  # instance → (timestamp, number)
+        for instance, at, value in self.system.rows("scrape_number"):
+            stored[instance].append((at, int(value)))
+        failed = collections.defaultdict(list)  # instance → timestamps of scrapes that failed
+        for instance, at, value in self.system.rows("up"):
+            if value == 0:
+                failed[instance].append(at)
         result = collections.Counter(scraped=0, in_progress=0, lost=0, twice=0)
-        worst = 0
+        missing = []
         for exporter in self.exporters:
-            have = stored.get(exporter.address, {})
-            in_progress, outside = collections.Counter(), []
-            for number, ended in exporter.ended.items():
-                result["scraped"] += 1
-                result["twice"] += max(0, have.get(number, 0) - 1)
-                if have.get(number, 0) or ended > self.judged_until - self.options.in_progress:
-                    continue
-                kill = min(self.kills, key=lambda kill: abs(ended - kill[0]))
-                # After it: a request that the dead process had sent, answered late.
-                if kill[0] - self.options.in_progress < ended <= kill[1] + self.options.in_progress:
-                    in_progress[kill] += 1
-                    result["in_progress"] += 1
-                else:
-                    outside.append(f"{number} {1000 * (kill[0] - ended):.0f} ms before a kill")
-            # What timed out is stored as up = 0, and not lost.
-            timed_out = min(len(outside), failed[exporter.address])
-            result["timed_out"] += timed_out
-            result["lost"] += len(outside) - timed_out
-            if outside:
-                print(f"{exporter.address}: missing {outside[:5]}, {timed_out} timed out", file=sys.stderr)
-            worst = max([worst, *in_progress.values()])
-        result["most_in_progress_a_target_and_kill"] = worst
-        return result
+            result += judge_stored(exporter, sorted(stored[exporter.address]))
+            missing += self.judge_missing(exporter, stored[exporter.address], failed[exporter.address])
+        result.update(scrape["fate"] for scrape in missing)
+        pending = [scrape for scrape in missing if scrape["fate"] == "in_progress"]
+        worst = collections.Counter((scrape["target"], scrape["run"]) for scrape in pending)
+        out = {name: result[name] for name in ("scraped", "in_progress", "lost", "twice", "invented",
+                                               "out_of_order", "timed_out")}
+        out["most_in_progress_a_target_and_kill"] = max(worst.values(), default=0)
+        # Below 0: answered when the scraper was dead already.
+        out["oldest_in_progress_ms"] = max((scrape["ms_before"] for scrape in pending), default=None)
+        self.write_evidence(missing)
+        return out
+
+    def judge_missing(self, exporter, stored, failed):
+        """What was answered and is not stored, and why that is so."""
+        have = {number for _, number in stored}
+        timeout_ms = float(self.options.interval.removesuffix("ms"))
+        for number, scrape in sorted(exporter.scrapes.items()):
+            before = self.kills[scrape.run] - scrape.answered
+            if number in have or (scrape.run == len(self.kills) - 1 and before < self.options.in_progress):
+                continue
+            # A scrape that timed out is stored, under the time at which it began, as one that failed.
+            times = [at for at in failed if -5 < scrape.wall_ms - at < timeout_ms + 50]
+            fate = "lost"
+            if before < self.options.in_progress:
+                fate = "in_progress"
+            elif times:
+                failed.remove(times[0])
+                fate = "timed_out"
+            yield {"target": exporter.address, "number": number, "run": scrape.run, "fate": fate,
+                   "ms_before": round(1000 * before, 1),
+                   "ms_answering": round(1000 * (scrape.answered - scrape.begun), 1)}
+
+    def write_evidence(self, missing):
+        (self.directory / "evidence.json").write_text(json.dumps({
+            "options": vars(self.options), "missing": missing, "kills": self.kills,
+            "scrapes": {exporter.address: {n: dataclasses.astuple(s) for n, s in exporter.scrapes.items()}
+                        for exporter in self.exporters}}, indent=1))
+
+
+def judge_stored(exporter, rows):
+    """What is stored of an exporter must have been said by it, once, in order."""
+    numbers = [number for _, number in rows]
+    result = collections.Counter(scraped=len(exporter.scrapes))
+    result["twice"] = len(numbers) - len(set(numbers))
+    result["invented"] = len(set(numbers) - set(exporter.scrapes))
+    result["out_of_order"] = sum(after < before for before, after in zip(numbers, numbers[1:]))
+    return result
 
 
 def arguments(words=None):
@@ -278,33 +216,46 @@ def arguments(words=None):
     parser.add_argument("--storage", default="up", choices=["up", "down", "slow"])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--targets", type=int, default=10)
-    parser.add_argument("--interval", default="200ms")
+    parser.add_argument("--interval", default="200ms", help="in ms")
     parser.add_argument("--run", type=float, default=0.6, help="seconds between two kills, on average")
     parser.add_argument("--in-progress", type=float, default=0.02, help="seconds before a kill")
     parser.add_argument("--signal", default="KILL", choices=["KILL", "TERM"])
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--kill-store", type=int, default=0)
+    parser.add_argument("--flag", action="append", default=[])
     return parser.parse_args(words)
 
 
-def measure(options, directory):
+def faults(result):
+    return sum(result[name] for name in ("lost", "twice", "invented", "out_of_order"))
+
+
+def measure(options):
+    """The counts; where something is wrong, or it fails, the directory with the evidence stays."""
+    directory = tempfile.mkdtemp(prefix="trawl-kills-")
     rig = Rig(options, directory)
     try:
         rig.run()
         result = rig.judge()
         result["slowest_end_ms"] = int(1000 * max(rig.stops, default=0))
-        return result
+    except BaseException:
+        print(f"evidence is kept in {directory}", file=sys.stderr)
+        raise
     finally:
         rig.close()
+    if faults(result):
+        print(f"evidence is kept in {directory}", file=sys.stderr)
+    else:
+        shutil.rmtree(directory)
+    return result
 
 
 def main():
     options = arguments()
-    with tempfile.TemporaryDirectory(prefix="trawl-kills-") as directory:
-        result = measure(options, directory)
+    result = measure(options)
     print(f"{options.subject} storage={options.storage} signal={options.signal} kills={options.kills} "
           f"seed={options.seed}: " + ", ".join(f"{k} {v}" for k, v in result.items()))
-    return 1 if result["lost"] or result["twice"] else 0
+    return 1 if faults(result) else 0
 
 
 if __name__ == "__main__":
