@@ -167,11 +167,6 @@ absl::Status HeldByAnother(int fd, const std::string& path) {
                    known ? absl::StrCat("process ", pid) : std::string("another process")));
 }
 
-std::string ParentDirectory(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
-}
-
 absl::Status WriteAndSync(FileSystem& fs, const std::string& path, std::string_view content) {
   ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, fs.OpenForAppend(path, true));
   RETURN_IF_ERROR(file->Append(content));
@@ -272,7 +267,7 @@ absl::Status WriteFileDurably(FileSystem& fs, const std::string& path, std::stri
     fs.Remove(temporary).IgnoreError();
     return status;
   }
-  return fs.SyncDirectory(ParentDirectory(path));
+  return fs.SyncDirectory(DirectoryOf(path));
 }
 
 }  // namespace trawl

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/fetch/secret.h"
+#include "core/fetch/tls_version.h"
 
 namespace trawl {
 namespace {
@@ -70,22 +71,6 @@ bool IsAddress(const std::string& name) {
   unsigned char buffer[sizeof(in6_addr)];
   return inet_pton(AF_INET, name.c_str(), buffer) == 1 ||
          inet_pton(AF_INET6, name.c_str(), buffer) == 1;
-}
-
-int OpensslVersion(TlsVersion version, int fallback) {
-  switch (version) {
-    case TlsVersion::kDefault:
-      return fallback;
-    case TlsVersion::kTls10:
-      return TLS1_VERSION;
-    case TlsVersion::kTls11:
-      return TLS1_1_VERSION;
-    case TlsVersion::kTls12:
-      return TLS1_2_VERSION;
-    case TlsVersion::kTls13:
-      return TLS1_3_VERSION;
-  }
-  return fallback;
 }
 
 }  // namespace

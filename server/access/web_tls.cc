@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
+#include "core/fetch/tls_version.h"
 
 namespace trawl {
 namespace {
@@ -21,21 +22,6 @@ struct OpensslFree {
     sk_X509_NAME_pop_free(names, X509_NAME_free);
   }
 };
-
-int VersionNumber(TlsVersion version) {
-  switch (version) {
-    case TlsVersion::kTls10:
-      return TLS1_VERSION;
-    case TlsVersion::kTls11:
-      return TLS1_1_VERSION;
-    case TlsVersion::kTls12:
-      return TLS1_2_VERSION;
-    case TlsVersion::kTls13:
-    case TlsVersion::kDefault:
-      break;
-  }
-  return TLS1_3_VERSION;
-}
 
 absl::Status Problem(const std::string& where) {
   char text[256] = "not usable";
@@ -144,8 +130,8 @@ int ConfigIndex() {
 absl::Status WebTls::SetUp(SSL_CTX& context) {
   const std::shared_ptr<const WebConfig> config = current_();
   const WebTlsConfig& tls = *config->tls;
-  SSL_CTX_set_min_proto_version(&context, VersionNumber(tls.min_version));
-  SSL_CTX_set_max_proto_version(&context, VersionNumber(tls.max_version));
+  SSL_CTX_set_min_proto_version(&context, OpensslVersion(tls.min_version, TLS1_3_VERSION));
+  SSL_CTX_set_max_proto_version(&context, OpensslVersion(tls.max_version, TLS1_3_VERSION));
   if (tls.prefer_server_ciphers) SSL_CTX_set_options(&context, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_options(&context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   RETURN_IF_ERROR(SetCiphers(context, tls.cipher_suites));

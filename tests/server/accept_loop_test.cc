@@ -1,6 +1,5 @@
 #include "server/accept_loop.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,19 +8,10 @@
 #include <vector>
 
 #include "core/base/mutex.h"
+#include "tests/server/loopback_socket.h"
 
 namespace trawl {
 namespace {
-
-int Connect(uint16_t port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  return fd;
-}
 
 // Waits for the end that the other side makes.
 bool IsClosedByPeer(int fd) {
@@ -70,10 +60,10 @@ class AcceptLoopTest : public ::testing::Test {
 };
 
 TEST_F(AcceptLoopTest, AConnectionBeyondTheLimitIsClosedAndCounted) {
-  const int first = Connect(loop_.port());
-  const int second = Connect(loop_.port());
+  const int first = ConnectToLoopback(loop_.port());
+  const int second = ConnectToLoopback(loop_.port());
   WaitTaken(2);
-  const int third = Connect(loop_.port());
+  const int third = ConnectToLoopback(loop_.port());
 
   EXPECT_TRUE(IsClosedByPeer(third));
   EXPECT_EQ(loop_.connections(), 2u);
@@ -83,12 +73,12 @@ TEST_F(AcceptLoopTest, AConnectionBeyondTheLimitIsClosedAndCounted) {
 }
 
 TEST_F(AcceptLoopTest, WhoComesWhenOneHasGoneIsTaken) {
-  const int first = Connect(loop_.port());
-  const int second = Connect(loop_.port());
+  const int first = ConnectToLoopback(loop_.port());
+  const int second = ConnectToLoopback(loop_.port());
   WaitTaken(2);
   CloseFirstTaken();
 
-  const int third = Connect(loop_.port());
+  const int third = ConnectToLoopback(loop_.port());
   WaitTaken(2);
 
   EXPECT_EQ(loop_.connections(), 2u);

@@ -1,6 +1,5 @@
 #include "server/http_server.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
@@ -13,6 +12,7 @@
 #include "tests/core/fetch/test_certificates.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
+#include "tests/server/loopback_socket.h"
 #include "tests/server/service_fixture.h"
 
 namespace trawl {
@@ -221,16 +221,6 @@ TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
                                HasSubstr("bind: address already in use")));
 }
 
-int ConnectTo(uint16_t port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  return fd;
-}
-
 void SendHalfARequest(int fd) {
   constexpr std::string_view kHalf = "GET /-/healthy HT";
   EXPECT_EQ(send(fd, kHalf.data(), kHalf.size(), MSG_NOSIGNAL), kHalf.size());
@@ -242,7 +232,7 @@ TEST_F(HttpServerTest, ClientsThatSayNothingHoldNobodyUp) {
   options_.max_connections = 600;
   Start();
   std::vector<int> silent;
-  for (int i = 0; i < 500; ++i) silent.push_back(ConnectTo(server_->port()));
+  for (int i = 0; i < 500; ++i) silent.push_back(ConnectToLoopback(server_->port()));
 
   for (int i = 0; i < 10; ++i) EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
 
@@ -254,7 +244,7 @@ TEST_F(HttpServerTest, BeyondTheLimitTheSilentMakeRoomAndAreCounted) {
   options_.max_connections = 2;
   Start();
   std::vector<int> silent;
-  for (int i = 0; i < 5; ++i) silent.push_back(ConnectTo(server_->port()));
+  for (int i = 0; i < 5; ++i) silent.push_back(ConnectToLoopback(server_->port()));
 
   EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
 
@@ -266,7 +256,7 @@ TEST_F(HttpServerTest, ARequestThatDoesNotEndIsGivenUp) {
   options_.max_request = absl::Milliseconds(200);
   options_.threads = 1;
   Start();
-  const int fd = ConnectTo(server_->port());
+  const int fd = ConnectToLoopback(server_->port());
   SendHalfARequest(fd);
 
   EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
@@ -277,7 +267,7 @@ TEST_F(HttpServerTest, ARequestThatDoesNotEndIsGivenUp) {
 TEST_F(HttpServerTest, StopWaitsForNoRequestThatDoesNotEnd) {
   options_.max_request = absl::InfiniteDuration();
   Start();
-  const int fd = ConnectTo(server_->port());
+  const int fd = ConnectToLoopback(server_->port());
   SendHalfARequest(fd);
   EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
 

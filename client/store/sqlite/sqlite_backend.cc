@@ -1,6 +1,5 @@
 #include "client/store/sqlite/sqlite_backend.h"
 
-#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -288,20 +287,10 @@ absl::Status SqliteBackend::WriteSample(const storage::v1::Sample& sample, uint3
                    catalog_->KeyRow(labels.Get(kMetricName), JsonLabels(labels), true));
   const int64_t time_ms =
       sample.timestamp_ms() != 0 ? sample.timestamp_ms() : absl::ToUnixMillis(loop_.clock().Now());
-  writing_.add_timed.Bind(1, key).Bind(2, target).Bind(3, time_ms);
   const double value = sample.stale() ? StaleMarker() : sample.value();
-  std::string special;
-  if (std::isfinite(value)) {
-    writing_.add_timed.Bind(4, value);
-  } else {
-    AppendJsonValue(value, special);
-    writing_.add_timed.Bind(4, std::string_view(special).substr(1, special.size() - 2));
-  }
-  RETURN_IF_ERROR(writing_.add_timed.Run());
-  const bool added = database_->changes() > 0;
+  ASSIGN_OR_RETURN(const bool added, writing_.AddTimed(key, target, time_ms, value));
   added ? response.set_stored(response.stored() + 1)
         : response.set_duplicate(response.duplicate() + 1);
-  writing_.samples += added;
   return absl::OkStatus();
 }
 

@@ -33,6 +33,22 @@ absl::Status SqliteWriting::Begin() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> SqliteWriting::AddTimed(int64_t key, int64_t target, int64_t time_ms,
+                                             double value) {
+  add_timed.Bind(1, key).Bind(2, target).Bind(3, time_ms);
+  std::string special;
+  if (std::isfinite(value)) {
+    add_timed.Bind(4, value);
+  } else {
+    AppendJsonValue(value, special);
+    add_timed.Bind(4, std::string_view(special).substr(1, special.size() - 2));
+  }
+  RETURN_IF_ERROR(add_timed.Run());
+  const bool added = database.changes() > 0;
+  samples += added;
+  return added;
+}
+
 SqliteLaneWriter::SqliteLaneWriter(SqliteWriting& writing, LaneLedger::Entry& entry)
     : writing_(writing), entry_(entry) {}
 
@@ -89,19 +105,9 @@ absl::Status SqliteLaneWriter::WriteTimed(const DecodedScrape& scrape, const Row
   for (const ScrapeBatch::ExplicitTime& time : scrape.times) {
     if (BitIsSet(scrape.absent, time.position)) continue;
     ASSIGN_OR_RETURN(const int64_t key, KeyRow(*scrape.layout->keys[time.position]));
-    writing_.add_timed.Bind(1, key).Bind(2, rows.target).Bind(3, time.timestamp_ms);
-    const double value = scrape.values[time.position];
-    std::string special;
-    if (std::isfinite(value)) {
-      writing_.add_timed.Bind(4, value);
-    } else {
-      AppendJsonValue(value, special);
-      writing_.add_timed.Bind(4, std::string_view(special).substr(1, special.size() - 2));
-    }
-    RETURN_IF_ERROR(writing_.add_timed.Run());
-    const bool added = writing_.database.changes() > 0;
+    ASSIGN_OR_RETURN(const bool added, writing_.AddTimed(key, rows.target, time.timestamp_ms,
+                                                         scrape.values[time.position]));
     ++(added ? entry_.taken.totals.stored : entry_.taken.totals.duplicate);
-    writing_.samples += added;
   }
   return absl::OkStatus();
 }

@@ -25,6 +25,8 @@ struct SqliteWriting {
 
   // Begins a transaction if there is none.
   absl::Status Begin();
+  // Writes a sample with a time of its own; false: it is there already.
+  absl::StatusOr<bool> AddTimed(int64_t key, int64_t target, int64_t time_ms, double value);
 };
 
 // Writes one lane's scrapes into the open transaction. Knows the rows of its stream's layouts.

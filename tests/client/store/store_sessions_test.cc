@@ -80,6 +80,12 @@ class StoreSessionsTest : public ::testing::Test {
     EXPECT_TRUE(samples.ok()) << samples.status();
     return samples.ok() ? *samples : std::vector<StoredSample>();
   }
+  // As another process, while the store has the file open or has not.
+  void Intrude(const std::string& sql) {
+    const auto database = SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate);
+    ASSERT_OK(database);
+    ASSERT_OK((*database)->Execute(sql));
+  }
   int64_t Query(std::string_view sql) {
     auto database = SqlDatabase::Open(options_.path, SqlDatabase::Mode::kReadOnly);
     EXPECT_TRUE(database.ok()) << database.status();
@@ -655,11 +661,7 @@ TEST_F(StoreSessionsTest, AFileInUseOrOfAnotherKindIsRefusedInClearWords) {
   EXPECT_THAT(ReadSamples("/nowhere.db", {}), StatusIs(absl::StatusCode::kNotFound));
 
   Stop();
-  {
-    ASSERT_OK_AND_ASSIGN(auto database,
-                         SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
-    ASSERT_OK(database->Execute("PRAGMA user_version = 2"));
-  }
+  Intrude("PRAGMA user_version = 2");
   EXPECT_THAT(SqliteBackendFactory(options_, fs_)(loop_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("newer")));
   std::filesystem::remove_all(directory_);
@@ -675,11 +677,7 @@ TEST_F(StoreSessionsTest, WhenItCannotCommitEveryStreamEndsAndResumes) {
   PassCommit();
   std::shared_ptr<FakeStoreStream> other;
   Open(other, TestWriter::Hello(10, 10, 1));
-  {
-    ASSERT_OK_AND_ASSIGN(auto intruder,
-                         SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
-    ASSERT_OK(intruder->Execute("UPDATE lanes SET durable = 77"));
-  }
+  Intrude("UPDATE lanes SET durable = 77");
 
   Send(id, writer_.Records(3, 3));
   PassCommit();
@@ -696,11 +694,7 @@ TEST_F(StoreSessionsTest, ACommitOfAnIncarnationThatWasFencedMeanwhileFails) {
   writer_.Scrape(target, kT0 + 1000, {2});
   Send(id, writer_.Records(1, 2));
   PassCommit();
-  {
-    ASSERT_OK_AND_ASSIGN(auto intruder,
-                         SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
-    ASSERT_OK(intruder->Execute("UPDATE writers SET incarnation = 11"));
-  }
+  Intrude("UPDATE writers SET incarnation = 11");
 
   Send(id, writer_.Records(3, 3));
   PassCommit();
@@ -716,11 +710,7 @@ TEST_F(StoreSessionsTest, AWriteThatIsNotCommittedIsAnError) {
   writer_.Scrape(target, kT0 + 1000, {2});
   Send(id, writer_.Records(1, 2));
   PassCommit();
-  {
-    ASSERT_OK_AND_ASSIGN(auto intruder,
-                         SqlDatabase::Open(options_.path, SqlDatabase::Mode::kCreate));
-    ASSERT_OK(intruder->Execute("UPDATE lanes SET durable = 77"));
-  }
+  Intrude("UPDATE lanes SET durable = 77");
   storage::v1::WriteRequest request;
   (*request.add_samples()->mutable_labels())["__name__"] = "p";
   std::optional<absl::Status> status;

@@ -63,6 +63,29 @@ std::vector<std::string> OneScrape(PageSource& page, const Labels& external = {}
   return records;
 }
 
+void DecodeNext(RecordDecoder& decoder, const RecordEncoder::Encoded& encoded,
+                RowVisitor& visitor) {
+  for (const std::string& record : encoded.dictionary) {
+    ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), record, visitor), IsOk());
+  }
+  ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), encoded.scrape, visitor), IsOk());
+}
+
+// A target's first scrape in a segment of its own: 7 for each series. Takes the keys' references.
+RecordEncoder::Encoded EncodeSevens(KeyTable& table, const std::vector<KeyId>& keys) {
+  ScrapeBatch batch;
+  batch.layout =
+      std::make_shared<Layout>(table, std::make_shared<Labels>(), keys, 0, LayoutPatch{});
+  for (const KeyId key : keys) table.Unref(key);
+  const std::vector<double> values(keys.size(), 7);
+  batch.values = values;
+  RecordEncoder encoder;
+  encoder.BeginSegment({}, "");
+  RecordEncoder::Encoded encoded;
+  EXPECT_THAT(encoder.Encode(batch, encoded), IsOk());
+  return encoded;
+}
+
 TEST(RecordDecoderTest, ReadsBackRandomPagesThatChange) {
   const Labels external{{"cluster", "c1"}, {"job", "is overridden by the target"}};
   for (uint64_t seed = 0; seed < 8; ++seed) {
@@ -84,10 +107,7 @@ TEST(RecordDecoderTest, ReadsBackRandomPagesThatChange) {
       const bool gone = random() % 20 == 0;
       ASSERT_THAT(encoder.Encode(gone ? page.Gone() : page.NextScrape(), encoded), IsOk());
 
-      for (const std::string& record : encoded.dictionary) {
-        ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), record, visitor), IsOk());
-      }
-      ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), encoded.scrape, visitor), IsOk());
+      ASSERT_NO_FATAL_FAILURE(DecodeNext(decoder, encoded, visitor));
 
       const Rows expected = page.ExpectedRows(external);
       ASSERT_EQ(visitor.rows.back(), expected) << "seed " << seed << " scrape " << scrape;
@@ -194,26 +214,13 @@ TEST(RecordDecoderTest, LargePageIsDefinedInSeveralRecords) {
     key.labels = Labels{{"__name__", "m"}, {"v", absl::StrCat(i, std::string(200'000, 'x'))}};
     keys.push_back(table.Intern(key));
   }
-  const auto layout =
-      std::make_shared<Layout>(table, std::make_shared<Labels>(), keys, 0, LayoutPatch{});
-  for (const KeyId key : keys) table.Unref(key);
-  const std::vector<double> values(keys.size(), 7);
-  ScrapeBatch batch;
-  batch.layout = layout;
-  batch.values = values;
-  RecordEncoder encoder;
-  encoder.BeginSegment({}, "");
-  RecordEncoder::Encoded encoded;
 
-  ASSERT_THAT(encoder.Encode(batch, encoded), IsOk());
+  const RecordEncoder::Encoded encoded = EncodeSevens(table, keys);
 
   EXPECT_GE(encoded.dictionary.size(), 3u);
   RecordDecoder decoder(RecordDecoder::Options{});
   RowVisitor visitor;
-  for (const std::string& record : encoded.dictionary) {
-    ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), record, visitor), IsOk());
-  }
-  ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), encoded.scrape, visitor), IsOk());
+  ASSERT_NO_FATAL_FAILURE(DecodeNext(decoder, encoded, visitor));
   EXPECT_EQ(visitor.rows[0].size(), keys.size());
 }
 
@@ -230,24 +237,11 @@ TEST(RecordDecoderTest, ADictionaryRecordMayEndBehindAnyDefinition) {
     };
     const std::vector<KeyId> keys = {intern("a", std::string((1 << 20) - room, 'x')),
                                      intern("b", "of b"), intern("c", "")};
-    const auto layout =
-        std::make_shared<Layout>(table, std::make_shared<Labels>(), keys, 0, LayoutPatch{});
-    for (const KeyId key : keys) table.Unref(key);
-    const std::vector<double> values(keys.size(), 7);
-    ScrapeBatch batch;
-    batch.layout = layout;
-    batch.values = values;
-    RecordEncoder encoder;
-    encoder.BeginSegment({}, "");
-    RecordEncoder::Encoded encoded;
-    ASSERT_THAT(encoder.Encode(batch, encoded), IsOk());
+    const RecordEncoder::Encoded encoded = EncodeSevens(table, keys);
 
     RecordDecoder decoder(RecordDecoder::Options{});
     RowVisitor visitor;
-    for (const std::string& record : encoded.dictionary) {
-      ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), record, visitor), IsOk());
-    }
-    ASSERT_THAT(decoder.DecodeRecord(decoder.next_number(), encoded.scrape, visitor), IsOk());
+    ASSERT_NO_FATAL_FAILURE(DecodeNext(decoder, encoded, visitor));
     ASSERT_THAT(visitor.rows, SizeIs(1));
     EXPECT_THAT(visitor.rows[0][2].labels, HasSubstr("c"));
   }
@@ -257,23 +251,11 @@ TEST(RecordDecoderTest, AStringThatIsNotUtf8EndsNoStream) {
   KeyTable table;
   SeriesKey key;
   key.labels = Labels{{"__name__", "m"}, {"v", "a\xff\xc3"}};
-  const KeyId id = table.Intern(key);
-  const auto layout = std::make_shared<Layout>(table, std::make_shared<Labels>(),
-                                               std::vector<KeyId>{id}, 0, LayoutPatch{});
-  table.Unref(id);
-  const std::vector<double> values = {1};
-  ScrapeBatch batch;
-  batch.layout = layout;
-  batch.values = values;
-  RecordEncoder encoder;
-  encoder.BeginSegment({}, "");
-  RecordEncoder::Encoded encoded;
-  ASSERT_THAT(encoder.Encode(batch, encoded), IsOk());
+  const RecordEncoder::Encoded encoded = EncodeSevens(table, {table.Intern(key)});
 
   RecordDecoder decoder(RecordDecoder::Options{});
   RowVisitor visitor;
-  ASSERT_THAT(decoder.DecodeRecord(1, encoded.dictionary.at(0), visitor), IsOk());
-  ASSERT_THAT(decoder.DecodeRecord(2, encoded.scrape, visitor), IsOk());
+  ASSERT_NO_FATAL_FAILURE(DecodeNext(decoder, encoded, visitor));
 
   EXPECT_THAT(visitor.rows[0][0].labels, HasSubstr("a\xef\xbf\xbd\xef\xbf\xbd"));
 }

@@ -1,21 +1,13 @@
 #include "core/exposition/inflate.h"
 
 #include <gtest/gtest.h>
-#include <libdeflate.h>
 
 #include <string>
 
+#include "tests/fakes/gzip.h"
+
 namespace trawl {
 namespace {
-
-std::string Gzip(std::string_view text) {
-  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);
-  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
-  out.resize(
-      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
-  libdeflate_free_compressor(compressor);
-  return out;
-}
 
 std::string Page(size_t size) {
   std::string page;

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <libdeflate.h>
 
 #include <string>
 
@@ -10,6 +9,7 @@
 #include "core/exposition/inflate.h"
 #include "core/scrape/scrape_loop.h"
 #include "tests/core/scrape/scrape_world.h"
+#include "tests/fakes/gzip.h"
 #include "tests/matchers/status_matchers.h"
 
 namespace trawl {
@@ -19,15 +19,6 @@ using ::testing::SizeIs;
 
 constexpr absl::Duration kInterval = absl::Seconds(10);
 const std::string kUrl = ScrapeWorld::Url("a");
-
-std::string Gzip(const std::string& text) {
-  libdeflate_compressor* compressor = libdeflate_alloc_compressor(6);
-  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
-  out.resize(
-      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
-  libdeflate_free_compressor(compressor);
-  return out;
-}
 
 class ScrapeLoopHistoryTest : public ::testing::Test {
  protected:

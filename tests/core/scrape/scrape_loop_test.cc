@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <libdeflate.h>
 
 #include <algorithm>
 #include <string>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/exposition/inflate.h"
 #include "tests/core/scrape/scrape_world.h"
+#include "tests/fakes/gzip.h"
 #include "tests/matchers/status_matchers.h"
 
 namespace trawl {
@@ -21,15 +21,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 constexpr absl::Duration kInterval = absl::Seconds(10);
-
-std::string Gzip(std::string_view text) {
-  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);
-  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
-  out.resize(
-      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
-  libdeflate_free_compressor(compressor);
-  return out;
-}
 
 std::string LargePage(size_t times = 1) {
   std::string page;

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <libdeflate.h>
 
 #include <functional>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/core/scrape/scrape_world.h"
+#include "tests/fakes/gzip.h"
 #include "tests/matchers/status_matchers.h"
 
 namespace trawl {
@@ -24,15 +24,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 using Fate = SampleFate;
-
-std::string Gzip(const std::string& text) {
-  libdeflate_compressor* compressor = libdeflate_alloc_compressor(6);
-  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
-  out.resize(
-      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
-  libdeflate_free_compressor(compressor);
-  return out;
-}
 
 // A manager with one job and one target, which is probed beside its loop.
 class ScrapeProbeTest : public ::testing::Test {
