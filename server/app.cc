@@ -172,38 +172,28 @@ absl::Status App::StartDiscovery() {
       options,
       ScrapeManager::Deps{manager_thread_->loop(), shards_->shards(), clients_, metrics_.scrape()});
 
-  state_store_ = std::make_unique<StateStore>(
-      StateStore::Options{.directory = absl::StrCat(data_.path, "/discovery")},
-      StateStore::Deps{files_, metrics_.discovery()});
-  ASSIGN_OR_RETURN(std::vector<RestoredSource> restored, state_store_->Recover());
-  LogInfo("Discovery state restored", {{"sources", restored.size()}});
-  state_thread_ = std::make_unique<LoopThread>(clock_, "state");
-  EpollLoop& loop = state_thread_->loop();
   const auto reconcile = [this](std::shared_ptr<const DesiredTargets> targets,
                                 absl::AnyInvocable<void()> done) {
     manager_->SetTargets(std::move(targets), std::move(done));
   };
-  RunOn(loop, [&] {
-    discovery_ = std::make_unique<Discovery>(
-        flags_.discovery,
-        Discovery::Deps{loop, reconcile, metrics_.discovery(), state_store_.get()});
-    discovery_->Restore(std::move(restored), state_store_->last_running());
-    config_sources_ = std::make_unique<ConfigSources>(
-        ConfigSources::Deps{loop, loop, files_, *discovery_, metrics_.discovery()});
-  });
+  ASSIGN_OR_RETURN(discovery_,
+                   DiscoveryThread::Start({.directory = absl::StrCat(data_.path, "/discovery"),
+                                           .discovery = flags_.discovery},
+                                          {clock_, files_, metrics_.discovery(), reconcile}));
   return absl::OkStatus();
 }
 
 void App::StartConfiguration() {
-  push_jobs_ = std::make_unique<PushJobs>(PushJobs::Deps{*discovery_, metrics_.discovery()});
-  applier_ = std::make_unique<ConfigApplier>(MakeSinkFlags(),
-                                             ConfigApplier::Deps{.clients = clients_,
-                                                                 .sinks = *sinks_,
-                                                                 .shards = *shards_,
-                                                                 .manager = *manager_,
-                                                                 .discovery = *discovery_,
-                                                                 .sources = *config_sources_,
-                                                                 .push_jobs = *push_jobs_});
+  push_jobs_ =
+      std::make_unique<PushJobs>(PushJobs::Deps{discovery_->discovery(), metrics_.discovery()});
+  applier_ = std::make_unique<ConfigApplier>(
+      MakeSinkFlags(), ConfigApplier::Deps{.clients = clients_,
+                                           .sinks = *sinks_,
+                                           .shards = *shards_,
+                                           .manager = *manager_,
+                                           .discovery = discovery_->discovery(),
+                                           .sources = discovery_->sources(),
+                                           .push_jobs = *push_jobs_});
   reloads_ = std::make_unique<ConfigReloads>(
       ConfigReloads::Options{flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
       ConfigReloads::Deps{
@@ -226,7 +216,7 @@ SinkFlags App::MakeSinkFlags() const {
 void App::StartServices() {
   discovery_service_ = std::make_unique<DiscoveryService>(
       DiscoveryService::Options{},
-      DiscoveryService::Deps{.discovery = *discovery_,
+      DiscoveryService::Deps{.discovery = discovery_->discovery(),
                              .pools = [this] { return manager_->Snapshot(); },
                              .external_labels = [this] { return *applier_->external_labels(); },
                              .access = access_->control()});
@@ -347,9 +337,7 @@ void App::Drain() {
   reloads_->Close();
   rpc_->SetServing(false);
   LogInfo("Stopping scrapes...");
-  Awaited<bool> goodbye;
-  discovery_->ShutdownAsync([goodbye] { goodbye.Set(true); });
-  goodbye.Wait();
+  discovery_->CloseStreams();
   Awaited<bool> stopped;
   manager_->Stop([stopped] { stopped.Set(true); });
   stopped.Wait();
@@ -370,13 +358,7 @@ App::~App() {
     RunOn(watch_thread_->loop(), [] {});  // what the last calls left there
     watch_thread_->Shutdown();
   }
-  if (state_thread_ != nullptr) {
-    RunOn(state_thread_->loop(), [this] {
-      config_sources_.reset();
-      discovery_.reset();
-    });
-    state_thread_->Shutdown();
-  }
+  if (discovery_ != nullptr) discovery_->Shutdown();
   if (manager_thread_ != nullptr) manager_thread_->Shutdown();
   if (sinks_ != nullptr) sinks_->Shutdown(absl::ZeroDuration());
   if (shards_ != nullptr) shards_->Shutdown();

@@ -9,9 +9,6 @@
 #include "core/base/clock.h"
 #include "core/base/epoll_loop.h"
 #include "core/base/file_system.h"
-#include "core/discovery/config_sources.h"
-#include "core/discovery/discovery.h"
-#include "core/discovery/state_store.h"
 #include "core/fetch/curl_http_client.h"
 #include "core/fetch/descriptor_budget.h"
 #include "core/scrape/scrape_manager.h"
@@ -23,6 +20,7 @@
 #include "server/config_reloads.h"
 #include "server/data_directory.h"
 #include "server/discovery_service.h"
+#include "server/discovery_thread.h"
 #include "server/flags.h"
 #include "server/http_server.h"
 #include "server/os_signals.h"
@@ -106,17 +104,14 @@ class App {
   std::unique_ptr<StorageView> storage_;
   std::unique_ptr<LoopThread> manager_thread_;
   std::unique_ptr<ScrapeManager> manager_;
-  std::unique_ptr<LoopThread> state_thread_;
-  std::unique_ptr<LoopThread> watch_thread_;
-  std::unique_ptr<StateStore> state_store_;
-  std::unique_ptr<Discovery> discovery_;
-  std::unique_ptr<ConfigSources> config_sources_;
+  std::unique_ptr<DiscoveryThread> discovery_;
   std::unique_ptr<PushJobs> push_jobs_;
   std::unique_ptr<ConfigApplier> applier_;
   std::unique_ptr<ConfigReloads> reloads_;
 
   std::unique_ptr<DiscoveryService> discovery_service_;
   std::unique_ptr<TargetInspector> inspector_;
+  std::unique_ptr<LoopThread> watch_thread_;
   std::unique_ptr<TargetWatches> watches_;
   std::unique_ptr<StatusService> status_service_;
   std::unique_ptr<GuardedStatusService> guarded_status_;
