@@ -7,7 +7,6 @@
 // every 10 s and at SIGTERM. Loopback only.
 
 #include <arpa/inet.h>
-#include <libdeflate.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -32,6 +31,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tests/fakes/gzip.h"
+
 namespace {
 
 struct Body {
@@ -47,15 +48,6 @@ std::string Response(std::string_view body, bool gzip) {
   return head.str() + std::string(body);
 }
 
-std::string Gzip(std::string_view text) {
-  libdeflate_compressor* compressor = libdeflate_alloc_compressor(6);
-  std::string out(libdeflate_gzip_compress_bound(compressor, text.size()), '\0');
-  out.resize(
-      libdeflate_gzip_compress(compressor, text.data(), text.size(), out.data(), out.size()));
-  libdeflate_free_compressor(compressor);
-  return out;
-}
-
 std::vector<Body> LoadBodies(const std::string& directory) {
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
@@ -66,7 +58,7 @@ std::vector<Body> LoadBodies(const std::string& directory) {
   for (const auto& path : paths) {
     std::ifstream file(path, std::ios::binary);
     std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    bodies.push_back({Response(text, false), Response(Gzip(text), true)});
+    bodies.push_back({Response(text, false), Response(trawl::Gzip(text), true)});
   }
   return bodies;
 }
