@@ -27,9 +27,10 @@ def message(name):
 class Client:
     """Calls by full name: client.unary("trawl.status.v1.StatusService/ListPools")(request)."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address, options=[
-            ("grpc.use_local_subchannel_pool", 1)])
+    def __init__(self, address, credentials=None, options=()):
+        options = [("grpc.use_local_subchannel_pool", 1), *options]
+        self.channel = (grpc.secure_channel(address, credentials, options) if credentials
+                        else grpc.insecure_channel(address, options))
 
     def close(self):
         self.channel.close()

@@ -42,7 +42,7 @@ def wait_for(what, condition, seconds=30):
             value = condition()
             if value:
                 return value
-        except (OSError, urllib.error.URLError, sqlite3.Error, ValueError, KeyError) as e:
+        except (OSError, urllib.error.URLError, sqlite3.Error, ValueError, LookupError) as e:
             error = e
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {what}; last error: {error}")
@@ -66,6 +66,7 @@ class Exporter:
         exporter = self
         self.scrapes = 0
         self.requests = []
+        self.connections = set()  # client addresses
         self.lock = threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -74,6 +75,7 @@ class Exporter:
             def do_GET(self):
                 with exporter.lock:
                     exporter.requests.append((self.path, dict(self.headers)))
+                    exporter.connections.add(self.client_address)
                     allowed = credentials is None or self.headers.get("Authorization") == (
                         "Basic " + base64.b64encode(credentials.encode()).decode())
                     if allowed:
@@ -175,6 +177,12 @@ class Trawld(Program):
         except AssertionError:
             raise AssertionError(f"targets: {json.dumps(self.targets(), indent=1)}\n"
                                  f"{self.log()[-3000:]}") from None
+
+    def resident(self, field="VmRSS"):
+        """Bytes of memory that the process takes; VmHWM: took at most."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) << 10 for line in status.splitlines()
+                    if line.startswith(field + ":"))
 
     def metric(self, name):
         """Sum of a metric's series on /metrics."""

@@ -2,13 +2,18 @@
 --web.config.file."""
 import base64
 import json
+import shutil
+import socket
 import ssl
 import subprocess
 import unittest
 import urllib.error
 import urllib.request
 
+import grpc
+
 from certificates import Certificates
+from grpc_client import Client, message
 from harness import PEERS, EndToEndTest, Trawld, get, wait_for
 
 CONFIG = "scrape_configs: [{job_name: node}, {job_name: other}]\n"
@@ -104,6 +109,48 @@ class AccessTest(EndToEndTest):
             "--tls-key-file", self.directory / "me.key", "--json", "pools")
 
         self.assertEqual([p["job"] for p in json.loads(answer.stdout)], ["node", "other"])
+
+    def test_certificates_of_the_grpc_port_are_read_again_when_they_change(self):
+        certificates = Certificates(self.directory)
+        certificates.issue("server", "first")
+        certificates.issue("me", "me")
+        shutil.copy(self.directory / "ca.crt", self.directory / "clients.crt")
+        server = self.trawld(CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
+                             "--grpc.tls-client-ca-file=clients.crt").wait_ready()
+
+        def name_of_server():
+            context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+            context.load_cert_chain(self.directory / "me.crt", self.directory / "me.key")
+            context.set_alpn_protocols(["h2"])
+            host, port = server.grpc.split(":")
+            with socket.create_connection((host, int(port)), 5) as plain, \
+                    context.wrap_socket(plain, server_hostname=host) as connection:
+                return dict(field[0] for field in connection.getpeercert()["subject"])["commonName"]
+
+        self.assertEqual(name_of_server(), "first")
+        old = Client(server.grpc, grpc.ssl_channel_credentials(
+            *((self.directory / name).read_bytes() for name in ("ca.crt", "me.key", "me.crt"))))
+        self.addCleanup(old.close)
+        pools = old.unary(f"{STATUS}/ListPools")
+        pools(message("trawl.status.v1.ListPoolsRequest")(), timeout=20)
+
+        certificates.issue("server", "second")
+        wait_for("the new certificate", lambda: name_of_server() == "second")
+
+        # Whose certificates are taken changes too: another authority's alone.
+        (self.directory / "other").mkdir()
+        other = Certificates(self.directory / "other")
+        other.issue("me", "me")
+        shutil.copy(self.directory / "other" / "ca.crt", self.directory / "clients.crt")
+        wait_for("the old authority's clients to be strangers", lambda: self.call(
+            server, f"{STATUS}/ListPools", {}, self.tls("me"))[0] is None)
+        for part in ("crt", "key"):
+            shutil.copy(self.directory / "other" / f"me.{part}", self.directory / f"other.{part}")
+        answer, said = self.call(server, f"{STATUS}/ListPools", {}, self.tls("other"))
+        self.assertEqual((len(answer["pools"]), said), (2, ""))
+        # A connection that stands goes on.
+        self.assertEqual(len(pools(message("trawl.status.v1.ListPoolsRequest")(), timeout=20).pools), 2)
+        self.assertEqual(server.stop(), 0)
 
     def test_the_web_port_has_tls_and_users(self):
         certificates = Certificates(self.directory)

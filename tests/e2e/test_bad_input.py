@@ -111,6 +111,37 @@ scrape_configs:
         wait_for("the new job", lambda: trawld.targets()[0]["scrapePool"] == "new")
         self.assertEqual(trawld.metric("prometheus_config_last_reload_successful"), 1)
 
+    def test_a_reload_that_cannot_be_carried_out_changes_neither_sinks_nor_pools(self):
+        status = "trawl.status.v1.StatusService"
+        exporter = self.exporter(lambda path, n: "a 1\n")
+        job = f"job_name: JOB, static_configs: [{{targets: ['{exporter.address}']}}]"
+        write = "remote_write: [{url: 'http://127.0.0.1:1/write', name: NAME}]\n"
+        good = ("global: {scrape_interval: 1s, external_labels: {cluster: a}}\nscrape_configs: "
+                "[{" + job.replace("JOB", "good") + "}]\n" + write.replace("NAME", "old"))
+        trawld = self.trawld(good).wait_ready()
+        trawld.wait_up(1)
+
+        def shown():
+            sinks = trawld.grpcurl(f"{status}/ListSinks")["sinks"]
+            pools = trawld.grpcurl(f"{status}/ListPools")["pools"]
+            targets = trawld.grpcurl(f"{status}/ListTargets")["targets"]
+            return ([(s["name"], s["address"]) for s in sinks], [p["job"] for p in pools],
+                    [(t["id"], t["shard"] if "shard" in t else 0) for t in targets],
+                    trawld.grpcurl(f"{status}/GetConfig")["config"])
+        before = shown()
+        # The text is right; that one of its files is missing is found out by the last of its jobs.
+        missing = "{" + job.replace("JOB", "other") + ", tls_config: {ca_file: none.crt}}"
+        trawld.config.write_text(
+            good.replace("cluster: a", "cluster: b").replace("name: old", "name: new")
+            .replace("job_name: good", "job_name: renamed").replace("}]\nremote", f"}}, {missing}]\nremote"))
+
+        answer = trawld.grpcurl(f"{status}/ReloadConfig", {}, check=False)
+
+        self.assertIn("none.crt", answer.stderr)
+        self.assertIn("job other", answer.stderr)
+        self.assertEqual(shown(), before)
+        self.assertEqual(trawld.metric("prometheus_config_last_reload_successful"), 0)
+
     def test_bad_targets_are_down_with_a_reason_and_others_are_untouched(self):
         good = self.exporter(lambda path, n: "a 1\n")
         garbage = self.exporter(lambda path, n: "{{{ no metrics\n")

@@ -62,6 +62,17 @@ class GrpcTest(EndToEndTest):
         self.server.grpcurl(f"{DISCOVERY}/Release", {"source": "test", "remove_targets": True})
         self.assertEqual(self.server.grpcurl(f"{STATUS}/ListTargets").get("targets", []), [])
 
+    def test_an_update_leaves_the_connection_of_an_unchanged_target_alone(self):
+        other = self.exporter(lambda path, n: f"scrape_number {n}\n")
+        for n in range(4):
+            self.push([{"job": "node", "key": "k", "labels": {"a": "b"}, "targets": [
+                self.exporter_.address, f"127.0.0.1:{n + 1}"]},
+                {"job": "node", "key": "l", "labels": {"round": str(n)}, "targets": [other.address]}])
+            seen = self.exporter_.scrapes, other.scrapes
+            wait_for("both to be scraped again", lambda: self.exporter_.scrapes > seen[0] + 1
+                     and other.scrapes > seen[1] + 1)
+        self.assertEqual(len(self.exporter_.connections), 1)
+
     def test_a_bad_push_names_each_wrong_field_and_changes_nothing(self):
         result = self.server.grpcurl(f"{DISCOVERY}/Push", None, check=False)
         result = self.server_error({"source": "test", "groups": [

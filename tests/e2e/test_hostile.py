@@ -1,7 +1,6 @@
 """Clients that mean harm, or are broken: trawld stays up, stays small, and serves the others."""
 import concurrent.futures
 import os
-import pathlib
 import queue
 import socket
 import ssl
@@ -40,11 +39,6 @@ class HostileTest(EndToEndTest):
         self.addCleanup(client.close)
         return client
 
-    def resident(self, field="VmRSS"):
-        status = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
-        return next(int(line.split()[1]) << 10 for line in status.splitlines()
-                    if line.startswith(field + ":"))
-
     def push(self, client, source, targets):
         request = message("trawl.discovery.v1.PushRequest")(source=source)
         request.groups.add(job="node", key="g", targets=targets)
@@ -82,7 +76,7 @@ class HostileTest(EndToEndTest):
     def test_64_sources_at_once_are_all_applied(self):
         self.start()
         clients = [self.client() for _ in range(8)]
-        before = self.resident()
+        before = self.server.resident()
 
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda n: self.push(
@@ -90,11 +84,11 @@ class HostileTest(EndToEndTest):
 
         self.assertTrue(all(a.result.counts.added == 100 for a in answers))
         self.assertEqual(self.server.metric("trawl_discovery_targets"), 6400)
-        self.assertLess(self.resident() - before, 64 * MIB)
+        self.assertLess(self.server.resident() - before, 64 * MIB)
 
     def test_64_snapshots_that_stall_take_no_more_room_than_there_is(self):
         self.start("--discovery.max-staged-bytes=8MiB")
-        before = self.resident()
+        before = self.server.resident()
 
         streams = [self.sync(f"source-{n}", self.snapshot_begin(1 * MIB)) for n in range(64)]
         answers = []
@@ -107,12 +101,12 @@ class HostileTest(EndToEndTest):
         told = [a for a in answers if a.HasField("retry_after")]
         self.assertEqual(len(told), 56)
         self.assertEqual(self.push(self.client(), "quiet", ["127.0.0.1:9"]).result.counts.added, 1)
-        self.assertLess(self.resident() - before, 64 * MIB)
+        self.assertLess(self.server.resident() - before, 64 * MIB)
 
     def test_a_client_that_floods_and_reads_nothing_is_held_back(self):
         self.start()
         request = message("trawl.discovery.v1.SyncRequest")
-        before = self.resident()
+        before = self.server.resident()
 
         def heartbeats():
             hello = request(id=1)
@@ -128,7 +122,7 @@ class HostileTest(EndToEndTest):
         self.assertTrue(next(stream).HasField("welcome"))
         for _ in range(20):
             self.assert_served()
-        self.assertLess(self.resident() - before, 64 * MIB)
+        self.assertLess(self.server.resident() - before, 64 * MIB)
         stream.cancel()
 
     def test_garbage_on_the_port_harms_nobody(self):
@@ -172,7 +166,7 @@ class HostileTest(EndToEndTest):
                 self.assertGreater(attack(trawld.grpc, method, 10), 100)  # until it is broken off
             self.assertGreater(trawld.metric("trawl_grpc_connections_reset_total"), broken_off)
             self.assert_served()
-        self.assertLess(self.resident("VmHWM"), 300 * MIB)
+        self.assertLess(self.server.resident("VmHWM"), 300 * MIB)
         self.assertIn("it gives up calls as fast as it opens them", trawld.log())
 
     def test_connections_that_say_nothing_hold_up_neither_port(self):

@@ -456,6 +456,17 @@ class LinesTest(EndToEndTest):
         (self.directory / "trawl.yml").write_text("\n".join(block.lines))
         shell("trawlctl check config prometheus.yml --trawl.config trawl.yml", self.directory)
 
+    def test_cpp_in_the_readme_compiles(self):
+        [block] = [b for b in blocks(README) if b.language == "cpp"]
+        (self.directory / "readme.cc").write_text("\n".join([
+            '#include "client/discovery/discovery_client.h"', "using namespace trawl;",
+            "absl::Status Readme(const std::vector<discovery::v1::TargetGroup>& all_groups,",
+            "                    const discovery::v1::TargetGroup& changed_group) {", *block.lines,
+            "return absl::OkStatus();", "}"]))
+        build = BIN.parent
+        shell(f"c++ -std=c++20 -Wall -Werror -Wno-unused-parameter -fsyntax-only -I{TOP} "
+              f"-I{build}/abseil_bridge -isystem {build}/proto/gen readme.cc", self.directory)
+
     def test_no_other_document_has_lines_that_nobody_runs(self):
         for document in TOP.rglob("*.md"):
             path = str(document.relative_to(TOP))

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import unittest
 
+from grpc_client import Client, message
 from harness import BIN, EndToEndTest, free_port, wait_for
 
 CONFIG = """
@@ -13,9 +14,13 @@ global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: node
   - job_name: other
+  - {job_name: bulk, scrape_interval: 1h}
 """
 DISCOVERY = "trawl.discovery.v1.DiscoveryService"
 STATUS = "trawl.status.v1.StatusService"
+
+
+STALLED_TARGETS = 2000
 
 
 class Watch:
@@ -150,6 +155,51 @@ class WatchTest(EndToEndTest):
         self.server.signal(signal.SIGTERM)
         self.assertEqual(watch.process.wait(20), 3)
         self.assertEqual(self.server.process.wait(20), 0)
+
+    def push_bulk(self, rounds):
+        """All targets of `bulk` change with each push, and trawld has as many as before."""
+        client = Client(self.server.grpc)
+        self.addCleanup(client.close)
+        for n in rounds:
+            request = message("trawl.discovery.v1.PushRequest")(source="bulk")
+            group = request.groups.add(job="bulk", targets=[
+                f"127.0.{i // 200}.{i % 200}:1" for i in range(STALLED_TARGETS)])
+            group.labels.update({"round": str(n), "filler": "x" * 200})
+            client.unary(f"{DISCOVERY}/Push")(request, timeout=60)
+
+    def test_a_reader_that_stalls_costs_bounded_memory_and_is_told_what_it_missed(self):
+        self.push(self.exporter_.address)
+        self.push_bulk(range(8))
+        # The client's library answers pings, and takes as little as it may.
+        client = Client(self.server.grpc, options=[("grpc.http2.bdp_probe", 0),
+                                                   ("grpc.http2.lookahead_bytes", 65536)])
+        self.addCleanup(client.close)
+        stream = client.server_stream(f"{STATUS}/WatchTargets")(
+            message("trawl.status.v1.WatchTargetsRequest")(), timeout=240)
+        known = {}
+        for event in stream:
+            known.update((t.id, t) for t in event.snapshot_part.targets)
+            if event.HasField("snapshot_done"):
+                break
+        self.assertEqual(len(known), STALLED_TARGETS + 1)
+        before, scraped = self.server.resident(), self.exporter_.scrapes
+
+        # A queue of what the reader does not take would have 40 times 2,000 targets of some 1.5 KB.
+        self.push_bulk(range(8, 48))
+        wait_for("some scrapes", lambda: self.exporter_.scrapes > scraped + 5)
+        self.assertLess(self.server.resident() - before, 30 << 20)
+
+        merged = 0
+        for event in stream:
+            known.update((t.id, t) for t in event.changes.changed)
+            for gone in event.changes.removed:
+                del known[gone.id]
+            merged += event.changes.merged
+            rounds = {t.labels["round"] for t in known.values() if t.job == "bulk"}
+            if rounds == {"47"} and len(known) == STALLED_TARGETS + 1:
+                break
+        stream.cancel()
+        self.assertGreaterEqual(merged, 3)
 
     def test_the_reason_of_a_failure_is_the_same_word_everywhere(self):
         self.push(f"127.0.0.1:{free_port()}")
