@@ -95,7 +95,8 @@ TEST_F(ScrapeLoopHistoryTest, AScrapeThatAskedNobodyHasNoPhases) {
   EXPECT_TRUE(world_.NextScrape());
   EXPECT_TRUE(world_.NextScrape());
 
-  for (const auto& target : world_.Pool("job")->active) {
+  const auto pool = world_.Pool("job");
+  for (const auto& target : pool->active) {
     const ScrapeRecord record = target->status->History().at(0);
     EXPECT_EQ(record.reason, FailureReason::kTargetLimit);
     EXPECT_EQ(record.phases, ScrapePhases());

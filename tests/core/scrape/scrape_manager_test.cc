@@ -298,7 +298,8 @@ TEST_F(ScrapeManagerTest, OverTheTargetLimitEveryScrapeFailsWithoutAFetch) {
   const size_t requests = world_.fetcher.requests().size();
   loop_.Advance(kInterval);
   EXPECT_EQ(world_.fetcher.requests().size(), requests);
-  for (const auto& target : world_.Pool("job")->active) {
+  const auto pool = world_.Pool("job");
+  for (const auto& target : pool->active) {
     const ScrapeReport report = target->status->Get();
     EXPECT_EQ(report.health, TargetHealth::kDown);
     EXPECT_EQ(report.last_error, "target_limit exceeded (number of targets: 2, limit: 1)");
@@ -583,8 +584,9 @@ TEST(ScrapeManagerShardsTest, ATargetsShardFollowsFromItsPublicLabels) {
   world.loop.Advance(kInterval);
 
   EXPECT_THAT(world.scrapes(), SizeIs(40));
-  for (const auto& target : world.Pool("job")->active) {
-    EXPECT_EQ(ShardOf(*target->target, world.Pool("job")->shards),
+  const auto pool = world.Pool("job");
+  for (const auto& target : pool->active) {
+    EXPECT_EQ(ShardOf(*target->target, pool->shards),
               target->target->labels->Hash() % 4);
   }
 }

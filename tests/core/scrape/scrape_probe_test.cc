@@ -38,7 +38,8 @@ class ScrapeProbeTest : public ::testing::Test {
   // Begins one; the result is there when it has ended.
   std::shared_ptr<Result> Begin(const std::string& address = "a") {
     auto result = std::make_shared<Result>();
-    for (const auto& target : world_.Pool("job")->active) {
+    const auto pool = world_.Pool("job");
+    for (const auto& target : pool->active) {
       if (target->target->url != ScrapeWorld::Url(address)) continue;
       world_.manager->Probe({"job", target->target->hash, 0}, limits_,
                             [result](absl::StatusOr<ProbeResult> r) { *result = std::move(r); });
