@@ -24,6 +24,9 @@ import urllib.request
 BIN = pathlib.Path(os.environ["TRAWL_BIN"])
 TOP = pathlib.Path(os.environ["TRAWL_TOP"])
 PEERS = TOP / "build" / "peers" / "bin"
+# What the programs are built with, and how a sanitizer is told where its reports go.
+SANITIZED = bool(os.environ.get("TRAWL_SANITIZE"))
+ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "")
 
 
 def free_port():
@@ -251,6 +254,21 @@ class EndToEndTest(unittest.TestCase):
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="trawl-e2e-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        if SANITIZED:
+            self.watch_sanitizers()
+
+    def watch_sanitizers(self):
+        """A sanitizer's report on any program fails the test, also if the test kills the program or
+        expects its failure."""
+        os.environ["ASAN_OPTIONS"] = f"{ASAN_OPTIONS}:log_path={self.directory}/sanitizer"
+
+        def check():
+            reports = [path.read_text() for path in sorted(self.directory.glob("sanitizer.*"))]
+            # gcc's UndefinedBehaviorSanitizer heeds no log_path.
+            logs = [path.read_text(errors="replace") for path in sorted(self.directory.glob("*.log"))]
+            reports += [log for log in logs if ": runtime error: " in log]
+            self.assertFalse(reports, "\n".join(reports))
+        self.addCleanup(check)
 
     def exporter(self, page, credentials=None):
         exporter = Exporter(page, credentials)
@@ -264,6 +282,9 @@ class EndToEndTest(unittest.TestCase):
         def end():
             if program.running():
                 program.process.send_signal(signal.SIGCONT)
+                if SANITIZED:  # leaks are looked for when a program ends by itself
+                    with contextlib.suppress(AssertionError):
+                        program.stop(30)
                 program.process.kill()
             program.process.wait()
         self.addCleanup(end)
