@@ -66,7 +66,8 @@ class TrawldOnAPort {
   std::set<std::string> Targets() {
     std::set<std::string> targets;
     Read([&](const TargetSets& sets) {
-      for (const OwnedGroup& group : sets.Desired("node")->groups) {
+      const auto desired = sets.Desired("node");
+      for (const OwnedGroup& group : desired->groups) {
         targets.insert(group.group->targets.begin(), group.group->targets.end());
       }
     });
