@@ -84,7 +84,7 @@ class HostileTest(EndToEndTest):
 
         self.assertTrue(all(a.result.counts.added == 100 for a in answers))
         self.assertEqual(self.server.metric("trawl_discovery_targets"), 6400)
-        self.assertLess(self.server.resident() - before, 64 * MIB)
+        self.assert_memory_below(self.server.resident() - before, 64 * MIB)
 
     def test_64_snapshots_that_stall_take_no_more_room_than_there_is(self):
         self.start("--discovery.max-staged-bytes=8MiB")
@@ -101,7 +101,7 @@ class HostileTest(EndToEndTest):
         told = [a for a in answers if a.HasField("retry_after")]
         self.assertEqual(len(told), 56)
         self.assertEqual(self.push(self.client(), "quiet", ["127.0.0.1:9"]).result.counts.added, 1)
-        self.assertLess(self.server.resident() - before, 64 * MIB)
+        self.assert_memory_below(self.server.resident() - before, 64 * MIB)
 
     def test_a_client_that_floods_and_reads_nothing_is_held_back(self):
         self.start()
@@ -122,7 +122,7 @@ class HostileTest(EndToEndTest):
         self.assertTrue(next(stream).HasField("welcome"))
         for _ in range(20):
             self.assert_served()
-        self.assertLess(self.server.resident() - before, 64 * MIB)
+        self.assert_memory_below(self.server.resident() - before, 64 * MIB)
         stream.cancel()
 
     def test_garbage_on_the_port_harms_nobody(self):
@@ -166,7 +166,7 @@ class HostileTest(EndToEndTest):
                 self.assertGreater(attack(trawld.grpc, method, 10), 100)  # until it is broken off
             self.assertGreater(trawld.metric("trawl_grpc_connections_reset_total"), broken_off)
             self.assert_served()
-        self.assertLess(self.server.resident("VmHWM"), 300 * MIB)
+        self.assert_memory_below(self.server.resident("VmHWM"), 300 * MIB)
         self.assertIn("it gives up calls as fast as it opens them", trawld.log())
 
     def test_connections_that_say_nothing_hold_up_neither_port(self):

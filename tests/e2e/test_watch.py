@@ -187,7 +187,7 @@ class WatchTest(EndToEndTest):
         # A queue of what the reader does not take would have 40 times 2,000 targets of some 1.5 KB.
         self.push_bulk(range(8, 48))
         wait_for("some scrapes", lambda: self.exporter_.scrapes > scraped + 5)
-        self.assertLess(self.server.resident() - before, 30 << 20)
+        self.assert_memory_below(self.server.resident() - before, 30 << 20)
 
         merged = 0
         for event in stream:
