@@ -1,5 +1,8 @@
 #include "core/config/target_groups.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -7,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/config/config_problem.h"
 #include "core/config/section.h"
@@ -55,6 +59,26 @@ std::string WithYamlEscapes(std::string_view json) {
   return out;
 }
 
+// A file that is named JSON must be JSON, whole: one that is just being written is often empty, or
+// ends early, and as YAML an empty text would be a list without targets.
+std::optional<ConfigProblem> JsonProblem(std::string_view text, const std::string& path) {
+  if (nlohmann::json::accept(text)) return std::nullopt;
+  try {
+    const auto parsed = nlohmann::json::parse(text);
+    return ConfigProblem{path, 0, 0, "not JSON"};  // not reached: accept and parse agree
+  } catch (const nlohmann::json::parse_error& error) {
+    const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
+    const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+    const std::string_view what = error.what();
+    // "[json.exception.parse_error.101] parse error at line 1, column 1: …" says the place as well.
+    const size_t words = what.find(": ");
+    return ConfigProblem{
+        path, 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')),
+        1 + static_cast<int>(before.size() - line_start),
+        absl::StrCat("not JSON: ", words == what.npos ? what : what.substr(words + 2))};
+  }
+}
+
 bool LooksLikeJson(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
   return first != std::string_view::npos && (text[first] == '[' || text[first] == '{');
@@ -88,6 +112,12 @@ absl::StatusOr<std::vector<TargetGroup>> ParseTargetGroups(std::string_view text
                                                            const std::string& path,
                                                            std::vector<ConfigProblem>* problems) {
   Findings findings(path);
+  if (absl::EndsWithIgnoreCase(path, ".json")) {
+    if (const auto problem = JsonProblem(text, path)) {
+      if (problems != nullptr) *problems = {*problem};
+      return ProblemsToStatus({&*problem, 1});
+    }
+  }
   std::vector<TargetGroup> groups;
   const YamlDocument document =
       LooksLikeJson(text) ? ParseYaml(WithYamlEscapes(text), path) : ParseYaml(text, path);

@@ -15,6 +15,7 @@ namespace trawl {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST(ParseTargetGroupsTest, ReadsYaml) {
@@ -50,6 +51,21 @@ TEST(ParseTargetGroupsTest, EmptyTextHoldsNoGroup) {
   EXPECT_THAT(ParseTargetGroups("[]", "t.json"), IsOkAndHolds(IsEmpty()));
 }
 
+// As Prometheus 3.16: `: > sd/x.json` keeps the targets.
+TEST(ParseTargetGroupsTest, AJsonFileThatIsBeingWrittenIsAnError) {
+  const std::string whole = R"([{"targets": ["a:1"]}, {"targets": ["b:1"]}])";
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_THAT(ParseTargetGroups(whole.substr(0, size), "t.json"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("t.json: line 1, column ")))
+        << size;
+  }
+  EXPECT_THAT(
+      ParseTargetGroups("[\n  {\"targets\" 1}]", "t.JSON"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("line 2, column 14: not JSON: ")));
+  EXPECT_THAT(ParseTargetGroups("- targets: [a]\n", "t.json"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST(ParseTargetGroupsTest, ReportsEveryProblemWithItsPlace) {
   std::vector<ConfigProblem> problems;
   const auto groups = ParseTargetGroups(
@@ -70,7 +86,7 @@ TEST(ParseTargetGroupsTest, ReportsEveryProblemWithItsPlace) {
 TEST(ParseTargetGroupsTest, AMapIsNoListOfGroups) {
   EXPECT_THAT(ParseTargetGroups("targets: [a]\n", "t.yml"),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       testing::HasSubstr("cannot unmarshal !!map into []*targetgroup.Group")));
+                       HasSubstr("cannot unmarshal !!map into []*targetgroup.Group")));
 }
 
 TEST(ParseTargetGroupsTest, VeryManyProblemsAreCut) {
