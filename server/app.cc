@@ -158,7 +158,11 @@ void App::StartStorage() {
                   shards_->OpenEarlierLogs()});
   storage_ = std::make_unique<StorageView>(
       StorageView::Options{.epoch = data_.epoch, .max_queue_bytes = flags_.max_queue_bytes},
-      StorageView::Deps{*shards_, *sinks_, spooling_.get(), metrics_});
+      StorageView::Deps{.shards = *shards_,
+                        .sinks = *sinks_,
+                        .spooling = spooling_.get(),
+                        .metrics = metrics_,
+                        .pools = [this] { return manager_->Snapshot(); }});
   metrics_.append().queue_limit_bytes.Set(static_cast<double>(flags_.max_queue_bytes));
 }
 
@@ -224,8 +228,10 @@ void App::StartServices() {
   watch_thread_ = std::make_unique<LoopThread>(clock_, "watch");
   watches_ = std::make_unique<TargetWatches>(
       TargetWatches::Options{.max_watchers = flags_.max_watchers, .watch = {}},
-      TargetWatches::Deps{watch_thread_->loop(), [this] { return manager_->Snapshot(); },
-                          metrics_.server()});
+      TargetWatches::Deps{.loop = watch_thread_->loop(),
+                          .pools = [this] { return manager_->Snapshot(); },
+                          .lanes = [this] { return storage_->Lanes(); },
+                          .metrics = metrics_.server()});
   status_service_ = std::make_unique<StatusService>(
       StatusService::Options{.build_info = MakeBuildInfo(),
                              .max_queue_bytes = flags_.max_queue_bytes},
@@ -266,6 +272,7 @@ absl::Status App::StartHttp() {
       .clock = clock_,
       .metrics = metrics_,
       .pools = [this] { return manager_->Snapshot(); },
+      .lanes = [this] { return storage_->Lanes(); },
       .config = [this](const auto& request) { return reloads_->Show(request); },
       .ready = [this] { return ready_.load(); },
       .reload =

@@ -47,7 +47,7 @@ class HttpServer::Routes {
                       .Help("Counter of HTTP requests.")
                       .Register(deps_.metrics.registry()),
                   {"handler", "code"}),
-        pages_(deps_.clock, deps_.pools) {
+        pages_(deps_.clock, deps_.pools, deps_.lanes) {
     if (deps_.inspector == nullptr) return;
     target_api_.emplace(TargetApi::Options{options.enable_admin_api, options.hostname},
                         *deps_.inspector);

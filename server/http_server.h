@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/append/sink.h"
 #include "core/base/clock.h"
 #include "core/base/epoll_loop.h"
 #include "core/scrape/pool_status.h"
@@ -47,6 +49,7 @@ class HttpServer {
     const Clock& clock;
     Metrics& metrics;
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
+    std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
     std::function<absl::StatusOr<status::v1::GetConfigResponse>(
         const status::v1::GetConfigRequest&)>
         config;

@@ -69,6 +69,8 @@ pb::Drop::Reason ToProto(DropReason reason) {
       return pb::Drop::DUPLICATE;
     case DropReason::kPendingJob:
       return pb::Drop::PENDING_JOB;
+    case DropReason::kSourceHeld:
+      return pb::Drop::SOURCE_HELD;
   }
   return pb::Drop::REASON_UNSPECIFIED;
 }
@@ -79,7 +81,28 @@ void AddOwner(std::string_view source, std::string_view key, pb::Target& out) {
   owner.set_key(std::string(key));
 }
 
-pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
+void AddLosses(const SinkStatus& sink, pb::SinkLane& out) {
+  for (const auto& [reason, samples] : sink.gap_samples) {
+    pb::Lost& lost = *out.add_lost();
+    lost.set_reason(static_cast<storage::v1::Gap::Reason>(reason));
+    lost.set_samples(samples);
+    const auto records = sink.gap_records.find(reason);
+    if (records != sink.gap_records.end()) lost.set_records(records->second);
+  }
+  for (const auto& [code, samples] : sink.totals.rejected) {
+    pb::Rejected& rejected = *out.add_rejected();
+    rejected.set_code(static_cast<storage::v1::Reject::Code>(code));
+    rejected.set_samples(samples);
+  }
+}
+
+// Unset: never.
+void SetTimeIfAny(absl::Time time, google::protobuf::Timestamp* (pb::SinkLane::*field)(),
+                  pb::SinkLane& out) {
+  if (time != absl::InfinitePast()) SetTime(time, (out.*field)());
+}
+
+pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink, const PoolsSnapshot& pools) {
   pb::SinkLane out;
   out.set_lane(lane.lane);
   out.set_epoch(lane.epoch);
@@ -88,27 +111,23 @@ pb::SinkLane ToProto(const LaneStatus& lane, const SinkStatus& sink) {
   out.set_next_number(lane.next_number);
   out.set_stored(sink.totals.stored);
   out.set_duplicate(sink.totals.duplicate);
-  for (const auto& [reason, samples] : sink.gap_samples) {
-    pb::Lost& lost = *out.add_lost();
-    lost.set_reason(static_cast<storage::v1::Gap::Reason>(reason));
-    lost.set_samples(samples);
-  }
-  for (const auto& [code, samples] : sink.totals.rejected) {
-    pb::Rejected& rejected = *out.add_rejected();
-    rejected.set_code(static_cast<storage::v1::Reject::Code>(code));
-    rejected.set_samples(samples);
-  }
+  AddLosses(sink, out);
+  out.set_queued_bytes(sink.backlog_bytes);
+  out.set_queued_samples(sink.backlog_samples);
+  out.set_window_bytes(sink.window_bytes);
   out.set_last_error(std::string(sink.last_error.message()));
-  if (sink.last_error_time != absl::InfinitePast()) {
-    SetTime(sink.last_error_time, out.mutable_last_error_time());
-  }
+  SetTimeIfAny(sink.last_error_time, &pb::SinkLane::mutable_last_error_time, out);
+  SetTimeIfAny(sink.durable_time, &pb::SinkLane::mutable_durable_time, out);
+  SetTimeIfAny(sink.last_ack, &pb::SinkLane::mutable_last_ack, out);
   out.set_connects(sink.streams_opened);
   if (sink.stuck_number != 0) {
     pb::StuckRecord& stuck = *out.mutable_stuck();
     stuck.set_number(sink.stuck_number);
     stuck.set_attempts(static_cast<uint32_t>(sink.streams_without_progress));
     stuck.set_error(std::string(sink.last_error.message()));
-    stuck.set_target_labels(sink.stuck_target);
+    stuck.set_target_labels(StuckTargetText(sink));
+    pb::TargetRef target = TargetWithLabels(pools, sink.stuck_target);
+    if (!target.id().empty()) *stuck.mutable_target() = std::move(target);
   }
   return out;
 }
@@ -211,6 +230,7 @@ pb::Target ToProto(const PoolStatus& pool, const ActiveTarget& active) {
     AddOwner(owner->group->source, owner->group->group->key, out);
   }
   out.set_shard(ShardOf(target, pool.shards));
+  out.set_held(IsHeld(active));
   AddReport(active.status->Get(), out);
   return out;
 }
@@ -279,7 +299,8 @@ pb::Pool ToProto(const PoolStatus& pool) {
   }
   out.set_job(pool.job);
   out.set_active(pool.active.size());
-  out.set_dropped(pool.dropped_count + pool.failed_count + pool.duplicate_count);
+  out.set_dropped(pool.dropped_count + pool.failed_count + pool.withheld_count +
+                  pool.duplicate_count);
   out.set_unknown(health[static_cast<int>(TargetHealth::kUnknown)]);
   out.set_up(health[static_cast<int>(TargetHealth::kUp)]);
   out.set_down(health[static_cast<int>(TargetHealth::kDown)]);
@@ -299,7 +320,7 @@ pb::Pool ToProto(const PoolStatus& pool) {
 
 pb::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
                               std::span<const std::shared_ptr<const LaneStatus>> lanes,
-                              uint64_t max_queue_bytes) {
+                              const PoolsSnapshot& pools, uint64_t max_queue_bytes) {
   pb::ListSinksResponse out;
   for (const SinkDescription& description : sinks) {
     pb::Sink& sink = *out.add_sinks();
@@ -314,7 +335,7 @@ pb::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
     for (const auto& lane : lanes) {
       for (const SinkStatus& status : lane->sinks) {
         if (status.name != description.name) continue;
-        *sink.add_lanes() = ToProto(*lane, status);
+        *sink.add_lanes() = ToProto(*lane, status, pools);
         if (status.degraded) sink.set_degraded(true);
         if (!status.store_id.empty()) sink.set_store_id(status.store_id);
       }
@@ -326,6 +347,34 @@ pb::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
   out.mutable_spool()->set_bytes(bytes);
   out.mutable_spool()->set_max_bytes(max_queue_bytes);
   return out;
+}
+
+pb::TargetRef TargetWithLabels(const PoolsSnapshot& pools, const Labels& labels) {
+  pb::TargetRef ref;
+  if (labels.empty()) return ref;
+  const uint64_t hash = labels.Hash();
+  for (const auto& pool : pools.pools) {
+    for (const auto& active : pool->active) {
+      if (active->target->public_hash != hash || *active->target->labels != labels) continue;
+      if (!ref.id().empty()) return {};
+      ref.set_job(pool->job);
+      ref.set_id(TargetId(active->target->hash));
+      ref.set_scrape_url(active->target->url);
+    }
+  }
+  return ref;
+}
+
+void AddRejected(std::span<const std::shared_ptr<const LaneStatus>> lanes, pb::Target& target) {
+  if (target.state() != pb::Target::ACTIVE) return;
+  const auto refused = [](const auto& lane) { return lane->rejected != nullptr; };
+  if (std::ranges::none_of(lanes, refused)) return;
+  for (const auto& [of, samples] : RejectedOf(lanes, ToLabels(target.labels()).Hash())) {
+    pb::Rejected& rejected = *target.add_rejected();
+    rejected.set_sink(of.first);
+    rejected.set_code(static_cast<storage::v1::Reject::Code>(of.second));
+    rejected.set_samples(samples);
+  }
 }
 
 pb::ConfigWarning ToProto(const ConfigWarning& warning) {

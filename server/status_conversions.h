@@ -18,7 +18,7 @@ namespace trawl {
 
 status::v1::Target::Health ToProto(TargetHealth health);
 status::v1::Failure::Reason ToProto(FailureReason reason);
-// But for labels_shared: what a look at the target alone does not tell.
+// But for labels_shared and rejected: what a look at the target alone does not tell.
 status::v1::Target ToProto(const PoolStatus& pool, const ActiveTarget& target);
 status::v1::Target ToProto(const DroppedTarget& target);
 // Without what comes from scraping and from discovery.
@@ -36,9 +36,17 @@ struct SinkDescription {
   std::string address;         // credentials masked
   EndpointCondition endpoint;  // behind a store of our own that sends samples on
 };
+// The targets of stuck records are looked for in `pools`.
 status::v1::ListSinksResponse ToProto(std::span<const SinkDescription> sinks,
                                       std::span<const std::shared_ptr<const LaneStatus>> lanes,
-                                      uint64_t max_queue_bytes);
+                                      const PoolsSnapshot& pools, uint64_t max_queue_bytes);
+
+// The active target with these labels; unset if none has them, or several have.
+status::v1::TargetRef TargetWithLabels(const PoolsSnapshot& pools, const Labels& labels);
+
+// What the lanes' sinks refused of an active target's samples. O(lanes) if they refused nothing.
+void AddRejected(std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                 status::v1::Target& target);
 
 status::v1::ConfigWarning ToProto(const ConfigWarning& warning);
 

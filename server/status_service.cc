@@ -56,6 +56,8 @@ grpc::ServerUnaryReactor* StatusService::ListTargets(grpc::CallbackServerContext
                                                      pb::ListTargetsResponse* response) {
   absl::StatusOr<pb::ListTargetsResponse> list = trawl::ListTargets(*deps_.pools(), *request);
   if (!list.ok()) return Answer(context, ToGrpcStatus(list.status()));
+  const auto lanes = deps_.lanes();
+  for (pb::Target& target : *list->mutable_targets()) AddRejected(lanes, target);
   response->Swap(&*list);
   return Answer(context, grpc::Status::OK);
 }
@@ -63,7 +65,9 @@ grpc::ServerUnaryReactor* StatusService::ListTargets(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* StatusService::GetTarget(grpc::CallbackServerContext* context,
                                                    const pb::GetTargetRequest* request,
                                                    pb::GetTargetResponse* response) {
-  return Answer(context, trawl::GetTarget(*deps_.pools(), *request), response);
+  absl::StatusOr<pb::GetTargetResponse> found = trawl::GetTarget(*deps_.pools(), *request);
+  if (found.ok()) AddRejected(deps_.lanes(), *found->mutable_target());
+  return Answer(context, std::move(found), response);
 }
 
 grpc::ServerWriteReactor<pb::WatchTargetsResponse>* StatusService::WatchTargets(
@@ -95,7 +99,7 @@ grpc::ServerUnaryReactor* StatusService::ListSinks(grpc::CallbackServerContext* 
   });
   std::sort(sinks.begin(), sinks.end(),
             [](const SinkDescription& a, const SinkDescription& b) { return a.name < b.name; });
-  *response = ToProto(sinks, deps_.lanes(), options_.max_queue_bytes);
+  *response = ToProto(sinks, deps_.lanes(), *deps_.pools(), options_.max_queue_bytes);
   if (deps_.spool) *response->mutable_spool() = deps_.spool();
   return Answer(context, grpc::Status::OK);
 }

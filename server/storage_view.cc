@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "core/base/status_macros.h"
 #include "server/proto_conversions.h"
+#include "server/status_conversions.h"
 
 namespace trawl {
 namespace {
@@ -58,7 +60,10 @@ absl::StatusOr<status::v1::SkipRecordResponse> StorageView::SkipRecord(
     if (status->epoch != lane.epoch || status->lane != lane.lane) continue;
     for (const SinkStatus& sink : status->sinks) {
       const bool told = sink.name == request.sink() && sink.stuck_number == request.number();
-      if (told) response.set_target_labels(sink.stuck_target);
+      if (!told) continue;
+      response.set_target_labels(StuckTargetText(sink));
+      status::v1::TargetRef target = TargetWithLabels(*deps_.pools(), sink.stuck_target);
+      if (!target.id().empty()) *response.mutable_target() = std::move(target);
     }
   }
   ASSIGN_OR_RETURN(

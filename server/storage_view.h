@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/append/sink.h"
+#include "core/scrape/pool_status.h"
 #include "core/telemetry/metrics.h"
 #include "server/append_collector.h"
 #include "server/shard_threads.h"
@@ -30,6 +32,7 @@ class StorageView {
     Sinks& sinks;
     const Spooling* spooling = nullptr;  // null: records are in memory
     Metrics& metrics;
+    std::function<std::shared_ptr<const PoolsSnapshot>()> pools;  // thread-safe
   };
 
   StorageView(const Options& options, const Deps& deps);

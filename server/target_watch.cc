@@ -65,9 +65,12 @@ void TargetWatch::SendSome() {
   auto& targets = in_snapshot_ ? *message.mutable_snapshot_part()->mutable_targets()
                                : *message.mutable_changes()->mutable_changed();
   const size_t end = std::min(changes_.changed.size(), next_ + options_.max_message_targets);
+  const auto lanes = deps_.lanes();
   for (size_t bytes = 0; next_ < end && bytes < options_.max_message_bytes; ++next_) {
-    *targets.Add() = view_.ToTarget(changes_.changed[next_]);
-    bytes += targets.rbegin()->ByteSizeLong();
+    pb::Target& target = *targets.Add();
+    target = view_.ToTarget(changes_.changed[next_]);
+    AddRejected(lanes, target);
+    bytes += target.ByteSizeLong();
   }
   if (!in_snapshot_) {
     pb::WatchTargetsResponse::Changes& changes = *message.mutable_changes();

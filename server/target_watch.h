@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
+#include "core/append/sink.h"
 #include "core/base/event_loop.h"
 #include "core/scrape/pool_status.h"
 #include "server/target_filter.h"
@@ -42,6 +43,7 @@ class TargetWatch {
   struct Deps {
     EventLoop& loop;
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
+    std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
     Reader& reader;
   };
 

@@ -8,6 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "core/append/sink.h"
 #include "core/base/event_loop.h"
 #include "core/scrape/pool_status.h"
 #include "core/telemetry/server_metrics.h"
@@ -28,7 +29,8 @@ class TargetWatches {
   };
   struct Deps {
     EventLoop& loop;
-    std::function<std::shared_ptr<const PoolsSnapshot>()> pools;  // thread-safe
+    std::function<std::shared_ptr<const PoolsSnapshot>()> pools;            // thread-safe
+    std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;  // likewise
     ServerMetrics& metrics;
   };
 

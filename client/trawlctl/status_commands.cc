@@ -76,14 +76,14 @@ absl::Status RunSinks(Connection& connection, bool json) {
       rows.push_back({sink.name(), status::v1::Sink::Kind_Name(sink.kind()), sink.address(),
                       absl::StrCat(lane.lane()), absl::StrCat(lane.epoch()), SinkState(sink, lane),
                       absl::StrCat(lane.durable()), absl::StrCat(lane.next_number()),
-                      absl::StrCat(lane.stored()), absl::StrCat(LostSamples(lane)),
-                      absl::StrCat(RejectedSamples(lane)),
+                      absl::StrCat(lane.queued_samples()), absl::StrCat(lane.stored()),
+                      absl::StrCat(LostSamples(lane)), absl::StrCat(RejectedSamples(lane)),
                       lane.has_stuck() ? absl::StrCat(lane.stuck().number()) : "",
                       SinkError(sink, lane, now)});
     }
   }
   Print(FormatTable({"SINK", "KIND", "ADDRESS", "LANE", "EPOCH", "STATE", "DURABLE", "NEXT",
-                     "STORED", "LOST", "REJECTED", "STUCK AT", "LAST ERROR"},
+                     "QUEUED", "STORED", "LOST", "REJECTED", "STUCK AT", "LAST ERROR"},
                     rows));
   return absl::OkStatus();
 }

@@ -187,9 +187,15 @@ std::string TargetText(const GetTargetResponse& response) {
     facts.push_back({"health", Target::Health_Name(target.health())});
     facts.push_back({"scrapes", absl::StrCat(target.scrapes(), ", failed ", target.failures())});
     facts.push_back({"series", absl::StrCat(target.series())});
+    if (target.held()) facts.push_back({"held", "its removal waits for a confirmation"});
   }
   for (const auto& owner : target.owners()) {
     facts.push_back({"owner", absl::StrCat(owner.source(), " ", owner.key())});
+  }
+  for (const auto& rejected : target.rejected()) {
+    facts.push_back(
+        {"rejected", absl::StrCat(rejected.samples(), " samples by ", rejected.sink(), ": ",
+                                  storage::v1::Reject::Code_Name(rejected.code()))});
   }
   std::string out = FormatTable({"FACT", "VALUE"}, facts);
   if (dropped) return out;

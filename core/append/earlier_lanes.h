@@ -80,6 +80,9 @@ class EarlierLanes final : private SinkSession::Listener {
   // SinkSession::Listener
   void OnSinkDurable() override;
   void OnSinkChanged() override;
+  // Its target is one of another run.
+  void OnSinkRejected(std::string_view /*sink*/, uint64_t /*number*/, int /*code*/,
+                      uint64_t /*samples*/) override {}
   SinkSession* Find(const EpochLane& lane, std::string_view name);
   void Settle();
   void EndDrained(const EpochLane& lane, Log& log, std::vector<std::function<void()>>& told);

@@ -54,6 +54,9 @@ absl::Status Lane::EncodeAndCommit(const ScrapeBatch& batch) {
   absl::Status committed = Commit();
   // What the sinks will decode no longer is what the encoder thinks that they know.
   if (!committed.ok()) roll_ = true;
+  if (committed.ok()) {
+    rejected_.NoteRecord(log_.next_number() - 1, batch.layout->target_labels().Hash());
+  }
   return committed;
 }
 
@@ -103,7 +106,10 @@ absl::Status Lane::CommitRecord(LogRecord record) {
   return log_.Append(record);
 }
 
-void Lane::Forget(const LayoutPtr& layout) { encoder_.Forget(layout->id()); }
+void Lane::Forget(const LayoutPtr& layout) {
+  encoder_.Forget(layout->id());
+  rejected_.Forget(layout->target_labels().Hash());
+}
 
 void Lane::SetExternalLabels(const Labels& labels) {
   if (labels == external_labels_) return;
@@ -158,6 +164,10 @@ void Lane::OnSinkDurable() {
   OnSinkChanged();
 }
 
+void Lane::OnSinkRejected(std::string_view sink, uint64_t number, int code, uint64_t samples) {
+  rejected_.Count(sink, number, code, samples);
+}
+
 void Lane::Shutdown() {
   shut_down_ = true;
   sinks_.clear();
@@ -169,6 +179,7 @@ void Lane::TrimLog() {
   uint64_t durable = log_.next_number() - 1;
   for (const auto& sink : sinks_) durable = std::min(durable, sink->done_through());
   log_.Trim(durable);
+  rejected_.Trim(durable);
 }
 
 bool Lane::AllDurable() const {
@@ -204,6 +215,7 @@ LaneStatus Lane::Snapshot() const {
   status.first_number = log_.first_number();
   status.next_number = log_.next_number();
   status.log_bytes = log_.total_bytes();
+  status.rejected = rejected_.Snapshot();
   for (const auto& sink : sinks_) status.sinks.push_back(sink->Snapshot());
   return status;
 }

@@ -16,6 +16,7 @@
 #include "core/append/message_compressor.h"
 #include "core/append/record_encoder.h"
 #include "core/append/record_log.h"
+#include "core/append/rejected_samples.h"
 #include "core/append/sink.h"
 #include "core/append/sink_session.h"
 #include "core/base/event_loop.h"
@@ -100,6 +101,7 @@ class Lane final : public Appender, private SinkSession::Listener {
   // SinkSession::Listener
   void OnSinkDurable() override;
   void OnSinkChanged() override;
+  void OnSinkRejected(std::string_view sink, uint64_t number, int code, uint64_t samples) override;
   SinkSession* FindSink(std::string_view name);
   void TrimLog();
   bool AllDurable() const;
@@ -121,6 +123,7 @@ class Lane final : public Appender, private SinkSession::Listener {
   absl::Duration segment_started_;
   uint64_t keyframe_at_bytes_ = 0;  // segment_bytes at the newest keyframe
   LaneStatus counters_;             // without what Snapshot fills in
+  RejectedSamples rejected_;
   MessageCompressor compressor_;
   std::vector<std::unique_ptr<SinkSession>> sinks_;
   absl::AnyInvocable<void(bool)> drained_;

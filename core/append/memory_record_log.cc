@@ -35,7 +35,7 @@ absl::Status MemoryRecordLog::Append(const LogRecord& record) {
   Segment& segment = segments_.back();
   if (record.keyframe || record.segment_start) segment.keyframes.push_back(next_number_);
   segment.records.push_back(Record{record.kind, record.keyframe || record.segment_start,
-                                   segment.samples, std::string(record.bytes)});
+                                   segment.samples, segment.bytes, std::string(record.bytes)});
   segment.samples += record.samples;
   segment.bytes += record.bytes.size();
   total_bytes_ += record.bytes.size();
@@ -108,6 +108,17 @@ uint64_t MemoryRecordLog::SamplesBetween(uint64_t from, uint64_t to) const {
     samples += below_end - segment.records[begin - segment.first].samples_before;
   }
   return samples;
+}
+
+uint64_t MemoryRecordLog::BytesFrom(uint64_t number) const {
+  uint64_t bytes = 0;
+  for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment) {
+    if (segment->end() <= number) break;
+    const bool whole = number <= segment->first;
+    const uint64_t before = whole ? 0 : segment->records[number - segment->first].bytes_before;
+    bytes += segment->bytes - before;
+  }
+  return bytes;
 }
 
 uint64_t MemoryRecordLog::Dropped::SamplesBelow(uint64_t number) const {

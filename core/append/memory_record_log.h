@@ -32,6 +32,7 @@ class MemoryRecordLog final : public RecordLog {
   uint64_t SegmentStart(uint64_t number) const override;
   uint64_t Keyframe(uint64_t number) const override;
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override;
+  uint64_t BytesFrom(uint64_t number) const override;
   void Trim(uint64_t durable) override;
   uint64_t segment_bytes() const override;
   uint64_t total_bytes() const override { return total_bytes_; }
@@ -41,6 +42,7 @@ class MemoryRecordLog final : public RecordLog {
     RecordKind kind;
     bool keyframe;
     uint64_t samples_before;  // in the segment
+    uint64_t bytes_before;
     std::string bytes;
   };
   struct Segment {

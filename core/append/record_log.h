@@ -62,6 +62,8 @@ class RecordSource {
   virtual uint64_t Keyframe(uint64_t number) const = 0;
   // Samples of the records in [from, to], also of those in holes: for Gaps.
   virtual uint64_t SamplesBetween(uint64_t from, uint64_t to) const = 0;
+  // Of the records that are kept, from `number` on; an estimate inside of what is read at once.
+  virtual uint64_t BytesFrom(uint64_t number) const = 0;
 
   // Whole segments with all numbers <= `durable` may go: every sink is past them.
   virtual void Trim(uint64_t durable) = 0;

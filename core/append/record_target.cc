@@ -17,17 +17,23 @@ class NoVisitor final : public RecordDecoder::Visitor {
   void OnScrape(const DecodedScrape&) override {}
 };
 
-}  // namespace
-
-std::string DescribeTarget(RecordSource& log, uint64_t number) {
-  const absl::StatusOr<LogRecord> wanted = log.Read(number);
-  if (!wanted.ok() || wanted->kind != RecordKind::kScrape) return "";
-  const absl::StatusOr<RecordView> view = ParseRecord(wanted->bytes);
+std::optional<storage::v1::Scrape> ReadScrape(RecordSource& log, uint64_t number) {
+  const absl::StatusOr<LogRecord> record = log.Read(number);
+  if (!record.ok() || record->kind != RecordKind::kScrape) return std::nullopt;
+  const absl::StatusOr<RecordView> view = ParseRecord(record->bytes);
   storage::v1::Scrape scrape;
   if (!view.ok() ||
       !scrape.ParseFromArray(view->payload.data(), static_cast<int>(view->payload.size()))) {
-    return "";
+    return std::nullopt;
   }
+  return scrape;
+}
+
+}  // namespace
+
+Labels TargetOfRecord(RecordSource& log, uint64_t number) {
+  const std::optional<storage::v1::Scrape> scrape = ReadScrape(log, number);
+  if (!scrape) return {};
   DecodedDictionary dictionary(kMaxDictionaryBytes);
   RawColumnDecoder columns;
   NoVisitor visitor;
@@ -35,10 +41,16 @@ std::string DescribeTarget(RecordSource& log, uint64_t number) {
     const absl::StatusOr<LogRecord> record = log.Read(n);
     if (!record.ok() || record->kind != RecordKind::kDictionary) continue;
     const absl::StatusOr<RecordView> defines = ParseRecord(record->bytes);
-    if (!defines.ok() || !dictionary.Apply(defines->payload, columns, visitor).ok()) return "";
+    if (!defines.ok() || !dictionary.Apply(defines->payload, columns, visitor).ok()) return {};
   }
-  const DecodedLayout* const layout = dictionary.FindLayout(scrape.layout());
-  return layout == nullptr ? "" : layout->TargetLabels().ToString();
+  const DecodedLayout* const layout = dictionary.FindLayout(scrape->layout());
+  return layout == nullptr ? Labels() : layout->TargetLabels();
+}
+
+std::optional<absl::Time> TimeOfRecord(RecordSource& log, uint64_t number) {
+  const std::optional<storage::v1::Scrape> scrape = ReadScrape(log, number);
+  if (!scrape) return std::nullopt;
+  return absl::FromUnixMillis(scrape->time_ms());
 }
 
 }  // namespace trawl

@@ -16,4 +16,20 @@ std::string_view SinkStateName(SinkState state) {
   return "unknown";
 }
 
+RejectedSamples::Counts RejectedOf(std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                                   uint64_t target) {
+  RejectedSamples::Counts counts;
+  for (const auto& lane : lanes) {
+    if (lane->rejected == nullptr) continue;
+    const auto found = lane->rejected->find(target);
+    if (found == lane->rejected->end()) continue;
+    for (const auto& [of, samples] : *found->second) counts[of] += samples;
+  }
+  return counts;
+}
+
+std::string StuckTargetText(const SinkStatus& status) {
+  return status.stuck_target.empty() ? "" : status.stuck_target.ToString();
+}
+
 }  // namespace trawl

@@ -3,12 +3,16 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/append/rejected_samples.h"
+#include "core/model/labels.h"
 
 namespace trawl {
 
@@ -44,12 +48,18 @@ struct SinkStatus {
   uint64_t durable = 0;          // all records up to it are kept by the store
   uint64_t sent = 0;             // all records up to it were sent on the current stream
   uint64_t backlog_records = 0;  // made and not durable
-  bool window_shut = false;      // the store takes no more for now
+  uint64_t backlog_bytes = 0;    // of those that are kept
+  uint64_t backlog_samples = 0;
+  uint64_t window_bytes = 0;  // that the store takes still; 0: none for now, or there is no stream
+  bool window_shut = false;   // there is a stream, and the store takes no more for now
+  absl::Time last_ack = absl::InfinitePast();
+  // When the newest scrape that is known to be durable began.
+  absl::Time durable_time = absl::InfinitePast();
   // How many streams in a row ended although records were sent, without one becoming durable.
   uint64_t streams_without_progress = 0;
   // The record at which they end, once they are many: the store can't take it. 0: none.
   uint64_t stuck_number = 0;
-  std::string stuck_target;  // its target's labels; "": not known, or a record of definitions
+  Labels stuck_target;  // its target's; empty: not known, or a record of definitions
   // When all that was made was durable the last time: now less this is how far the sink is behind.
   absl::Time caught_up = absl::InfinitePast();
 
@@ -63,8 +73,12 @@ struct SinkStatus {
   uint64_t raw_bytes_sent = 0;             // the same before compression
   uint64_t protocol_errors = 0;            // rewinds, acks of what was never sent
   std::map<int, uint64_t> gap_samples;     // by storage::v1::Gap::Reason
+  std::map<int, uint64_t> gap_records;     // likewise
   std::map<int, uint64_t> reject_samples;  // by storage::v1::Reject::Code, of acks received
 };
+
+// {instance="…", job="…"}; "" if it is not known.
+std::string StuckTargetText(const SinkStatus& status);
 
 // A lane of an epoch: one sequence of records.
 struct EpochLane {
@@ -88,7 +102,13 @@ struct LaneStatus {
   uint64_t segments = 0;
   uint64_t keyframes = 0;
   uint64_t append_failures = 0;
+  // What its sinks refused for good, by target; null: nothing, or of an earlier run.
+  std::shared_ptr<const RejectedSamples::ByTarget> rejected;
   std::vector<SinkStatus> sinks;
 };
+
+// What the lanes' sinks refused of a target's samples; by Labels::Hash of its labels.
+RejectedSamples::Counts RejectedOf(std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                                   uint64_t target);
 
 }  // namespace trawl

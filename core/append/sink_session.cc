@@ -105,7 +105,14 @@ SinkStatus SinkSession::Snapshot() const {
   status.durable = durable_;
   status.sent = sent_through_;
   status.backlog_records = last - std::min(last, done_through());
-  status.window_shut = state_ == SinkState::kStreaming && window_used_ >= window_bytes_;
+  if (status.backlog_records > 0) {
+    status.backlog_bytes = log_.BytesFrom(done_through() + 1);
+    status.backlog_samples = log_.SamplesBetween(done_through() + 1, last);
+  }
+  if (state_ == SinkState::kStreaming) {
+    status.window_bytes = window_bytes_ - std::min(window_bytes_, window_used_);
+    status.window_shut = status.window_bytes == 0;
+  }
   if (status.backlog_records == 0) status.caught_up = loop_.clock().Now();
   return status;
 }
@@ -187,13 +194,13 @@ void SinkSession::NoteFailure(const absl::Status& why) {
 void SinkSession::NoteStuck() {
   if (counters_.stuck_number == durable_ + 1) return;
   counters_.stuck_number = durable_ + 1;
-  counters_.stuck_target = DescribeTarget(log_, counters_.stuck_number);
+  counters_.stuck_target = TargetOfRecord(log_, counters_.stuck_number);
   LogError("Streams break at a record again and again: it waits for somebody to skip it",
            {{"sink", name_},
             {"epoch", identity_.epoch},
             {"lane", identity_.lane},
             {"number", counters_.stuck_number},
-            {"target", counters_.stuck_target}});
+            {"target", StuckTargetText(counters_)}});
 }
 
 void SinkSession::ProtocolError(std::string_view what) {
@@ -257,8 +264,7 @@ void SinkSession::OnWelcome(const storage::v1::Welcome& welcome) {
   counters_.store_id = store_id;
   counters_.store_version = PresentableText(welcome.version(), kMaxStoreText);
   NoteTotals(welcome.totals());
-  durable_ = durable;
-  highest_durable_ = std::max(highest_durable_, durable_);
+  NoteDurable(durable);
   sent_through_ = durable;
   welcomed_ = true;
   newest_first_ = welcome.newest_first();
@@ -278,12 +284,12 @@ void SinkSession::OnAck(const storage::v1::Ack& ack) {
     return ProtocolError(
         absl::StrCat("ack of ", ack.durable(), ", only ", sent_through_, " was sent"));
   }
+  counters_.last_ack = loop_.clock().Now();
   window_bytes_ = std::max(window_bytes_, ack.window_bytes());
   if (ack.has_totals()) NoteTotals(ack.totals());
   NoteRejects(ack);
   if (ack.durable() == durable_) return;
-  durable_ = ack.durable();
-  highest_durable_ = std::max(highest_durable_, durable_);
+  NoteDurable(ack.durable());
   if (!acked_) {
     acked_ = true;
     backoff_.Reset();
@@ -304,6 +310,14 @@ void SinkSession::OnGoaway(const storage::v1::Goaway& goaway) {
   }
   Drop(absl::UnavailableError(absl::StrCat("goaway: ", goaway.reason())),
        std::max(retry_after, absl::ZeroDuration()));
+}
+
+void SinkSession::NoteDurable(uint64_t durable) {
+  durable_ = durable;
+  highest_durable_ = std::max(highest_durable_, durable);
+  // Before the log may forget it.
+  const std::optional<absl::Time> began = TimeOfRecord(log_, durable);
+  if (began) counters_.durable_time = *began;
 }
 
 void SinkSession::NoteTotals(const storage::v1::Totals& totals) {
@@ -332,6 +346,7 @@ void SinkSession::NoteRejects(const storage::v1::Ack& ack) {
          {"samples", reject.samples()},
          {"err", PresentableText(reject.detail(), kMaxStoreText)}});
     samples += reject.samples();
+    listener_.OnSinkRejected(name_, reject.number(), KnownCode(reject.code()), reject.samples());
   }
 }
 
@@ -447,6 +462,7 @@ void SinkSession::CountLost(const storage::v1::Gap& gap) {
   const uint64_t samples = from == gap.from() ? gap.samples() : log_.SamplesBetween(from, gap.to());
   counted = gap.to();
   counters_.gap_samples[gap.reason()] += samples;
+  counters_.gap_records[gap.reason()] += gap.to() - from + 1;
   LogWarn("Records are lost for a sink", {{"sink", name_},
                                           {"lane", identity_.lane},
                                           {"from", from},

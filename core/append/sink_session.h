@@ -71,6 +71,9 @@ class SinkSession final : private AppendStream::Observer {
     virtual ~Listener() = default;
     virtual void OnSinkDurable() = 0;
     virtual void OnSinkChanged() = 0;
+    // So many samples of a record are refused for good, as a storage::v1::Reject::Code says.
+    virtual void OnSinkRejected(std::string_view sink, uint64_t number, int code,
+                                uint64_t samples) = 0;
   };
   struct Deps {
     EventLoop& loop;
@@ -130,6 +133,7 @@ class SinkSession final : private AppendStream::Observer {
   void ArmSilenceTimer();
   void NoteTotals(const storage::v1::Totals& totals);
   void NoteRejects(const storage::v1::Ack& ack);
+  void NoteDurable(uint64_t durable);
   void SetState(SinkState state);
 
   void NoteStuck();

@@ -69,6 +69,7 @@ std::shared_ptr<const TargetGroup> WantedGroup(const std::string& key,
   wanted->labels = listed == nullptr ? held->labels : listed->labels;
   if (listed != nullptr) wanted->targets = listed->targets;
   wanted->targets.insert(wanted->targets.end(), held->targets.begin(), held->targets.end());
+  wanted->held = held->targets.size();
   return wanted;
 }
 

@@ -30,6 +30,13 @@ bool IsRenewal(const Change& change) {
          !change.version && !change.allow_shrink;
 }
 
+// The group as one that is listed and not scraped.
+std::shared_ptr<const TargetGroup> AsWithheld(const TargetGroup& group) {
+  auto withheld = std::make_shared<TargetGroup>(group);
+  withheld->withheld = true;
+  return withheld;
+}
+
 }  // namespace
 
 const Source* TargetSets::Find(const std::string& source) const {
@@ -221,7 +228,8 @@ std::vector<std::string> TargetSets::Index(const std::string& name,
   std::vector<std::string> jobs;
   for (const GroupName& group : groups) {  // sorted by job
     if (jobs.empty() || jobs.back() != group.job) jobs.push_back(group.job);
-    std::shared_ptr<const TargetGroup> wanted = source.withheld ? nullptr : source.Wanted(group);
+    std::shared_ptr<const TargetGroup> wanted = source.Wanted(group);
+    if (source.withheld && wanted != nullptr) wanted = AsWithheld(*wanted);
     if (wanted == nullptr) {
       desired_.Remove(name, group);
     } else {

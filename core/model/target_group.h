@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,11 @@ struct TargetGroup {
   std::string key;
   std::vector<std::string> targets;  // become __address__
   Labels labels;
+  // The last so many of the targets are not listed any more, and are there because their removal is
+  // held (discovery/shrink_guard.h).
+  size_t held = 0;
+  // None of them is scraped before somebody confirms their source (discovery/source_state.h).
+  bool withheld = false;
   friend bool operator==(const TargetGroup&, const TargetGroup&) = default;
 };
 

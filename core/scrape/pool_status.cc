@@ -72,6 +72,13 @@ Labels DiscoveredLabels(const PoolStatus& pool, const ActiveTarget& target) {
   return DiscoveredLabels(*pool.config, group.targets[first.index], group.labels);
 }
 
+bool IsHeld(const ActiveTarget& target) {
+  return std::ranges::all_of(target.owners, [](const TargetOwner& owner) {
+    const TargetGroup& group = *owner.group->group;
+    return owner.index + group.held >= group.targets.size();
+  });
+}
+
 std::vector<const TargetOwner*> OwnersBySource(const ActiveTarget& target) {
   std::vector<const TargetOwner*> owners;
   for (const TargetOwner& owner : target.owners) {
@@ -108,6 +115,10 @@ std::string DroppedTarget::detail() const {
       return absl::StrCat("the source names ", duplicate_of->url, " twice");
     case DropReason::kPendingJob:
       return absl::StrCat("job ", job, " is not in the running configuration");
+    case DropReason::kSourceHeld:
+      return absl::StrCat("source ", source,
+                          " was restored after too long an absence, and waits "
+                          "to be confirmed");
     case DropReason::kNoAddress:
     case DropReason::kBadAddress:
     case DropReason::kBadInterval:
@@ -119,7 +130,7 @@ std::string DroppedTarget::detail() const {
 
 std::vector<DroppedTarget> ListDropped(const PoolStatus& pool) {
   std::vector<DroppedTarget> list;
-  list.reserve(pool.dropped_count + pool.failed_count + pool.duplicate_count);
+  list.reserve(pool.dropped_count + pool.failed_count + pool.withheld_count + pool.duplicate_count);
   KeptLabels kept(pool);
   for (const auto& group : pool.groups) {
     for (const BuiltGroup::Dropped& dropped : group->built.dropped) {

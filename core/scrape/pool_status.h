@@ -77,8 +77,9 @@ struct PoolStatus {
   std::shared_ptr<const ScrapeConfig> config;  // that the targets are built with
   ActiveTargets active;
   PoolGroups groups;
-  uint64_t dropped_count = 0;  // by rules: what Prometheus counts as dropped
-  uint64_t failed_count = 0;   // could not be built
+  uint64_t dropped_count = 0;   // by rules: what Prometheus counts as dropped
+  uint64_t failed_count = 0;    // could not be built
+  uint64_t withheld_count = 0;  // of sources that wait to be confirmed
   uint64_t duplicate_count = 0;
   std::map<std::string, SourceShare> sources;
   uint32_t shards = 1;
@@ -96,6 +97,9 @@ struct PoolsSnapshot {
 
 // The labels before relabeling, with job, __scheme__, … (spec 3.1 step 4).
 Labels DiscoveredLabels(const PoolStatus& pool, const ActiveTarget& target);
+
+// Every group that names the target does so only as its removal is held.
+bool IsHeld(const ActiveTarget& target);
 
 // The owners of a target, one a source: each of the others is a duplicate.
 std::vector<const TargetOwner*> OwnersBySource(const ActiveTarget& target);

@@ -27,7 +27,8 @@ class PoolTargets::Step {
     group->source = wanted.source;
     group->group = wanted.group;
     group->serial = pool_.next_serial_++;
-    const bool reuse = before != nullptr && before->group->labels == wanted.group->labels;
+    const bool reuse = before != nullptr && before->group->labels == wanted.group->labels &&
+                       before->group->withheld == wanted.group->withheld;
     group->built = reuse ? TargetsFromGroup(config_, *wanted.group, *before->group, before->built)
                          : TargetsFromGroup(config_, *wanted.group);
     for (BuiltGroup::Active& active : group->built.active) {
@@ -124,14 +125,18 @@ class PoolTargets::Step {
   void Count(const PoolGroup& group, int by) {
     pool_.sources_[group.source].groups += static_cast<uint64_t>(by);
     for (const BuiltGroup::Dropped& dropped : group.built.dropped) {
-      const bool by_rule = dropped.reason == DropReason::kRelabel;
-      (by_rule ? pool_.dropped_count_ : pool_.failed_count_) += static_cast<uint64_t>(by);
+      CountOf(dropped.reason) += static_cast<uint64_t>(by);
     }
+  }
+
+  uint64_t& CountOf(DropReason reason) {
+    if (reason == DropReason::kRelabel) return pool_.dropped_count_;
+    return reason == DropReason::kSourceHeld ? pool_.withheld_count_ : pool_.failed_count_;
   }
 
   void TellFailures(const PoolGroup& group) {
     for (const BuiltGroup::Dropped& dropped : group.built.dropped) {
-      if (dropped.reason == DropReason::kRelabel) continue;
+      if (&CountOf(dropped.reason) != &pool_.failed_count_) continue;
       if (change_.failed++ < kMaxFailuresTold) {
         change_.failures.push_back(BuildError(config_, *group.group, dropped.index));
       }

@@ -51,6 +51,7 @@ class PoolTargets {
   const PoolGroups& groups() const { return groups_; }
   uint64_t dropped_count() const { return dropped_count_; }
   uint64_t failed_count() const { return failed_count_; }
+  uint64_t withheld_count() const { return withheld_count_; }
   uint64_t duplicate_count() const { return duplicate_count_; }
   const std::map<std::string, SourceShare>& sources() const { return sources_; }
 
@@ -64,6 +65,7 @@ class PoolTargets {
   absl::flat_hash_map<uint64_t, std::shared_ptr<const ActiveTarget>> by_hash_;  // as in active_
   uint64_t dropped_count_ = 0;
   uint64_t failed_count_ = 0;
+  uint64_t withheld_count_ = 0;
   uint64_t duplicate_count_ = 0;
   std::map<std::string, SourceShare> sources_;  // with groups
   uint64_t next_serial_ = 1;

@@ -161,6 +161,7 @@ void ScrapePool::UpdateStatus() {
   status->groups = targets_.groups();
   status->dropped_count = targets_.dropped_count();
   status->failed_count = targets_.failed_count();
+  status->withheld_count = targets_.withheld_count();
   status->duplicate_count = targets_.duplicate_count();
   status->sources = targets_.sources();
   status->shards = static_cast<uint32_t>(deps_.shards.size());

@@ -184,6 +184,10 @@ class GroupBuilder {
     LabelsBuilder labels(common_);
     labels.Set(kAddress, group_.targets[index]);
     const Labels discovered = std::move(labels).Build();
+    if (group_.withheld) {
+      built_.dropped.push_back({discovered.Hash(), index, DropReason::kSourceHeld, 0});
+      return;
+    }
     Drop drop;
     const absl::StatusOr<std::optional<Labels>> all = PopulateLabels(config_, discovered, &drop);
     if (all.ok() && all->has_value()) {

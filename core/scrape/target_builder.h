@@ -52,6 +52,7 @@ enum class DropReason : uint8_t {
   kBadLabel,
   kDuplicate,   // the same source names the same target twice
   kPendingJob,  // the running config does not have its job
+  kSourceHeld,  // its source waits for somebody to confirm it
 };
 struct Drop {
   DropReason reason = DropReason::kRelabel;

@@ -160,6 +160,15 @@ uint64_t SegmentLog::SamplesBetween(uint64_t from, uint64_t to) const {
   return to < from ? 0 : SamplesBelow(to + 1) - SamplesBelow(from);
 }
 
+uint64_t SegmentLog::BytesFrom(uint64_t number) const {
+  uint64_t bytes = 0;
+  for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment) {
+    if (segment->end() <= number) break;
+    bytes += segment->BytesFrom(std::max(number, segment->first()));
+  }
+  return bytes;
+}
+
 uint64_t SegmentLog::SamplesBelow(uint64_t number) const {
   // What is known of it lies between the ends of what comes before and the start of what follows.
   uint64_t number_before = 1;

@@ -35,6 +35,7 @@ class SegmentLog {
   uint64_t SegmentStart(uint64_t number) const;
   uint64_t Keyframe(uint64_t number) const;
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const;
+  uint64_t BytesFrom(uint64_t number) const;
 
   std::deque<SpoolSegment>& segments() { return segments_; }
   const std::deque<SpoolSegment>& segments() const { return segments_; }

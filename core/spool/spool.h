@@ -61,6 +61,7 @@ class Spool final : public RecordLog {
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
     return log_.SamplesBetween(from, to);
   }
+  uint64_t BytesFrom(uint64_t number) const override { return log_.BytesFrom(number); }
   void Trim(uint64_t durable) override;
   uint64_t segment_bytes() const override { return segment_bytes_; }
   uint64_t total_bytes() const override { return file_bytes_ + memory_bytes_; }

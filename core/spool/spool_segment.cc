@@ -26,6 +26,16 @@ uint64_t SpoolSegment::BlockEnd(size_t block) const {
   return block + 1 < index_.blocks.size() ? index_.blocks[block + 1].number : index_.end_number;
 }
 
+uint64_t SpoolSegment::BytesFrom(uint64_t number) const {
+  const size_t at = BlockOf(number);
+  const SegmentBlock& block = index_.blocks[at];
+  const bool last = at + 1 == index_.blocks.size();
+  const uint64_t bytes = (last ? index_.end_offset : index_.blocks[at + 1].offset) - block.offset;
+  const uint64_t records = std::max<uint64_t>(BlockEnd(at) - block.number, 1);
+  const uint64_t below = bytes * (number - block.number) / records;
+  return index_.end_offset - block.offset - below;
+}
+
 uint64_t SpoolSegment::KeyframeAtOrBelow(uint64_t number) const {
   size_t block = BlockOf(number);
   while (block > 0 && !index_.blocks[block].keyframe) --block;

@@ -33,6 +33,8 @@ class SpoolSegment {
   // The block that `number`, which is in the segment, is in.
   size_t BlockOf(uint64_t number) const;
   uint64_t BlockEnd(size_t block) const;  // number behind its last record
+  // Of its records from `number` on: by blocks, and of the block that it is in a share.
+  uint64_t BytesFrom(uint64_t number) const;
   uint64_t KeyframeAtOrBelow(uint64_t number) const;
   uint64_t KeyframeAbove(uint64_t number) const;  // end() if there is none
 

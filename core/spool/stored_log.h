@@ -76,6 +76,7 @@ class StoredLog final : public RecordSource {
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
     return log_.SamplesBetween(from, to);
   }
+  uint64_t BytesFrom(uint64_t number) const override { return log_.BytesFrom(number); }
   // When all are past, nothing is left but the directory.
   void Trim(uint64_t durable) override;
   uint64_t total_bytes() const override { return bytes_; }

@@ -236,6 +236,7 @@ class RowView {
     const safe = /^https?:\/\//.test(target.scrapeUrl);
     this.health = make('span', {class: 'health'});
     this.error = make('div', {class: 'error'});
+    this.note = make('div', {class: 'note'});
     this.last = make('td', {class: 'num'});
     this.duration = make('span');
     this.durations = make('div');
@@ -243,7 +244,7 @@ class RowView {
     this.latenesses = make('div');
     this.samples = make('td', {class: 'num'});
     this.element = make('tr', {'data-id': target.id},
-      make('td', {class: 'endpoint'}, safe ? make('a', {href: target.scrapeUrl, rel: 'noreferrer noopener', target: '_blank'}, target.scrapeUrl) : target.scrapeUrl, this.error),
+      make('td', {class: 'endpoint'}, safe ? make('a', {href: target.scrapeUrl, rel: 'noreferrer noopener', target: '_blank'}, target.scrapeUrl) : target.scrapeUrl, this.error, this.note),
       make('td', {}, this.health), make('td', {class: 'labels'}, ...labelChips(target.labels)),
       this.last, make('td', {class: 'num'}, this.duration, this.durations), make('td', {class: 'num'}, this.lateness, this.latenesses), this.samples,
       make('td', {class: 'actions'},
@@ -261,6 +262,8 @@ class RowView {
       this.errorText = error;
       this.error.replaceChildren(...(target.lastError ? [target.reason ? make('span', {class: 'reason'}, target.reason) : null, target.lastError].filter(Boolean) : []));
     }
+    const rejected = (target.rejected || []).map(r => `${number(r.samples)} samples refused by ${r.sink}: ${r.code}`);
+    setText(this.note, [...(target.held ? ['held: its removal waits for a confirmation'] : []), ...rejected].join('; '));
     setText(this.last, target.lastScrape ? seconds(Math.max(0, (now - target.lastScrape) / 1000)) + ' ago' : 'never');
     setText(this.duration, target.lastScrape ? seconds(target.duration) : '');
     setText(this.lateness, target.lastScrape ? seconds(target.lateness) : '');

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/failure_reason.h"
 #include "core/scrape/scrape_record.h"
+#include "trawl/storage/v1/storage.pb.h"
 
 namespace trawl {
 namespace {
@@ -95,10 +96,23 @@ Json HistoryJson(const TargetStatus& status) {
   return out;
 }
 
-Json TargetJson(const std::string& job, const ActiveTarget& active) {
+using Lanes = std::span<const std::shared_ptr<const LaneStatus>>;
+
+Json RejectedJson(const RejectedSamples::Counts& counts) {
+  Json out = Json::array();
+  for (const auto& [of, samples] : counts) {
+    const auto code = static_cast<storage::v1::Reject::Code>(of.second);
+    out.push_back({{"sink", of.first},
+                   {"code", absl::AsciiStrToLower(storage::v1::Reject::Code_Name(code))},
+                   {"samples", samples}});
+  }
+  return out;
+}
+
+Json TargetJson(const std::string& job, const ActiveTarget& active, Lanes lanes) {
   const ScrapeReport report = active.status->Get();
   const bool scraped = report.last_scrape != absl::InfinitePast();
-  return {
+  Json out = {
       {"id", absl::StrFormat("%016x", active.target->hash)},
       {"scrapePool", job},
       {"scrapeUrl", active.target->url},
@@ -111,6 +125,10 @@ Json TargetJson(const std::string& job, const ActiveTarget& active) {
       {"lateness", absl::ToDoubleSeconds(report.last_lateness)},
       {"samples", report.samples_scraped},
       {"history", HistoryJson(*active.status)}};
+  if (IsHeld(active)) out["held"] = true;
+  const auto rejected = RejectedOf(lanes, active.target->public_hash);
+  if (!rejected.empty()) out["rejected"] = RejectedJson(rejected);
+  return out;
 }
 
 size_t LimitOf(const std::string& job, const OverviewQuery& query) {
@@ -118,7 +136,7 @@ size_t LimitOf(const std::string& job, const OverviewQuery& query) {
   return std::min(own == query.limit_of.end() ? query.limit : own->second, kMaxOverviewLimit);
 }
 
-void ListTargets(const PoolStatus& pool, const OverviewQuery& query, Json& out) {
+void ListTargets(const PoolStatus& pool, Lanes lanes, const OverviewQuery& query, Json& out) {
   const Search search(query.search);
   const size_t limit = LimitOf(pool.job, query);
   uint64_t matching = 0;
@@ -126,7 +144,7 @@ void ListTargets(const PoolStatus& pool, const OverviewQuery& query, Json& out) 
   for (const auto& target : pool.active) {
     if (query.health && target->status->health() != *query.health) continue;
     if (!search.Matches(*target)) continue;
-    if (matching++ < limit) targets.push_back(TargetJson(pool.job, *target));
+    if (matching++ < limit) targets.push_back(TargetJson(pool.job, *target, lanes));
   }
   out["matching"] = matching;
   out["targets"] = std::move(targets);
@@ -142,7 +160,8 @@ void ListDroppedTargets(const PoolStatus& pool, Json& out) {
   out["droppedTargets"] = std::move(list);
 }
 
-Json PoolJson(const PoolStatus& pool, const OverviewQuery& query, bool open_by_default) {
+Json PoolJson(const PoolStatus& pool, Lanes lanes, const OverviewQuery& query,
+              bool open_by_default) {
   const Counts counts = CountHealth(pool);
   Json out = {{"job", pool.job},
               {"active", pool.active.size()},
@@ -150,25 +169,25 @@ Json PoolJson(const PoolStatus& pool, const OverviewQuery& query, bool open_by_d
               {"down", counts.down},
               {"unknown", counts.unknown},
               {"dropped", pool.dropped_count},
-              {"failed", pool.failed_count + pool.duplicate_count},
+              {"failed", pool.failed_count + pool.withheld_count + pool.duplicate_count},
               {"openByDefault", open_by_default}};
   const bool open =
       query.open.contains(pool.job) || (open_by_default && !query.closed.contains(pool.job));
   if (!open) return out;
-  ListTargets(pool, query, out);
+  ListTargets(pool, lanes, query, out);
   if (query.dropped.contains(pool.job)) ListDroppedTargets(pool, out);
   return out;
 }
 
 }  // namespace
 
-std::string TargetsOverviewJson(const PoolsSnapshot& pools, const OverviewQuery& query,
+std::string TargetsOverviewJson(const PoolsSnapshot& pools, Lanes lanes, const OverviewQuery& query,
                                 absl::Time now) {
   size_t listed = 0;
   Json list = Json::array();
   for (const auto& pool : pools.pools) {
     listed += std::min(pool->active.size(), query.limit);
-    list.push_back(PoolJson(*pool, query, listed <= query.open_up_to));
+    list.push_back(PoolJson(*pool, lanes, query, listed <= query.open_up_to));
   }
   const Json answer = {{"status", "success"},
                        {"data", {{"now", absl::ToUnixMillis(now)}, {"pools", std::move(list)}}}};

@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 
 #include "absl/time/time.h"
+#include "core/append/sink.h"
 #include "core/scrape/pool_status.h"
 
 namespace trawl {
@@ -31,11 +34,13 @@ inline constexpr size_t kMaxOverviewLimit = 25'000;
 //   {now, pools: [{job, active, up, down, unknown, dropped, failed, matching, openByDefault,
 //                  targets: [{id, scrapePool, scrapeUrl, labels, health, lastError, reason,
 //                             lastScrape, duration, lateness, samples,
-//                             history: [[start, lateness, duration, 1 if up], …]}],
+//                             history: [[start, lateness, duration, 1 if up], …],
+//                             held (if so), rejected (if any): [{sink, code, samples}]}],
 //                  droppedTargets: [{discoveredLabels, reason}]}]}
 // Times are Unix milliseconds (lastScrape 0: never), durations seconds; the history begins with the
 // oldest. Costs a look at every target's health; what is not listed is not written. Pure.
-std::string TargetsOverviewJson(const PoolsSnapshot& pools, const OverviewQuery& query,
-                                absl::Time now);
+std::string TargetsOverviewJson(const PoolsSnapshot& pools,
+                                std::span<const std::shared_ptr<const LaneStatus>> lanes,
+                                const OverviewQuery& query, absl::Time now);
 
 }  // namespace trawl

@@ -75,7 +75,7 @@ bool TargetsPages::Handle(const httplib::Request& request, httplib::Response& re
   const std::string& path = request.path;
   if ((request.method != "GET" && request.method != "HEAD") || path.empty()) return false;
   if (path == "/api/v1/targets/overview") {
-    response.set_content(TargetsOverviewJson(*pools_(), ReadQuery(request), clock_.Now()),
+    response.set_content(TargetsOverviewJson(*pools_(), lanes_(), ReadQuery(request), clock_.Now()),
                          "application/json");
     return true;
   }

@@ -2,7 +2,10 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
+#include "core/append/sink.h"
 #include "core/base/clock.h"
 #include "core/scrape/pool_status.h"
 
@@ -24,8 +27,10 @@ namespace trawl {
 class TargetsPages {
  public:
   using Pools = std::function<std::shared_ptr<const PoolsSnapshot>()>;
-  // Both are thread-safe and outlive the object.
-  TargetsPages(const Clock& clock, Pools pools) : clock_(clock), pools_(std::move(pools)) {}
+  using Lanes = std::function<std::vector<std::shared_ptr<const LaneStatus>>()>;
+  // All are thread-safe and outlive the object.
+  TargetsPages(const Clock& clock, Pools pools, Lanes lanes)
+      : clock_(clock), pools_(std::move(pools)), lanes_(std::move(lanes)) {}
 
   // False: it is none of these paths, or not a GET.
   bool Handle(const httplib::Request& request, httplib::Response& response) const;
@@ -33,6 +38,7 @@ class TargetsPages {
  private:
   const Clock& clock_;
   const Pools pools_;
+  const Lanes lanes_;
 };
 
 }  // namespace trawl

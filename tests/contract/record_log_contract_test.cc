@@ -155,6 +155,28 @@ TEST_P(RecordLogContractTest, SamplesOfDroppedRecordsAreStillKnown) {
   EXPECT_EQ(log_->SamplesBetween(6, 5), 0u);
 }
 
+TEST_P(RecordLogContractTest, BytesFromANumberAreOfItAndWhatIsBehind) {
+  Make();
+  EXPECT_EQ(log_->BytesFrom(1), 0u);
+  for (int i = 0; i < 3; ++i) AppendSegment(20);
+  uint64_t records = 0;
+  for (uint64_t n = 1; n < log_->next_number(); ++n) records += log_->Read(n)->bytes.size();
+
+  EXPECT_GE(log_->BytesFrom(1), records);
+  EXPECT_LE(log_->BytesFrom(1), log_->total_bytes());
+  EXPECT_EQ(log_->BytesFrom(log_->next_number()), 0u);
+  for (uint64_t n = 1; n < log_->next_number(); ++n) {
+    EXPECT_GT(log_->BytesFrom(n), log_->BytesFrom(n + 1)) << n;
+  }
+}
+
+TEST_P(RecordLogContractTest, OfRecordsThatAreNotKeptNoBytesCount) {
+  Make(10'000);
+  for (int i = 0; i < 10; ++i) AppendSegment(20);
+
+  EXPECT_EQ(log_->BytesFrom(1), log_->BytesFrom(log_->first_number()));
+}
+
 TEST_P(RecordLogContractTest, ThereIsNoHoleWhereRecordsAreOrWillBe) {
   Make();
   AppendSegment(2);

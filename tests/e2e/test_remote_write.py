@@ -148,6 +148,16 @@ remote_write: [{{url: 'http://{address}/api/v1/write', name: peer}}]
             wait_for(f"good{i} of a scrape with a bad sample", lambda: any(
                 value >= seen for _, value in query(f"good{i}")))
         self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
+
+        # It is told where it belongs: on the target.
+        url = f"http://{exporter.address}/metrics"
+        [rejected] = trawld.grpcurl("trawl.status.v1.StatusService/GetTarget",
+                                    {"target": {"scrape_url": url}})["target"]["rejected"]
+        self.assertEqual(rejected["sink"], "peer")
+        self.assertGreaterEqual(int(rejected["samples"]), 2)
+        listed = trawld.grpcurl("trawl.status.v1.StatusService/ListTargets")["targets"]
+        self.assertEqual([r["sink"] for t in listed for r in t["rejected"]], ["peer"])
+        self.assertRegex(trawld.trawlctl("target", url).stdout, r"rejected +\d+ samples by peer: ")
         self.assertEqual(trawld.stop(), 0)
 
     def test_what_is_wrong_with_an_endpoint_is_told(self):
@@ -177,7 +187,11 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         wait_for("a sink that takes records", lambda: not sink().get("degraded"))
         row = trawld.trawlctl("sinks").stdout.splitlines()[-1]
         self.assertRegex(row, r"other .* connected .* ago: 400 Bad Request")
-        self.assertIn("REFUSED", json.dumps(sink()["lanes"][0]["rejected"]))
+        lane = sink()["lanes"][0]
+        self.assertIn("REFUSED", json.dumps(lane["rejected"]))
+        self.assertIn("durable_time", lane)
+        self.assertIn("last_ack", lane)
+        self.assertGreater(int(lane["window_bytes"]), 0)
 
     def test_victoria_metrics_exports_what_was_scraped(self):
         address = f"127.0.0.1:{free_port()}"

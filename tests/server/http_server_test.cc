@@ -30,6 +30,7 @@ class HttpServerTest : public ::testing::Test {
         options_, {.clock = clock_,
                    .metrics = metrics_,
                    .pools = [this] { return pools_.Get(); },
+                   .lanes = [] { return std::vector<std::shared_ptr<const LaneStatus>>(); },
                    .config =
                        [](const status::v1::GetConfigRequest&) {
                          status::v1::GetConfigResponse config;
@@ -174,6 +175,7 @@ TEST_F(HttpServerTest, AWrongCertificateIsToldAtTheStart) {
   const auto server = HttpServer::Start(options, {.clock = clock_,
                                                   .metrics = metrics_,
                                                   .pools = {},
+                                                  .lanes = {},
                                                   .ready = {},
                                                   .reload = {},
                                                   .quit = {},
@@ -212,6 +214,7 @@ TEST_F(HttpServerTest, ATakenPortIsOneClearLine) {
   const auto second = HttpServer::Start(options, {.clock = clock_,
                                                   .metrics = metrics_,
                                                   .pools = {},
+                                                  .lanes = {},
                                                   .ready = {},
                                                   .reload = {},
                                                   .quit = {},

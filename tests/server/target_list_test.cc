@@ -171,6 +171,99 @@ TEST(StatusConversionsTest, ADroppedTargetSaysWhichRule) {
   EXPECT_EQ(target.owners(0).key(), "0");
 }
 
+TEST(StatusConversionsTest, ATargetIsHeldIfAllWhoNameItHoldIt) {
+  auto target = MakeTarget("node", "a:1");
+  TargetGroup held{"0", {"b:1", "a:1"}, {}};
+  held.held = 1;
+  auto group = MakeGroup("ops", {});
+  group->group = std::make_shared<const TargetGroup>(held);
+  const auto shown = [&] { return ToProto(*MakePool("node", {target}), *target); };
+
+  EXPECT_FALSE(shown().held());
+  target->owners.push_back({group, 1});
+  EXPECT_FALSE(shown().held());
+  target->owners.erase(target->owners.begin());
+  EXPECT_TRUE(shown().held());
+  target->owners[0].index = 0;  // listed, in the same group
+  EXPECT_FALSE(shown().held());
+}
+
+TEST(StatusConversionsTest, WhatSinksRefusedOfATargetIsAddedUpOverLanes) {
+  const auto pool = MakePool("node", {MakeTarget("node", "a:1"), MakeTarget("node", "b:1")});
+  const auto lane = [](uint64_t target, int code, uint64_t samples) {
+    RejectedSamples rejected;
+    rejected.NoteRecord(1, target);
+    rejected.Count("mimir", 1, code, samples);
+    auto status = std::make_shared<LaneStatus>();
+    status->rejected = rejected.Snapshot();
+    return status;
+  };
+  const auto first = *pool->active.begin();
+  const uint64_t hash = first->target->public_hash;
+  const std::vector<std::shared_ptr<const LaneStatus>> lanes = {
+      lane(hash, storage::v1::Reject::TOO_OLD, 3), lane(hash, storage::v1::Reject::TOO_OLD, 4),
+      lane(hash, storage::v1::Reject::REFUSED, 1), std::make_shared<LaneStatus>()};
+
+  std::vector<pb::Target> targets;
+  for (const auto& active : pool->active) {
+    AddRejected(lanes, targets.emplace_back(ToProto(*pool, *active)));
+  }
+
+  ASSERT_EQ(targets[0].rejected_size(), 2);
+  EXPECT_EQ(targets[0].rejected(0).sink(), "mimir");
+  EXPECT_EQ(targets[0].rejected(0).code(), storage::v1::Reject::TOO_OLD);
+  EXPECT_EQ(targets[0].rejected(0).samples(), 7u);
+  EXPECT_EQ(targets[0].rejected(1).code(), storage::v1::Reject::REFUSED);
+  EXPECT_EQ(targets[1].rejected_size(), 0);
+}
+
+TEST(StatusConversionsTest, ASinksLaneSaysWhatWaitsWhatIsLostAndWhatItIsStuckAt) {
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("node", {MakeTarget("node", "a:1"), MakeTarget("node", "b:1")})};
+  auto lane = std::make_shared<LaneStatus>();
+  SinkStatus& sink = lane->sinks.emplace_back();
+  sink.name = "mimir";
+  sink.backlog_bytes = 2'000;
+  sink.backlog_samples = 30;
+  sink.window_bytes = 4'000;
+  sink.durable_time = absl::FromUnixSeconds(100);
+  sink.last_ack = absl::FromUnixSeconds(101);
+  sink.gap_records = {{storage::v1::Gap::SPOOL_CAP, 5}};
+  sink.gap_samples = {{storage::v1::Gap::SPOOL_CAP, 50}};
+  sink.stuck_number = 7;
+  sink.stuck_target = Labels{{"instance", "b:1"}, {"job", "node"}};
+
+  const SinkDescription description{.name = "mimir", .address = "", .endpoint = {}};
+  const auto response = ToProto(std::vector{description},
+                                std::vector<std::shared_ptr<const LaneStatus>>{lane}, pools, 1);
+
+  const pb::SinkLane& shown = response.sinks(0).lanes(0);
+  EXPECT_EQ(shown.queued_bytes(), 2'000u);
+  EXPECT_EQ(shown.queued_samples(), 30u);
+  EXPECT_EQ(shown.window_bytes(), 4'000u);
+  EXPECT_EQ(shown.durable_time().seconds(), 100);
+  EXPECT_EQ(shown.last_ack().seconds(), 101);
+  EXPECT_FALSE(shown.has_last_error_time());
+  ASSERT_EQ(shown.lost_size(), 1);
+  EXPECT_EQ(shown.lost(0).records(), 5u);
+  EXPECT_EQ(shown.lost(0).samples(), 50u);
+  EXPECT_EQ(shown.stuck().number(), 7u);
+  EXPECT_EQ(shown.stuck().target().job(), "node");
+  EXPECT_EQ(shown.stuck().target().scrape_url(), "http://b:1/metrics");
+  EXPECT_EQ(shown.stuck().target_labels(), R"({instance="b:1", job="node"})");
+}
+
+TEST(StatusConversionsTest, LabelsThatNoneOrSeveralHaveNameNoTarget) {
+  const Labels shared{{"instance", "x"}, {"job", "node"}};
+  PoolsSnapshot pools;
+  pools.pools = {MakePool("node", {WithLabels(MakeTarget("node", "a:1"), shared),
+                                   WithLabels(MakeTarget("node", "b:1"), shared)})};
+
+  EXPECT_EQ(TargetWithLabels(pools, shared).id(), "");
+  EXPECT_EQ(TargetWithLabels(pools, Labels{{"instance", "y"}}).id(), "");
+  EXPECT_EQ(TargetWithLabels(pools, {}).id(), "");
+}
+
 TEST(StatusConversionsTest, ATargetThatWasNeverScrapedHasNoLastScrape) {
   const auto pool = MakePool("node", {MakeTarget("node", "a:1")});
   const pb::Target target = ToProto(*pool, **pool->active.begin());

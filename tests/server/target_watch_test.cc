@@ -25,7 +25,8 @@ class TargetWatchTest : public ::testing::Test, private TargetWatch::Reader {
 
   void Start(TargetWatch::Options options = {}) {
     watch_ = std::make_unique<TargetWatch>(
-        options, TargetWatch::Deps{loop_, [this] { return pools_; }, *this},
+        options,
+        TargetWatch::Deps{loop_, [this] { return pools_; }, [this] { return lanes_; }, *this},
         TargetFilter::Make({}).value());
     watch_->Start();
   }
@@ -79,6 +80,7 @@ class TargetWatchTest : public ::testing::Test, private TargetWatch::Reader {
   FakeEventLoop loop_;
   std::vector<std::shared_ptr<ActiveTarget>> targets_;
   std::shared_ptr<const PoolsSnapshot> pools_;
+  std::vector<std::shared_ptr<const LaneStatus>> lanes_;
   pb::WatchTargetsResponse message_;
   bool waiting_ = false;
   std::unique_ptr<TargetWatch> watch_;
@@ -93,6 +95,21 @@ TEST_F(TargetWatchTest, TheStateComesFirstInPartsThenChanges) {
   EXPECT_THAT(Read(), IsEmpty());
   loop_.Advance(absl::Milliseconds(1));
   EXPECT_THAT(Read(), ElementsAre("changed 1 removed 0 merged 0"));
+}
+
+TEST_F(TargetWatchTest, WhatStoresRefusedIsShown) {
+  RejectedSamples rejected;
+  rejected.NoteRecord(1, TargetOf(0)->target->public_hash);
+  rejected.Count("mimir", 1, storage::v1::Reject::TOO_OLD, 3);
+  auto lane = std::make_shared<LaneStatus>();
+  lane->rejected = rejected.Snapshot();
+  lanes_ = {lane};
+  Publish(1);
+
+  Start();
+
+  ASSERT_EQ(message_.snapshot_part().targets_size(), 1);
+  EXPECT_EQ(message_.snapshot_part().targets(0).rejected(0).samples(), 3u);
 }
 
 TEST_F(TargetWatchTest, MessagesAreBoundedInBytesToo) {

@@ -7,6 +7,7 @@
 
 #include "server/web/page_files.h"
 #include "tests/server/service_fixture.h"
+#include "trawl/storage/v1/storage.pb.h"
 
 namespace trawl {
 namespace {
@@ -35,10 +36,12 @@ class TargetsOverviewTest : public ::testing::Test {
   }
 
   Json Ask(const OverviewQuery& query) {
-    return Json::parse(TargetsOverviewJson(pools_, query, absl::FromUnixMillis(6000)))["data"];
+    return Json::parse(
+        TargetsOverviewJson(pools_, lanes_, query, absl::FromUnixMillis(6000)))["data"];
   }
 
   PoolsSnapshot pools_;
+  std::vector<std::shared_ptr<const LaneStatus>> lanes_;
 };
 
 TEST_F(TargetsOverviewTest, CountsEveryPoolAndListsThoseThatAreOpen) {
@@ -53,6 +56,31 @@ TEST_F(TargetsOverviewTest, CountsEveryPoolAndListsThoseThatAreOpen) {
   EXPECT_EQ(node["unknown"], 1);
   EXPECT_THAT(Urls(node), ElementsAre("http://a:1/metrics", "http://b:1/metrics"));
   EXPECT_FALSE(data["pools"][2].contains("targets"));
+}
+
+TEST_F(TargetsOverviewTest, WhatIsHeldAndWhatWasRefusedIsShown) {
+  const Json plain = Ask({})["pools"][2]["targets"][0];
+  EXPECT_FALSE(plain.contains("held"));
+  EXPECT_FALSE(plain.contains("rejected"));
+  const auto target = MakeTarget("web", "c:1");
+  TargetGroup held{"0", {"c:1"}, {}};
+  held.held = 1;
+  auto group = MakeGroup("ops", {});
+  group->group = std::make_shared<const TargetGroup>(held);
+  target->owners = {{group, 0}};
+  pools_.pools[2] = MakePool("web", {target});
+  RejectedSamples rejected;
+  rejected.NoteRecord(1, target->target->public_hash);
+  rejected.Count("mimir", 1, storage::v1::Reject::TOO_OLD, 3);
+  auto lane = std::make_shared<LaneStatus>();
+  lane->rejected = rejected.Snapshot();
+  lanes_ = {lane};
+
+  const Json shown = Ask({})["pools"][2]["targets"][0];
+
+  EXPECT_EQ(shown["held"], true);
+  EXPECT_EQ(shown["rejected"],
+            Json::parse(R"([{"sink": "mimir", "code": "too_old", "samples": 3}])"));
 }
 
 TEST_F(TargetsOverviewTest, ATargetIsShownWithItsFailure) {

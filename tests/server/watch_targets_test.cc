@@ -40,7 +40,11 @@ class WatchTargetsTest : public ::testing::Test {
     pools_ = std::move(pools);
     watches_ = std::make_unique<TargetWatches>(
         TargetWatches::Options{.max_watchers = 2, .watch = {}},
-        TargetWatches::Deps{thread_.loop(), [this] { return pools_; }, metrics_.server()});
+        TargetWatches::Deps{
+            .loop = thread_.loop(),
+            .pools = [this] { return pools_; },
+            .lanes = [] { return std::vector<std::shared_ptr<const LaneStatus>>(); },
+            .metrics = metrics_.server()});
     service_ = std::make_unique<Service>(*watches_);
     server_ = std::make_unique<InProcessServer>(std::vector<grpc::Service*>{service_.get()});
     stub_ = pb::StatusService::NewStub(server_->Channel());

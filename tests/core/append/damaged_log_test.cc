@@ -53,6 +53,7 @@ class DamagedLog final : public RecordLog {
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
     return log_.SamplesBetween(from, to);
   }
+  uint64_t BytesFrom(uint64_t number) const override { return log_.BytesFrom(number); }
   void Trim(uint64_t durable) override { log_.Trim(durable); }
   uint64_t segment_bytes() const override { return log_.segment_bytes(); }
   uint64_t total_bytes() const override { return log_.total_bytes(); }

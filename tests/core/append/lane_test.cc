@@ -257,6 +257,7 @@ class RefusingLog final : public RecordLog {
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override {
     return log.SamplesBetween(from, to);
   }
+  uint64_t BytesFrom(uint64_t number) const override { return log.BytesFrom(number); }
   void Trim(uint64_t durable) override { log.Trim(durable); }
   uint64_t segment_bytes() const override { return log.segment_bytes(); }
   uint64_t total_bytes() const override { return log.total_bytes(); }

@@ -40,6 +40,7 @@ class PageSource {
   // What storage should hold of the newest scrape.
   Rows ExpectedRows(const Labels& external_labels) const;
   const LayoutPtr& layout() const { return layout_; }
+  int64_t time_ms() const { return batch_.timestamp_ms; }  // of the newest scrape
 
  private:
   KeyId MakeKey();

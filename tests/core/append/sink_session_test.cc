@@ -578,6 +578,74 @@ TEST(SinkSessionTest, RejectsAndTotalsAreTold) {
   EXPECT_THAT(rig.sink().reject_samples, ElementsAre(Pair(storage::v1::Reject::OUT_OF_ORDER, 4)));
 }
 
+TEST(SinkSessionTest, RejectsAreTheTargetsUntilItIsGone) {
+  Rig rig;
+  rig.Connect();
+  rig.Scrape();
+  rig.Settle();
+  storage::v1::AppendResponse ack = Ack(2);
+  storage::v1::Reject& reject = *ack.mutable_ack()->add_rejects();
+  reject.set_number(2);  // 1 is the definition
+  reject.set_code(storage::v1::Reject::TOO_OLD);
+  reject.set_samples(4);
+
+  rig.factory.Answer(ack);
+  rig.loop.RunUntilIdle();
+
+  const auto rejected = rig.lane.Snapshot().rejected;
+  ASSERT_NE(rejected, nullptr);
+  EXPECT_THAT(*rejected->at(rig.page.layout()->target_labels().Hash()),
+              ElementsAre(Pair(Pair("s", storage::v1::Reject::TOO_OLD), 4)));
+  rig.lane.Forget(rig.page.layout());
+  EXPECT_EQ(rig.lane.Snapshot().rejected, nullptr);
+}
+
+TEST(SinkSessionTest, WhatWaitsIsToldInRecordsBytesAndSamplesAndSinceWhen) {
+  Rig rig;
+  rig.Connect();
+  rig.Scrape();
+  const absl::Time first = absl::FromUnixMillis(rig.page.time_ms());
+  ASSERT_TRUE(rig.Finish());
+  EXPECT_EQ(rig.sink().backlog_bytes, 0u);
+  EXPECT_EQ(rig.sink().backlog_samples, 0u);
+  EXPECT_EQ(rig.sink().durable_time, first);
+  const absl::Time acked = rig.sink().last_ack;
+  EXPECT_LE(acked, rig.loop.clock().Now());
+  EXPECT_GT(acked, absl::InfinitePast());
+
+  rig.Scrapes(2);
+  rig.loop.Advance(absl::Seconds(1));
+
+  const SinkStatus status = rig.sink();
+  EXPECT_EQ(status.backlog_samples, rig.log.SamplesBetween(status.durable + 1, 1'000));
+  EXPECT_GT(status.backlog_samples, 0u);
+  EXPECT_EQ(status.backlog_bytes, rig.log.BytesFrom(status.durable + 1));
+  EXPECT_GT(status.backlog_bytes, 0u);
+  EXPECT_EQ(status.durable_time, first);
+  EXPECT_EQ(status.last_ack, acked);
+  ASSERT_TRUE(rig.Finish());
+  EXPECT_EQ(rig.sink().durable_time, absl::FromUnixMillis(rig.page.time_ms()));
+  EXPECT_GT(rig.sink().last_ack, acked);
+}
+
+TEST(SinkSessionTest, WhatTheWindowLetsOutStillIsTold) {
+  Rig rig;
+  EXPECT_THAT(rig.lane.Snapshot().sinks, IsEmpty());
+  rig.store.set_window_bytes(1'000'000);
+  rig.Connect();
+  EXPECT_EQ(rig.sink().window_bytes, 1'000'000u);
+  rig.Scrape();
+  rig.loop.RunUntilIdle();
+  EXPECT_EQ(rig.sink().window_bytes, 1'000'000u - rig.sink().body_bytes_sent);
+  EXPECT_FALSE(rig.sink().window_shut);
+
+  rig.store.Crash();
+  rig.loop.RunUntilIdle();
+
+  EXPECT_EQ(rig.sink().window_bytes, 0u);
+  EXPECT_FALSE(rig.sink().window_shut);
+}
+
 TEST(SinkSessionTest, WhatAStoreSaysDoesNotFillTheMemory) {
   Rig rig;
   rig.Connect();

@@ -115,6 +115,7 @@ class DiscoveryWorld {
     const auto it = desired.find(job);
     if (it == desired.end()) return all;
     for (const OwnedGroup& group : it->second->groups) {
+      if (group.group->withheld) continue;
       all.insert(all.end(), group.group->targets.begin(), group.group->targets.end());
     }
     return all;

@@ -78,6 +78,22 @@ TEST_F(HeldRemovalsTest, AnEmptyListByMistakeIsAppliedAndItsTargetsAreStillScrap
   EXPECT_THAT(groups[0].held->targets, SizeIs(100));
 }
 
+TEST_F(HeldRemovalsTest, WhatIsHeldStandsBehindWhatIsListedAndIsMarked) {
+  const auto held = [this] {
+    const OwnedGroups& groups = world_.desired.at("node")->groups;
+    return (*groups.begin()).group->held;
+  };
+  PushNumbered(0, 100);
+  EXPECT_EQ(held(), 0u);
+
+  PushNumbered(95, 100);
+
+  EXPECT_EQ(held(), 95u);
+  EXPECT_EQ(world_.Targets().front(), "n95");
+  PushNumbered(0, 100);
+  EXPECT_EQ(held(), 0u);
+}
+
 TEST_F(HeldRemovalsTest, WhatIsNoMistakeGoesAtOnce) {
   PushNumbered(0, 100);
   EXPECT_EQ(PushNumbered(0, 50).counts.removed, 50u);  // half is left

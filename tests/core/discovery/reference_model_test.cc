@@ -391,6 +391,7 @@ class Sequence {
     for (const char* job : kJobs) {
       const std::shared_ptr<const DesiredTargets> desired = sets.Desired(job);
       for (const OwnedGroup& group : desired->groups) {
+        if (group.group->withheld) continue;
         if (group.source != Name()) continue;
         for (const std::string& target : group.group->targets) {
           wanted.insert(absl::StrCat(job, " ", target, " ", group.group->labels.Get("x")));

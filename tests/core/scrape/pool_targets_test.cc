@@ -102,6 +102,42 @@ TEST(PoolTargetsTest, ATargetOfTwoSourcesIsThereOnceAndGoesWithTheLast) {
   EXPECT_EQ(targets.size(), 0u);
 }
 
+TEST(PoolTargetsTest, TargetsOfASourceThatIsHeldAreDroppedUntilItIsConfirmed) {
+  PoolTargets targets;
+  TargetGroup held{"0", {"a", "b"}, {}};
+  held.withheld = true;
+  const OwnedGroup listed = Group("s", "0", {"a", "b"});
+
+  PoolTargets::Change change =
+      targets.Update(Job(), {{"s", std::make_shared<const TargetGroup>(held)}});
+  EXPECT_THAT(change.added, IsEmpty());
+  EXPECT_EQ(change.failed, 0u);
+  EXPECT_EQ(targets.withheld_count(), 2u);
+  EXPECT_EQ(targets.dropped_count() + targets.failed_count(), 0u);
+  EXPECT_EQ(targets.groups()[0]->built.dropped[1].reason, DropReason::kSourceHeld);
+
+  change = targets.Update(Job(), {listed});
+  EXPECT_THAT(Urls(change.added), ElementsAre("http://a/metrics", "http://b/metrics"));
+  EXPECT_EQ(targets.withheld_count(), 0u);
+}
+
+TEST(PoolTargetsTest, ATargetIsHeldUntilItIsListedAgain) {
+  PoolTargets targets;
+  targets.Update(Job(), {Group("s", "0", {"a", "b"})});
+  TargetGroup held{"0", {"b", "a"}, {}};
+  held.held = 1;
+
+  PoolTargets::Change change =
+      targets.Update(Job(), {{"s", std::make_shared<const TargetGroup>(held)}});
+  EXPECT_THAT(change.added, IsEmpty());
+  EXPECT_THAT(change.removed, IsEmpty());
+  EXPECT_TRUE(IsHeld(*targets.active()[0]));
+  EXPECT_FALSE(IsHeld(*targets.active()[1]));
+
+  targets.Update(Job(), {Group("s", "0", {"b", "a"})});
+  EXPECT_FALSE(IsHeld(*targets.active()[0]));
+}
+
 TEST(PoolTargetsTest, TheSmallestOwnerIsFirstWhateverCameFirst) {
   PoolTargets targets;
   const OwnedGroup late = Group("a", "0", {"x"});
