@@ -104,6 +104,11 @@ scrape_configs:
             return next((lane for sink in sinks for lane in sink["lanes"] if "stuck" in lane), None)
         lane = wait_for("the lane to be stuck", stuck, 60)
         self.assertIn(exporter.address, lane["stuck"]["target_labels"])
+        found = trawld.grpcurl("trawl.status.v1.StatusService/GetTarget",
+                               {"target": lane["stuck"]["target"]})["target"]
+        self.assertEqual(found["scrape_url"], f"http://{exporter.address}/metrics")
+        self.assertGreater(int(lane["queued_bytes"]), 0)
+        self.assertGreater(int(lane["queued_samples"]), 0)
         self.assertEqual(trawld.metric("trawl_sink_stuck"), 1)
         self.assertEqual([value for _, _, value in self.rows("n")], [1, 2, 3])
 
