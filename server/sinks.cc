@@ -3,6 +3,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -174,13 +175,15 @@ absl::Status Sinks::Reopen(Sink& sink, const SinkSpec& spec) {
 void Sinks::MakeFactories(Sink& sink) {
   sink.factories.clear();
   for (ShardThread* shard : deps_.shards) {
-    std::shared_ptr<grpc::Channel> channel =
-        sink.store != nullptr
-            ? sink.store->InProcessChannel()
-            : MakeStorageChannel(sink.spec.address, grpc::InsecureChannelCredentials(),
-                                 /*own_connection=*/true);
+    std::function<std::shared_ptr<grpc::Channel>()> make_channel = [address = sink.spec.address] {
+      return MakeStorageChannel(address, grpc::InsecureChannelCredentials());
+    };
+    // Made here, as the store may have been shut down when a stream is opened.
+    if (sink.store != nullptr) {
+      make_channel = [channel = sink.store->InProcessChannel()] { return channel; };
+    }
     sink.factories.push_back(
-        std::make_unique<GrpcAppendStreamFactory>(std::move(channel), shard->loop()));
+        std::make_unique<GrpcAppendStreamFactory>(std::move(make_channel), shard->loop()));
   }
 }
 

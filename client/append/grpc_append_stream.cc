@@ -1,15 +1,20 @@
 #include "client/append/grpc_append_stream.h"
 
+#include <utility>
+
+#include "client/stream/fresh_stub.h"
 #include "trawl/storage/v1/storage.grpc.pb.h"
 
 namespace trawl {
 
-GrpcAppendStreamFactory::GrpcAppendStreamFactory(const std::shared_ptr<grpc::Channel>& channel,
-                                                 EventLoop& loop)
+using storage::v1::StorageService;
+
+GrpcAppendStreamFactory::GrpcAppendStreamFactory(
+    std::function<std::shared_ptr<grpc::Channel>()> make_channel, EventLoop& loop)
     : GrpcMessageStreamFactory(
-          [stub = std::shared_ptr(storage::v1::StorageService::NewStub(channel))](
+          [stub = std::make_shared<FreshStub<StorageService>>(std::move(make_channel))](
               grpc::ClientContext* context, Reactor* reactor) {
-            stub->async()->Append(context, reactor);
+            stub->ForNextCall().async()->Append(context, reactor);
           },
           loop) {}
 

@@ -2,6 +2,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <functional>
 #include <memory>
 
 #include "client/stream/grpc_message_stream.h"
@@ -10,11 +11,15 @@
 
 namespace trawl {
 
-// Opens Append streams over a gRPC channel, for one event loop.
+// Opens Append streams over gRPC, for one event loop: each connects at once unless there is a
+// connection, so that the only back-off is that of whoever opens them.
 class GrpcAppendStreamFactory final
     : public GrpcMessageStreamFactory<storage::v1::AppendRequest, storage::v1::AppendResponse> {
  public:
-  GrpcAppendStreamFactory(const std::shared_ptr<grpc::Channel>& channel, EventLoop& loop);
+  // `make_channel` (by MakeStorageChannel) is called in Open. One to a store in this process has
+  // no connection to lose: there it may give the same channel again and again.
+  GrpcAppendStreamFactory(std::function<std::shared_ptr<grpc::Channel>()> make_channel,
+                          EventLoop& loop);
 };
 
 }  // namespace trawl

@@ -4,9 +4,11 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/stream/fresh_stub.h"
 #include "client/stream/grpc_message_stream.h"
 #include "trawl/discovery/v1/discovery.grpc.pb.h"
 
@@ -16,28 +18,18 @@ namespace pb = discovery::v1;
 
 namespace {
 
-constexpr int kKeepaliveMs = 10'000;
-constexpr int kFirstReconnectMs = 100;
-constexpr int kMaxReconnectMs = 5'000;
-constexpr int kConnectTimeoutMs = 10'000;
 // An answer names refused groups: more than gRPC's 4 MiB may be wanted.
 constexpr int kMaxAnswerBytes = 64 << 20;
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(10);
 
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  grpc::ChannelArguments arguments;
+  grpc::ChannelArguments arguments = FreshChannelArguments();
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // no limit
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
-using Stub = pb::DiscoveryService::Stub;
+using Stub = FreshStub<pb::DiscoveryService>;
 
 void AddToken(const std::string& token, grpc::ClientContext& context) {
   if (!token.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
@@ -49,17 +41,16 @@ class SyncStreams final : public GrpcMessageStreamFactory<pb::SyncRequest, pb::S
       : GrpcMessageStreamFactory(
             [stub = std::move(stub), token](grpc::ClientContext* context, Reactor* reactor) {
               AddToken(token, *context);
-              stub->async()->Sync(context, reactor);
+              stub->ForNextCall().async()->Sync(context, reactor);
             },
             loop) {}
 };
 
 class GrpcDiscoveryPeer final : public DiscoveryPeer {
  public:
-  GrpcDiscoveryPeer(const std::shared_ptr<grpc::Channel>& channel, std::string token,
-                    EventLoop& loop)
+  GrpcDiscoveryPeer(Stub::MakeChannel make_channel, std::string token, EventLoop& loop)
       : token_(std::move(token)),
-        stub_(pb::DiscoveryService::NewStub(channel)),
+        stub_(std::make_shared<Stub>(std::move(make_channel))),
         loop_(loop),
         streams_(stub_, token_, loop) {}
 
@@ -84,14 +75,15 @@ class GrpcDiscoveryPeer final : public DiscoveryPeer {
     open_calls_->Add();
     ReleaseCall& c = *call;
     // The call is released on the loop: its context may have the channel's last reference.
-    stub_->async()->Release(&c.context, &c.request, &c.response,
-                            [&loop = loop_, open_calls = open_calls_,
-                             call = std::move(call)](const grpc::Status& status) mutable {
-                              loop.Post([call = std::move(call), status = FromGrpc(status)] {
-                                if (auto tell = std::move(call->done)) tell(status);
-                              });
-                              open_calls->Remove();
-                            });
+    stub_->ForNextCall().async()->Release(
+        &c.context, &c.request, &c.response,
+        [&loop = loop_, open_calls = open_calls_,
+         call = std::move(call)](const grpc::Status& status) mutable {
+          loop.Post([call = std::move(call), status = FromGrpc(status)] {
+            if (auto tell = std::move(call->done)) tell(status);
+          });
+          open_calls->Remove();
+        });
   }
 
  private:
@@ -116,8 +108,9 @@ GrpcDiscoveryPeers::GrpcDiscoveryPeers(Options options, EventLoop& loop)
     : options_(std::move(options)), loop_(loop) {}
 
 std::unique_ptr<DiscoveryPeer> GrpcDiscoveryPeers::Connect(const std::string& address) {
-  return std::make_unique<GrpcDiscoveryPeer>(MakeChannel(address, options_.credentials),
-                                             options_.token, loop_);
+  return std::make_unique<GrpcDiscoveryPeer>(
+      [address, credentials = options_.credentials] { return MakeChannel(address, credentials); },
+      options_.token, loop_);
 }
 
 }  // namespace trawl

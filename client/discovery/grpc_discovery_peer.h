@@ -10,8 +10,9 @@
 
 namespace trawl {
 
-// Reaches trawlds over gRPC: a channel an address, with keepalive (10 s, 10 s), so that a dead one
-// is noticed in 20 s. Addresses are host:port, unix:path, or any gRPC name.
+// Reaches trawlds over gRPC: a connection an address, with keepalive (10 s, 10 s), so that a dead
+// one is noticed in 20 s, made when a call wants it (FreshStub). Addresses are host:port,
+// unix:path, or any gRPC name.
 //
 // Loop's thread. Peers, and the streams that they opened, must be destroyed before the loop; a
 // peer's destructor waits for gRPC to be done with its calls. Never destroy one inside a gRPC

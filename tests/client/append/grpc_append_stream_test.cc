@@ -6,6 +6,10 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -152,9 +156,11 @@ class GrpcRig final : public AppendStreamRig {
     }
     server_ = builder.BuildAndStart();
     factory_ = std::make_unique<GrpcAppendStreamFactory>(
-        in_process ? MakeInProcessStorageChannel(*server_)
-                   : MakeStorageChannel("127.0.0.1:" + std::to_string(port),
-                                        grpc::InsecureChannelCredentials(), true),
+        [this, in_process, port] {
+          return in_process ? MakeInProcessStorageChannel(*server_)
+                            : MakeStorageChannel("127.0.0.1:" + std::to_string(port),
+                                                 grpc::InsecureChannelCredentials());
+        },
         loop_);
   }
   ~GrpcRig() override {
@@ -191,39 +197,92 @@ INSTANTIATE_TEST_SUITE_P(
                       AppendStreamKind{"Tcp", [] { return std::make_unique<GrpcRig>(false); }}),
     [](const auto& kind) { return kind.param.name; });
 
-TEST(GrpcAppendStreamTest, StoreThatIsNotThereIsToldAtOnce) {
-  class Closed final : public AppendStream::Observer {
-   public:
-    void OnMessage(const storage::v1::AppendResponse&) override {}
-    void OnWritten() override {}
-    void OnClosed(const absl::Status& s) override { status = s; }
-    std::optional<absl::Status> status;
-  } observer;
-  FakeEventLoop loop;
-  // Port 1 of the loopback: nobody listens there.
-  GrpcAppendStreamFactory factory(
-      MakeStorageChannel("127.0.0.1:1", grpc::InsecureChannelCredentials()), loop);
-  std::unique_ptr<AppendStream> stream = factory.Open(observer);
-  storage::v1::AppendRequest hello;
-  hello.mutable_hello()->set_writer_id("w");
-  stream->Write(hello);
+// Notes how a stream does.
+class NotingObserver final : public AppendStream::Observer {
+ public:
+  void OnMessage(const storage::v1::AppendResponse&) override { ++messages; }
+  void OnWritten() override { written = true; }
+  void OnClosed(const absl::Status& s) override { status = s; }
+  int messages = 0;
+  bool written = false;
+  std::optional<absl::Status> status;
+};
 
-  while (!observer.status.has_value()) {
+void RunWhile(FakeEventLoop& loop, const std::function<bool()>& condition) {
+  while (condition()) {
     loop.RunUntilIdle();
     std::this_thread::yield();
   }
+}
+
+storage::v1::AppendRequest HelloOf(const std::string& writer) {
+  storage::v1::AppendRequest hello;
+  hello.mutable_hello()->set_writer_id(writer);
+  return hello;
+}
+
+std::function<std::shared_ptr<grpc::Channel>()> ChannelsTo(int port) {
+  return [address = "127.0.0.1:" + std::to_string(port)] {
+    return MakeStorageChannel(address, grpc::InsecureChannelCredentials());
+  };
+}
+
+TEST(GrpcAppendStreamTest, StoreThatIsNotThereIsToldAtOnce) {
+  NotingObserver observer;
+  FakeEventLoop loop;
+  GrpcAppendStreamFactory factory(ChannelsTo(1), loop);  // nobody listens on port 1
+  std::unique_ptr<AppendStream> stream = factory.Open(observer);
+  stream->Write(HelloOf("w"));
+
+  RunWhile(loop, [&] { return !observer.status.has_value(); });
 
   EXPECT_THAT(*observer.status, StatusIs(absl::StatusCode::kUnavailable));
 }
 
+// A channel that failed would refuse the stream for as long as its own back-off lasts.
+TEST(GrpcAppendStreamTest, StoreThatIsBackIsReachedByTheNextStream) {
+  FakeEventLoop loop;
+  ScriptedService service;
+  auto serve = [&service](int port) {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&service);
+    int bound = 0;
+    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), grpc::InsecureServerCredentials(),
+                             &bound);
+    std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+    return std::make_pair(std::move(server), bound);
+  };
+  auto [server, port] = serve(0);
+  server->Shutdown(std::chrono::system_clock::now());
+  server.reset();
+  GrpcAppendStreamFactory factory(ChannelsTo(port), loop);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    NotingObserver away;
+    std::unique_ptr<AppendStream> stream = factory.Open(away);
+    RunWhile(loop, [&] { return !away.status.has_value(); });
+    ASSERT_THAT(*away.status, StatusIs(absl::StatusCode::kUnavailable));
+  }
+
+  server = serve(port).first;
+  ASSERT_NE(server, nullptr);
+  NotingObserver back;
+  std::unique_ptr<AppendStream> stream = factory.Open(back);
+  stream->Write(HelloOf("w"));
+  RunWhile(loop, [&] { return !back.written && !back.status.has_value(); });
+  ASSERT_EQ(back.status, std::nullopt);
+  service.Send({});
+  RunWhile(loop, [&] { return back.messages == 0 && !back.status.has_value(); });
+
+  EXPECT_EQ(back.status, std::nullopt);
+  service.Close(absl::OkStatus());
+  RunWhile(loop, [&] { return !back.status.has_value(); });
+  stream.reset();
+  server->Shutdown(std::chrono::system_clock::now());
+}
+
 TEST(GrpcAppendStreamTest, FactoryCanGoWhileTheLoopStandsStill) {
   auto rig = std::make_unique<GrpcRig>(false);
-  class Deaf final : public AppendStream::Observer {
-   public:
-    void OnMessage(const storage::v1::AppendResponse&) override {}
-    void OnWritten() override {}
-    void OnClosed(const absl::Status&) override {}
-  } observer;
+  NotingObserver observer;
   std::unique_ptr<AppendStream> stream = rig->factory().Open(observer);
   stream->Write({});
 
