@@ -4,6 +4,7 @@ values back."""
 import http.server
 import json
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -179,7 +180,7 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         self.assertEqual(trawld.metric("trawl_sink_degraded"), 1)
         self.assertRegex(trawld.trawlctl("sinks").stdout, r"peer .* degraded .* ago: 401 Unauth")
 
-        # The longest step of the back-off is 30 s: a new lane's stream tries at once.
+        # The longest step of the back-off is 5 s: a new lane's stream tries at once.
         receiver.status = 400
         trawld.config.write_text(trawld.config.read_text().replace("name: peer", "name: other"))
         trawld.signal(signal.SIGHUP)
@@ -193,11 +194,48 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         self.assertIn("last_ack", lane)
         self.assertGreater(int(lane["window_bytes"]), 0)
 
-    def test_victoria_metrics_exports_what_was_scraped(self):
+    def victoria_metrics(self, *flags):
         address = f"127.0.0.1:{free_port()}"
         self.program("victoria-metrics", PEERS / "victoria-metrics",
-                     f"-storageDataPath={self.directory}/vm", f"-httpListenAddr={address}")
+                     f"-storageDataPath={self.directory}/vm", f"-httpListenAddr={address}", *flags)
         wait_for("victoria-metrics", lambda: get(f"http://{address}/health"))
+        return address
+
+    def test_a_wrong_password_loses_nothing_when_it_is_mended(self):
+        address = self.victoria_metrics("-httpAuth.username=user", "-httpAuth.password=right",
+                                        "-dedup.minScrapeInterval=0")
+        exporter = self.exporter(lambda path, n: f"n {n}\n")
+        password = self.directory / "password"
+        password.write_text("wrong")
+        trawld = self.trawld(f"""
+global: {{scrape_interval: 200ms}}
+scrape_configs: [{{job_name: j, static_configs: [{{targets: ['{exporter.address}']}}]}}]
+remote_write:
+  - url: 'http://{address}/api/v1/write'
+    name: vm
+    basic_auth: {{username: user, password_file: password}}
+""").wait_ready()
+        wait_for("a sink that fails", lambda: trawld.metric("trawl_sink_degraded") == 1)
+        wait_for("scrapes all the same", lambda: exporter.scrapes >= 10)
+        password.write_text("right")
+
+        def get_vm(path):
+            return subprocess.run(["curl", "-fsS", "-u", "user:right", f"http://{address}{path}"],
+                                  capture_output=True, text=True, check=True).stdout
+
+        def stored():
+            get_vm("/internal/force_flush")
+            return [value for line in get_vm("/api/v1/export?match[]=n").splitlines()
+                    for value in json.loads(line)["values"]]
+        wait_for("what waited", lambda: len(stored()) >= 15)
+        self.assertEqual(trawld.metric("trawl_sink_rejected_samples_total"), 0)
+        wait_for("a sink that is well", lambda: trawld.metric("trawl_sink_degraded") == 0)
+        self.assertEqual(trawld.stop(), 0)
+        numbers = stored()
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+
+    def test_victoria_metrics_exports_what_was_scraped(self):
+        address = self.victoria_metrics()
 
         def query(selector):
             get(f"http://{address}/internal/force_flush")

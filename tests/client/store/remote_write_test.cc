@@ -1,17 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
-#include <snappy.h>
 
 #include <bit>
-#include <deque>
 #include <functional>
 #include <future>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,7 +17,7 @@
 #include "core/base/epoll_loop.h"
 #include "core/base/mutex.h"
 #include "core/model/value.h"
-#include "prometheus/v1/remote.pb.h"
+#include "tests/client/store/remote_write_endpoint.h"
 #include "tests/client/store/test_writer.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
@@ -31,148 +27,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr int64_t kT0 = 1'767'225'600'000;
-
-// A remote-write endpoint: decodes what comes, answers what the test scripts, then 204.
-class Endpoint {
- public:
-  struct Sample {
-    std::string labels;
-    double value;
-    int64_t time_ms;
-  };
-  struct Answer {
-    int status = 204;
-    std::string retry_after = {};
-  };
-
-  Endpoint() {
-    server_.Post("/write", [this](const httplib::Request& request, httplib::Response& response) {
-      Handle(request, response);
-    });
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-  }
-  ~Endpoint() {
-    server_.stop();
-    thread_.join();
-  }
-
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/write"; }
-  void Script(std::deque<Answer> answers) {
-    MutexLock lock(mutex_);
-    answers_ = std::move(answers);
-  }
-  // Refuses each request with a series of this name, all of it, with 400.
-  void RefuseMetric(const std::string& name) {
-    MutexLock lock(mutex_);
-    refused_ = "__name__=" + name + ",";
-  }
-  std::vector<Sample> accepted() {
-    MutexLock lock(mutex_);
-    return accepted_;
-  }
-  size_t requests() {
-    MutexLock lock(mutex_);
-    return requests_;
-  }
-  httplib::Headers headers() {
-    MutexLock lock(mutex_);
-    return headers_;
-  }
-
- private:
-  void Handle(const httplib::Request& request, httplib::Response& response) {
-    std::string raw;
-    prometheus::v1::WriteRequest write;
-    MutexLock lock(mutex_);
-    ++requests_;
-    headers_ = request.headers;
-    if (!snappy::Uncompress(request.body.data(), request.body.size(), &raw) ||
-        !write.ParseFromString(raw)) {
-      response.status = 400;
-      return;
-    }
-    std::vector<Sample> samples;
-    bool refused = false;
-    for (const auto& series : write.timeseries()) {
-      std::string labels;
-      for (const auto& label : series.labels()) labels += label.name() + "=" + label.value() + ",";
-      refused |= !refused_.empty() && labels.find(refused_) != std::string::npos;
-      for (const auto& sample : series.samples()) {
-        samples.push_back({labels, sample.value(), sample.timestamp()});
-      }
-    }
-    Answer answer;
-    if (!answers_.empty()) {
-      answer = answers_.front();
-      answers_.pop_front();
-    } else if (refused) {
-      answer.status = 400;
-    }
-    response.status = answer.status;
-    if (answer.status != 204) response.body = "because";
-    if (!answer.retry_after.empty()) response.set_header("Retry-After", answer.retry_after);
-    if (answer.status == 204) accepted_.insert(accepted_.end(), samples.begin(), samples.end());
-  }
-
-  httplib::Server server_;
-  int port_ = 0;
-  std::thread thread_;
-  Mutex mutex_;
-  std::deque<Answer> answers_ TRAWL_GUARDED_BY(mutex_);
-  std::string refused_ TRAWL_GUARDED_BY(mutex_);
-  std::vector<Sample> accepted_ TRAWL_GUARDED_BY(mutex_);
-  size_t requests_ TRAWL_GUARDED_BY(mutex_) = 0;
-  httplib::Headers headers_ TRAWL_GUARDED_BY(mutex_);
-};
-
-// A stream whose answers the test's thread waits for.
-class WaitingStream final : public StoreStream {
- public:
-  void Send(storage::v1::AppendResponse message) override {
-    MutexLock lock(mutex_);
-    if (message.has_welcome()) welcome_ = message.welcome();
-    if (message.has_ack()) {
-      ack_ = message.ack();
-      for (const auto& reject : message.ack().rejects()) rejects_.push_back(reject);
-    }
-    changed_.NotifyAll();
-  }
-  void Finish(const absl::Status&) override {
-    MutexLock lock(mutex_);
-    finished_ = true;
-    changed_.NotifyAll();
-  }
-
-  storage::v1::Welcome WaitWelcome() {
-    MutexLock lock(mutex_);
-    while (!welcome_.has_value() && !finished_) changed_.Wait(mutex_);
-    return welcome_.value_or(storage::v1::Welcome());
-  }
-  storage::v1::Ack WaitDurable(uint64_t number) {
-    MutexLock lock(mutex_);
-    while (ack_.durable() < number && !finished_) changed_.Wait(mutex_);
-    return ack_;
-  }
-  std::vector<storage::v1::Reject> rejects() {
-    MutexLock lock(mutex_);
-    return rejects_;
-  }
-  storage::v1::Ack ack() {
-    MutexLock lock(mutex_);
-    return ack_;
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  std::optional<storage::v1::Welcome> welcome_ TRAWL_GUARDED_BY(mutex_);
-  storage::v1::Ack ack_ TRAWL_GUARDED_BY(mutex_);
-  std::vector<storage::v1::Reject> rejects_ TRAWL_GUARDED_BY(mutex_);
-  bool finished_ TRAWL_GUARDED_BY(mutex_) = false;
-};
 
 class RemoteWriteTest : public ::testing::Test {
  protected:
@@ -230,7 +87,7 @@ class RemoteWriteTest : public ::testing::Test {
     return got.ok() ? *got : storage::v1::WriteResponse();
   }
 
-  Endpoint endpoint_;
+  RemoteWriteEndpoint endpoint_;
   SystemClock clock_;
   MemFileSystem fs_;
   RemoteWriteOptions options_;
@@ -275,8 +132,9 @@ TEST_F(RemoteWriteTest, SendsSortedLabelsBitsAndHeadersInOrder) {
   EXPECT_EQ(header("User-Agent"), "trawl-test");
 }
 
+// Also what the specification calls final, where it is about us and not about the samples.
 TEST_F(RemoteWriteTest, TriesAgainUntilTheEndpointTakesIt) {
-  endpoint_.Script({{500}, {429, "0"}, {503}, {401}, {404}});
+  endpoint_.Script({{500}, {429, "0"}, {503}, {408}, {401}, {403}, {404}, {405}, {407}});
   Start();
   const auto id = Open(wire_);
   const LayoutPtr target = writer_.Target("a:1", {"m"});
@@ -290,6 +148,7 @@ TEST_F(RemoteWriteTest, TriesAgainUntilTheEndpointTakesIt) {
   const auto samples = endpoint_.accepted();
   ASSERT_EQ(samples.size(), 3u);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(samples[static_cast<size_t>(i)].value, i);
+  EXPECT_GE(endpoint_.requests(), 10u);  // each of these answers was given
 }
 
 // What an endpoint was said to be like, change by change.
@@ -415,6 +274,27 @@ TEST_F(RemoteWriteTest, FindsTheSamplesThatTheEndpointRefusesAndKeepsTheOthers) 
   EXPECT_EQ(rejects[0].number(), 2u);
   EXPECT_THAT(rejects[0].positions(), ElementsAre(37));
   EXPECT_THAT(rejects[0].detail(), HasSubstr("because"));
+}
+
+TEST_F(RemoteWriteTest, OtherRefusalsAreFinalAndTakeTheWholeRequest) {
+  Start();
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m", "n"});
+  uint64_t durable = 0;
+  size_t requests = 0;
+  for (const int status : {402, 406, 409, 410, 415, 431}) {
+    SCOPED_TRACE(status);
+    endpoint_.Script({{status}});
+    writer_.Scrape(target, kT0 + status, {1, 2});
+    Send(id, writer_.Records(durable + 1, writer_.last_number()));
+    durable = writer_.last_number();
+
+    const storage::v1::Ack ack = wire_->WaitDurable(durable);
+
+    EXPECT_EQ(endpoint_.requests(), ++requests);
+    EXPECT_EQ(ack.totals().rejected().at(storage::v1::Reject::REFUSED), 2 * requests);
+  }
+  EXPECT_THAT(endpoint_.accepted(), IsEmpty());
 }
 
 TEST_F(RemoteWriteTest, StopsHalvingAtTheBound) {
