@@ -2,9 +2,11 @@
 // other, on ADDRESSES of 127.1.0.0/16 (port 9100 each), and takes remote writes on 127.0.0.1:9201.
 //
 //   exporter_farm --bodies DIR --targets 2000 [--port 9100] [--write-port 9201] [--file-sd FILE]
+//                 [--answers FILE]
 //
 // Each target starts at another capture and goes through them in turn. Prints a line with totals
-// every 10 s and at SIGTERM. Loopback only.
+// every 10 s and at SIGTERM; then it writes FILE as well, a line with address and Unix time in ms for
+// each answer to a scrape. Loopback only.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -18,6 +20,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -107,8 +110,19 @@ class Farm {
     Report();
   }
 
+  void WriteAnswers(const std::string& path, uint16_t port) const {
+    std::ofstream file(path);
+    for (const Answer& answer : answers_) {
+      file << TargetAddress(answer.target) << ':' << port << ' ' << answer.time_ms << '\n';
+    }
+  }
+
  private:
   enum class Kind { kTargetListener, kWriteListener, kTarget, kWrite, kSignals, kTimer };
+  struct Answer {
+    int target;
+    int64_t time_ms;
+  };
   struct Socket {
     Kind kind;
     int target;
@@ -201,6 +215,7 @@ class Farm {
     } else {
       const Body& body = bodies_[next_body_[state.target]++ % bodies_.size()];
       ++scrapes_;
+      answers_.push_back({state.target, NowMs()});
       Send(fd, head.find("gzip") != std::string::npos ? body.gzipped : body.plain);
     }
     return true;
@@ -213,6 +228,12 @@ class Farm {
       if (sent < 0 && errno != EAGAIN) return;
       if (sent > 0) text.remove_prefix(static_cast<size_t>(sent));
     }
+  }
+
+  static int64_t NowMs() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
   }
 
   void Report() {
@@ -228,6 +249,7 @@ class Farm {
   int epoll_ = -1;
   bool stop_ = false;
   std::unordered_map<int, std::unique_ptr<Socket>> sockets_;
+  std::vector<Answer> answers_;
   uint64_t scrapes_ = 0;
   uint64_t connections_ = 0;
   uint64_t writes_ = 0;
@@ -248,6 +270,7 @@ void WriteFileSd(const std::string& path, int targets, uint16_t port) {
 int main(int argc, char** argv) {
   std::string bodies;
   std::string file_sd;
+  std::string answers;
   int targets = 2000;
   uint16_t port = 9100;
   uint16_t write_port = 9201;
@@ -258,6 +281,7 @@ int main(int argc, char** argv) {
   app.add_option("--port", port, "port of every exporter");
   app.add_option("--write-port", write_port, "port that takes remote writes; 0: none");
   app.add_option("--file-sd", file_sd, "write the targets to this file_sd file");
+  app.add_option("--answers", answers, "write at the end when which target was answered");
   CLI11_PARSE(app, argc, argv);
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -269,6 +293,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (!file_sd.empty()) WriteFileSd(file_sd, targets, port);
-  Farm(std::move(loaded), targets, port, write_port).Run();
+  Farm farm(std::move(loaded), targets, port, write_port);
+  farm.Run();
+  if (!answers.empty()) farm.WriteAnswers(answers, port);
   return 0;
 }
