@@ -19,7 +19,7 @@ run=(ca-certificates libgrpc++1.51 libprotobuf32 libcurl4 libssl3 libc-ares2 lib
   libutf8proc2 libisal2 libdeflate0 libzstd1 libsnappy1v5 libxxhash0 libsqlite3-0 libspdlog1.10
   libprometheus-cpp-core1.0 libcpp-httplib0.11 libcrypt1)
 test=(libgtest-dev libgmock-dev libbenchmark-dev clang-14 clang-tidy-14 clang-format-14
-  sqlite3 zstd curl jq openssl procps iproute2 python3 python3-grpcio python3-protobuf
+  sqlite3 zstd curl jq openssl procps iproute2 nftables python3 python3-grpcio python3-protobuf
   python3-zstandard chromium chromium-driver)
 
 groups=("$@")
