@@ -43,7 +43,7 @@ CREATE TABLE keys(
 
 CREATE TABLE layouts(
   -- The keys of a scrape, in order: 4 bytes each, little endian. hash is of these bytes.
-  -- Ids are never reused: a layout that no scrape has goes before its rows in layout_keys.
+  -- Ids are never reused.
   id INTEGER PRIMARY KEY AUTOINCREMENT, hash INTEGER NOT NULL, keys BLOB NOT NULL
 );
 CREATE INDEX layouts_by_hash ON layouts(hash);
@@ -98,5 +98,9 @@ CREATE VIEW samples(metric, labels, timestamp_ms, value, stale) AS
          ts.value = 'stale'
   FROM keys k JOIN timed_samples ts ON ts.key = k.id JOIN targets t ON t.id = ts.target;
 )sql";
+
+// Also for files that were made without.
+inline constexpr char kSqliteLaterIndexes[] =
+    "CREATE INDEX IF NOT EXISTS target_layouts_by_layout ON target_layouts(layout);";
 
 }  // namespace trawl

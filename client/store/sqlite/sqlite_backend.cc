@@ -319,9 +319,13 @@ absl::StatusOr<bool> SqliteBackend::Retain() {
     const bool too_large = options_.retention_bytes > 0 && used > options_.retention_bytes;
     ASSIGN_OR_RETURN(deleted, DeleteOldest(too_large ? INT64_MAX : oldest_ms));
   } while (deleted && loop_.clock().Steady() < end);
-  if (!deleted) RETURN_IF_ERROR(catalog_->CollectLayouts(kLayoutsAStep));
+  bool more = deleted;
+  if (!deleted) {
+    const auto over = [&] { return loop_.clock().Steady() >= end; };
+    ASSIGN_OR_RETURN(more, catalog_->CollectLayouts(kLayoutsAStep, over));
+  }
   Commit();
-  return deleted;
+  return more;
 }
 
 absl::StatusOr<bool> SqliteBackend::DeleteOldest(int64_t before_ms) {

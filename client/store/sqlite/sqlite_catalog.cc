@@ -20,6 +20,21 @@ std::string PackKeys(const std::vector<int64_t>& keys) {
   return packed;
 }
 
+// Each once.
+std::vector<int64_t> UnpackKeys(std::string_view packed) {
+  std::vector<int64_t> keys;
+  for (size_t at = 0; at + 4 <= packed.size(); at += 4) {
+    uint64_t key = 0;
+    for (size_t i = 0; i < 4; ++i) {
+      key |= uint64_t{static_cast<unsigned char>(packed[at + i])} << (8 * i);
+    }
+    keys.push_back(static_cast<int64_t>(key));
+  }
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  return keys;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteCatalog>> SqliteCatalog::Open(SqlDatabase& database) {
@@ -43,7 +58,19 @@ absl::Status SqliteCatalog::PrepareAll() {
        "s.target = tl.target)) FROM target_layouts tl WHERE tl.target = ?"},
       {&next_layouts_, "SELECT id FROM layouts WHERE id > ? ORDER BY id LIMIT ?"},
       {&layout_used_, "SELECT 1 FROM scrapes WHERE layout = ? LIMIT 1"},
+      {&layout_keys_, "SELECT keys FROM layouts WHERE id = ?"},
       {&drop_layout_, "DELETE FROM layouts WHERE id = ?"},
+      {&drop_layout_key_, "DELETE FROM layout_keys WHERE key = ? AND layout = ?"},
+      {&drop_key_,
+       "DELETE FROM keys WHERE id = ? AND NOT EXISTS (SELECT 1 FROM layout_keys WHERE key = "
+       "keys.id)"
+       " AND NOT EXISTS (SELECT 1 FROM timed_samples WHERE key = keys.id)"},
+      {&layout_targets_, "SELECT target FROM target_layouts WHERE layout = ?"},
+      {&drop_target_layouts_, "DELETE FROM target_layouts WHERE layout = ?"},
+      // Samples with their own time are not found by target: where there are any, targets stay.
+      {&drop_target_,
+       "DELETE FROM targets WHERE id = ? AND NOT EXISTS (SELECT 1 FROM target_layouts WHERE target "
+       "= targets.id) AND NOT EXISTS (SELECT 1 FROM timed_samples)"},
   };
   for (const auto& [statement, sql] : statements) {
     ASSIGN_OR_RETURN(*statement, database_.Prepare(sql));
@@ -122,26 +149,71 @@ void SqliteCatalog::Saw(int64_t target, int64_t time_ms) {
   if (found != last_times_.end()) found->second = std::max(found->second, time_ms);
 }
 
-void SqliteCatalog::UnrefLayout(int64_t layout) {
-  const auto found = layout_refs_.find(layout);
-  if (found != layout_refs_.end() && --found->second == 0) layout_refs_.erase(found);
+void SqliteCatalog::Unref(Refs& refs, int64_t row) {
+  const auto found = refs.find(row);
+  if (found != refs.end() && --found->second == 0) refs.erase(found);
 }
 
-absl::Status SqliteCatalog::CollectLayouts(int64_t limit) {
+absl::StatusOr<std::vector<int64_t>> SqliteCatalog::NextLayouts(int64_t limit) {
   std::vector<int64_t> layouts;
   next_layouts_.Bind(1, collected_up_to_).Bind(2, limit);
   while (true) {
     ASSIGN_OR_RETURN(const bool row, next_layouts_.Step());
-    if (!row) break;
+    if (!row) return layouts;
     layouts.push_back(next_layouts_.Int(0));
   }
-  collected_up_to_ = layouts.empty() ? 0 : layouts.back();
+}
+
+absl::StatusOr<bool> SqliteCatalog::Has(SqlStatement& statement, int64_t row) {
+  ASSIGN_OR_RETURN(const bool has, statement.Bind(1, row).Step());
+  statement.Reset();
+  return has;
+}
+
+absl::StatusOr<bool> SqliteCatalog::CollectLayouts(int64_t limit, absl::FunctionRef<bool()> over) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> layouts, NextLayouts(limit));
+  if (layouts.empty()) collected_up_to_ = 0;
   for (const int64_t layout : layouts) {
+    if (over()) return true;
+    collected_up_to_ = layout;
     if (layout_refs_.contains(layout)) continue;
-    layout_used_.Bind(1, layout);
-    ASSIGN_OR_RETURN(const bool used, layout_used_.Step());
-    layout_used_.Reset();
-    if (!used) RETURN_IF_ERROR(drop_layout_.Bind(1, layout).Run());
+    ASSIGN_OR_RETURN(const bool used, Has(layout_used_, layout));
+    if (!used) RETURN_IF_ERROR(DropLayout(layout));
+  }
+  return false;
+}
+
+absl::Status SqliteCatalog::DropLayout(int64_t layout) {
+  ASSIGN_OR_RETURN(const bool found, layout_keys_.Bind(1, layout).Step());
+  const std::vector<int64_t> keys =
+      found ? UnpackKeys(layout_keys_.Text(0)) : std::vector<int64_t>();
+  layout_keys_.Reset();
+  RETURN_IF_ERROR(drop_layout_.Bind(1, layout).Run());
+  RETURN_IF_ERROR(DropKeysOf(layout, keys));
+  return DropTargetsOf(layout);
+}
+
+absl::Status SqliteCatalog::DropKeysOf(int64_t layout, const std::vector<int64_t>& keys) {
+  for (const int64_t key : keys) {
+    RETURN_IF_ERROR(drop_layout_key_.Bind(1, key).Bind(2, layout).Run());
+    if (!key_refs_.contains(key)) RETURN_IF_ERROR(drop_key_.Bind(1, key).Run());
+  }
+  return absl::OkStatus();
+}
+
+// No stream writes to a target without one of its layouts.
+absl::Status SqliteCatalog::DropTargetsOf(int64_t layout) {
+  std::vector<int64_t> targets;
+  layout_targets_.Bind(1, layout);
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, layout_targets_.Step());
+    if (!row) break;
+    targets.push_back(layout_targets_.Int(0));
+  }
+  RETURN_IF_ERROR(drop_target_layouts_.Bind(1, layout).Run());
+  for (const int64_t target : targets) {
+    RETURN_IF_ERROR(drop_target_.Bind(1, target).Run());
+    if (database_.changes() > 0) last_times_.erase(target);
   }
   return absl::OkStatus();
 }

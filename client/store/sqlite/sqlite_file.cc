@@ -61,6 +61,7 @@ absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteForWriting(const std::str
     return Explain(format, path);
   }
   RETURN_IF_ERROR(database->Execute(kWritePragmas));
+  RETURN_IF_ERROR(database->Execute(kSqliteLaterIndexes));
   return database;
 }
 

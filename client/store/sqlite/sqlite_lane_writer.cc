@@ -147,6 +147,7 @@ absl::StatusOr<int64_t> SqliteLaneWriter::KeyRow(const DecodedKey& key) {
   const Labels sorted = Labels::FromSorted(std::move(labels));
   ASSIGN_OR_RETURN(const int64_t row, writing_.catalog.KeyRow(sorted.Get(kMetricName),
                                                               JsonLabels(sorted), key.complete));
+  writing_.catalog.RefKey(row);
   keys_[key.uid] = row;
   return row;
 }
@@ -174,6 +175,7 @@ void SqliteLaneWriter::ForgetLayout(uint64_t uid) {
 
 void SqliteLaneWriter::ForgetAll() {
   for (const auto& [uid, rows] : layouts_) writing_.catalog.UnrefLayout(rows.layout);
+  for (const auto& [uid, row] : keys_) writing_.catalog.UnrefKey(row);
   layouts_.clear();
   keys_.clear();
 }

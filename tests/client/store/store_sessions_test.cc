@@ -620,6 +620,51 @@ TEST_F(StoreSessionsTest, RetentionByAgeTakesOldScrapesAndUnusedLayouts) {
   EXPECT_EQ(Query("SELECT durable FROM lanes"), static_cast<int64_t>(writer_.last_number()));
 }
 
+TEST_F(StoreSessionsTest, RetentionTakesKeysAndTargetsThatAreNoMoreWhileTheStreamIsOpen) {
+  Stop();
+  options_.retention_time = absl::Hours(1);
+  Start();
+  const auto id = Open(wire_);
+  writer_.Scrape(writer_.Target("a:1", {"m1", "m2"}), kT0 - 7'200'000, {1, 2});
+  writer_.Scrape(writer_.Target("gone:1", {"m9"}), kT0 - 7'200'000, {9});
+  writer_.Roll();
+  writer_.Scrape(writer_.Target("a:1", {"m2", "m3"}), kT0, {2, 3});
+  Send(id, writer_.Records(1, writer_.last_number()));
+  PassCommit();
+
+  loop_.Advance(absl::Seconds(5));
+
+  EXPECT_EQ(Query("SELECT count(*) FROM layouts"), 1);
+  EXPECT_EQ(Query("SELECT count(*) FROM layout_keys"), 2);
+  EXPECT_EQ(Query("SELECT count(*) FROM target_layouts"), 1);
+  EXPECT_EQ(Query("SELECT count(*) FROM keys WHERE metric IN ('m2', 'm3')"), 2);
+  EXPECT_EQ(Query("SELECT count(*) FROM keys"), 2);
+  EXPECT_EQ(Query("SELECT count(*) FROM targets"), 1);
+}
+
+TEST_F(StoreSessionsTest, RetentionLeavesKeysThatAStreamMayNameAgain) {
+  Stop();
+  options_.retention_time = absl::Hours(1);
+  Start();
+  const auto id = Open(wire_);
+  const LayoutPtr first = writer_.Target("a:1", {"m1"});
+  writer_.Scrape(first, kT0 - 7'200'000, {1});
+  writer_.ForgetTarget(first);
+  writer_.Scrape(writer_.Target("b:1", {"m2"}), kT0, {2});
+  const uint64_t before = writer_.last_number();
+  Send(id, writer_.Records(1, before));
+  PassCommit();
+  loop_.Advance(absl::Seconds(5));
+
+  writer_.Scrape(writer_.Target("c:1", {"m2", "m1"}), kT0 + 5'000, {3, 4});
+  Send(id, writer_.Records(before + 1, writer_.last_number()));
+  PassCommit();
+
+  const std::vector<StoredSample> samples = Samples("m1");
+  ASSERT_EQ(samples.size(), 1u);
+  EXPECT_EQ(samples[0].value, 4);
+}
+
 TEST_F(StoreSessionsTest, RetentionBySizeTakesTheOldestAndKeepsTheNewest) {
   Stop();
   options_.retention_bytes = 1 << 20;
