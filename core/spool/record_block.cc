@@ -11,6 +11,8 @@ namespace {
 // How many bytes are checksummed in search of records behind a damage.
 constexpr size_t kSearchBudgetBytes = size_t{256} << 20;
 
+constexpr auto kLastKind = static_cast<unsigned char>(RecordKind::kScrape);
+
 RecordKind KindOf(const char* record) { return static_cast<RecordKind>(record[4]); }
 
 // The size of the entry that may be at the front; 0: there is none, which is found without a
@@ -39,6 +41,10 @@ size_t EndOfRun(std::string_view bytes, size_t start) {
 size_t FindEntriesToEnd(std::string_view bytes, size_t from) {
   size_t budget = kSearchBudgetBytes;
   for (size_t start = from; start < bytes.size(); ++start) {
+    // Byte by byte through what may be all of a block: most of it is told by this byte alone.
+    constexpr size_t kKindAt = kEntryPrefixBytes + 4;
+    if (bytes.size() - start <= kKindAt) break;
+    if (static_cast<unsigned char>(bytes.data()[start + kKindAt]) > kLastKind) continue;
     const size_t size = PossibleEntryBytes(bytes.substr(start));
     if (size == 0) continue;
     if (size > budget) break;

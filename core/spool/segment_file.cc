@@ -74,7 +74,7 @@ class SegmentScanner {
   }
 
   absl::Status TakeMark(const SegmentMark& mark, SegmentFile& out) {
-    if (mark.number < index_.end_number) return SkipDamage();
+    if (!MayFollow(mark)) return SkipDamage();
     index_.end_number = mark.number;
     index_.end_samples = mark.samples;
     index_.end_dictionaries = mark.dictionaries;
@@ -88,6 +88,14 @@ class SegmentScanner {
     at_ += kSegmentMarkBytes;
     AddBlock(mark.keyframe);
     return absl::OkStatus();
+  }
+
+  // The records of the block before may have stood between that one's mark and this.
+  bool MayFollow(const SegmentMark& mark) const {
+    if (mark.number < index_.end_number) return false;
+    if (index_.blocks.empty()) return true;
+    const SegmentBlock& before = index_.blocks.back();
+    return MayHold(position() - before.offset, mark.number - before.number);
   }
 
   absl::Status TakeEntry(const EntryView& entry) {
@@ -136,9 +144,7 @@ class SegmentScanner {
         at_ += found;
         RETURN_IF_ERROR(Need(kSegmentMarkBytes));
         SegmentMark mark;
-        if (DecodeMark(rest(), identity_, mark) && mark.number >= index_.end_number) {
-          return absl::OkStatus();
-        }
+        if (DecodeMark(rest(), identity_, mark) && MayFollow(mark)) return absl::OkStatus();
       } else {
         // A mark may begin in the last bytes.
         at_ = std::max(at_, window_.size() - std::min<size_t>(window_.size(), 3));
@@ -227,9 +233,15 @@ absl::StatusOr<SegmentFile> InspectSegment(FileSystem& files, const std::string&
   } else {
     RETURN_IF_ERROR(SegmentScanner(*file, out.file_bytes, identity.Checksum()).Scan(out));
   }
-  if (out.index.blocks.empty() && !out.header_lost) return out;  // a crash was quick
+  const bool empty = out.index.blocks.empty() && out.index.end_number == out.header.first_number;
+  if (empty && !out.header_lost) return out;  // a crash was quick
   if (out.index.blocks.empty()) return absl::DataLossError("segment without a mark");
-  if (out.header_lost) out.header.first_number = out.index.blocks.front().number;
+  const uint64_t first = out.index.blocks.front().number;
+  if (out.header_lost) out.header.first_number = first;
+  if (out.header.first_number != first) {
+    return absl::DataLossError(
+        absl::StrCat("segment from ", out.header.first_number, " whose first mark says ", first));
+  }
   return out;
 }
 

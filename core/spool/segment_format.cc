@@ -62,6 +62,23 @@ absl::Status BadFooter(std::string_view what) {
   return absl::DataLossError(absl::StrCat("index of a segment ", absl::string_view(what)));
 }
 
+// Each block is behind the one before, and has room for its records.
+bool IsInOrder(const SegmentIndex& index) {
+  uint64_t begin = kSegmentHeaderBytes;
+  for (size_t i = 0; i < index.blocks.size(); ++i) {
+    const bool last = i + 1 == index.blocks.size();
+    const SegmentBlock& block = index.blocks[i];
+    const uint64_t end = last ? index.end_offset : index.blocks[i + 1].offset - kSegmentMarkBytes;
+    const uint64_t end_number = last ? index.end_number : index.blocks[i + 1].number;
+    if (block.offset < begin + kSegmentMarkBytes || end < block.offset || end > index.end_offset ||
+        end_number < block.number || !MayHold(end - block.offset, end_number - block.number)) {
+      return false;
+    }
+    begin = end;
+  }
+  return true;
+}
+
 }  // namespace
 
 void PutFixed32(uint32_t value, std::string& out) { Put(value, out); }
@@ -213,6 +230,7 @@ absl::StatusOr<SegmentIndex> DecodeFooter(std::string_view footer, uint64_t file
   in.Take<uint32_t>();
   index.end_offset = in.Take<uint32_t>();
   if (index.end_offset + size != file_bytes) return BadFooter("of another file");
+  if (!IsInOrder(index)) return BadFooter("that contradicts itself");
   return index;
 }
 
@@ -221,6 +239,10 @@ absl::StatusOr<SegmentIndex> DecodeFooter(std::string_view footer, uint64_t file
 void AppendEntry(uint32_t samples, std::string_view record, std::string& out) {
   Put(samples, out);
   out.append(record);
+}
+
+bool MayHold(uint64_t bytes, uint64_t records) {
+  return records <= bytes / (kEntryPrefixBytes + kRecordHeaderBytes);
 }
 
 absl::StatusOr<EntryView> ParseEntry(std::string_view bytes) {

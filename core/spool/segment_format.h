@@ -80,6 +80,8 @@ absl::StatusOr<SegmentIndex> DecodeFooter(std::string_view footer, uint64_t file
 // An entry: the record's samples (4 bytes), and the record.
 inline constexpr size_t kEntryPrefixBytes = 4;
 void AppendEntry(uint32_t samples, std::string_view record, std::string& out);
+// So many bytes may be the entries of so many records.
+bool MayHold(uint64_t bytes, uint64_t records);
 
 struct EntryView {
   uint32_t samples = 0;

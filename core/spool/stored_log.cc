@@ -93,6 +93,7 @@ absl::Status StoredLog::Recover() {
   });
   TakeSegments(std::move(found));
   TakeLedger();
+  NoteEmpty();
   NoteSetAside();
   Account();
   if (findings_.torn_bytes + findings_.set_aside + findings_.lost_headers > 0) {
@@ -136,11 +137,13 @@ void StoredLog::SetAside(const std::string& path, const absl::Status& why) {
 void StoredLog::TakeSegments(std::vector<SegmentFile> found) {
   for (SegmentFile& file : found) {
     const uint64_t first = file.header.first_number;
-    // An empty one holds nothing; one number has one record: who came first has it.
-    if (file.index.end_number <= first || first < next_number()) {
-      if (file.index.end_number > first) {
-        SetAside(file.path, absl::DataLossError(absl::StrCat("record ", first, " is in another")));
-      }
+    if (file.index.end_number <= first) {
+      empty_.push_back(first);
+      continue;
+    }
+    // One number has one record: who came first has it.
+    if (first < next_number()) {
+      SetAside(file.path, absl::DataLossError(absl::StrCat("record ", first, " is in another")));
       continue;
     }
     ++findings_.segments;
@@ -176,6 +179,19 @@ void StoredLog::TakeLedger() {
   }
 }
 
+// A file that is there was not removed because everybody was past it.
+void StoredLog::NoteEmpty() {
+  for (const uint64_t number : empty_) {
+    const std::optional<LogHole> hole = log_.HoleAt(number);
+    if (hole && hole->reason == HoleReason::kTrimmed) NoteLost(*hole, HoleReason::kNotSpooled);
+  }
+}
+
+void StoredLog::NoteLost(const LogHole& hole, HoleReason reason) {
+  const uint64_t before = log_.SamplesBetween(1, hole.from - 1);
+  log_.lost().Add({hole.from, hole.to + 1, before, before + hole.samples, reason, {}});
+}
+
 void StoredLog::NoteSetAside() {
   for (const uint64_t number : set_aside_) {
     const std::optional<LogHole> hole = log_.HoleAt(number);
@@ -184,9 +200,7 @@ void StoredLog::NoteSetAside() {
         hole->reason == HoleReason::kDamaged) {
       continue;
     }
-    const uint64_t before = log_.SamplesBetween(1, number - 1);
-    log_.lost().Add(
-        {number, hole->to + 1, before, before + hole->samples, HoleReason::kDamaged, {}});
+    NoteLost(*hole, HoleReason::kDamaged);
   }
 }
 

@@ -92,8 +92,11 @@ class StoredLog final : public RecordSource {
   void SetAside(const std::string& path, const absl::Status& why);
   void TakeSegments(std::vector<SegmentFile> found);
   void TakeLedger();
+  // Holes in which a file without a record stands are not of what everybody was past.
+  void NoteEmpty();
   // Holes in which a file was set aside are damage.
   void NoteSetAside();
+  void NoteLost(const LogHole& hole, HoleReason reason);
   void Drop(HoleReason reason);
   void Account();
   void Tick();
@@ -108,6 +111,7 @@ class StoredLog final : public RecordSource {
 
   SegmentLog log_;
   Findings findings_;
+  std::vector<uint64_t> empty_;      // numbers of files that hold no record
   std::vector<uint64_t> set_aside_;  // numbers that their names say
   uint64_t bytes_ = 0;
   uint64_t ledger_generation_ = 0;

@@ -4,10 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/file_system.h"
 #include "tests/core/spool/spool_rig.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -21,126 +26,207 @@ std::string SegmentPath(uint64_t number) {
   return absl::StrCat(SpoolRig::kDirectory, "/", SegmentFileName(number));
 }
 
-// Two segments of about 64 KiB in the long form of the tests, else of a few KiB; the second one
-// without a footer.
+// Two segments, the second one without a footer; what is damaged of them is in the fake file system
+// or, after UseRealFiles, in real ones.
 class DamageTest : public ::testing::Test {
  protected:
-  void Fill() {
-    const int scrapes = LongTests() ? 40 : 20;
-    const size_t bytes = LongTests() ? 1'500 : 60;
-    rig_.Segment(scrapes, bytes, 8);
+  // Scrapes of a segment, and their bytes: 64 KiB in all, and not much.
+  struct Size {
+    int scrapes;
+    size_t bytes;
+  };
+  static constexpr Size kFull = {12, 5'400};
+  static constexpr Size kSmall = {3, 60};
+
+  ~DamageTest() override {
+    if (!real_directory_.empty()) std::filesystem::remove_all(real_directory_);
+  }
+
+  void Fill(const Size& first, const Size& second) {
+    rig_.Segment(first.scrapes, first.bytes, 4);
     second_ = rig_.last() + 1;
-    rig_.Segment(scrapes, bytes, 8);
+    rig_.Segment(second.scrapes, second.bytes, 4);
     rig_.Crash();
   }
   std::string Content(uint64_t number) { return *rig_.files.ReadFile(SegmentPath(number)); }
 
-  // Tells the log with this content of a file, and checks what is lost: nothing outside of one
-  // span, or from a D record to its segment's end; and all numbers are told, but at the end of a
-  // file that was never ended.
-  void CheckDamaged(uint64_t number, const std::string& content, const std::string& what) {
-    SCOPED_TRACE(what);
-    rig_.files.Put(SegmentPath(number), content);
-    const auto log = rig_.Recover();
+  void UseRealFiles() {
+    std::string path = std::filesystem::path(::testing::TempDir()) / "trawl_damage_XXXXXX";
+    ASSERT_NE(mkdtemp(path.data()), nullptr);
+    real_directory_ = path;
+    for (const uint64_t number : {uint64_t{1}, second_}) Put(number, Content(number));
+  }
+  void Put(uint64_t number, const std::string& content) {
+    const std::string aside = SegmentFileName(number) + ".damaged";  // of the case before
+    if (real_directory_.empty()) {
+      rig_.files.Remove(absl::StrCat(SpoolRig::kDirectory, "/", aside)).IgnoreError();
+      rig_.files.Put(SegmentPath(number), content);
+      return;
+    }
+    std::filesystem::remove(real_directory_ / aside);
+    std::ofstream(real_directory_ / SegmentFileName(number), std::ios::binary) << content;
+  }
+  std::unique_ptr<StoredLog> Recover() {
+    return real_directory_.empty() ? rig_.Recover()
+                                   : rig_.RecoverFrom(real_files_, real_directory_.string());
+  }
+
+  uint64_t LostSamples(const Told& told, uint64_t from, uint64_t to) const {
+    uint64_t samples = 0;
+    for (uint64_t n = from; n <= to; ++n) {
+      if (!told.records.contains(n)) samples += rig_.written(n).samples;
+    }
+    return samples;
+  }
+  static uint64_t ToldSamples(const Told& told) {
+    uint64_t samples = 0;
+    for (const LogHole& hole : told.holes) samples += hole.samples;
+    return samples;
+  }
+
+  // One bit of each `step`th byte from `first` on is flipped, one at a time.
+  void FlipBytes(uint64_t number, size_t first, size_t step) {
+    const std::string whole = Content(number);
+    for (size_t i = first; i < whole.size() && !HasFailure(); i += step) {
+      SCOPED_TRACE(absl::StrCat("segment ", number, ", byte ", i));
+      std::string damaged = whole;
+      damaged[i] = static_cast<char>(damaged[i] ^ (1 << i % 8));
+      Put(number, damaged);
+      // What stood behind the last mark of a file that was never ended, nobody knows.
+      CheckDamaged(number != second_ || i < whole.rfind(kMarkMagic));
+    }
+  }
+
+  // Nothing is lost outside of one span, or from a D record to its segment's end; and all numbers
+  // are told, with their samples if `samples_are_known`.
+  void CheckDamaged(bool samples_are_known) {
+    const auto log = Recover();
     ASSERT_NE(log, nullptr);
     const Told told = rig_.Tell(*log);
-    uint64_t lowest = 0;
-    uint64_t lost_samples = 0;
-    uint64_t told_samples = 0;
     for (const LogHole& hole : told.holes) {
       EXPECT_TRUE(hole.reason == HoleReason::kDamaged || hole.reason == HoleReason::kNotSpooled);
-      told_samples += hole.samples;
     }
+    uint64_t lowest = 0;
     for (uint64_t n = 1; n <= rig_.last(); ++n) {
       if (told.records.contains(n)) continue;
-      if (n < log->next_number()) lost_samples += rig_.written(n).samples;
       if (lowest == 0) lowest = n;
       const bool dictionary = rig_.written(lowest).kind == RecordKind::kDictionary;
       EXPECT_LT(n, dictionary ? rig_.SegmentEnd(lowest) : rig_.SpanEnd(lowest)) << lowest;
     }
-    // Only at the end of a log that nobody ended it may be unknown what there was.
-    if (log->next_number() == rig_.last() + 1 && number != second_) {
-      EXPECT_EQ(told_samples, lost_samples);
-    }
     EXPECT_GE(log->next_number(), rig_.SegmentEnd(1));
+    if (samples_are_known) {
+      EXPECT_EQ(log->next_number(), rig_.last() + 1);
+      EXPECT_EQ(ToldSamples(told), LostSamples(told, 1, rig_.last()));
+    }
   }
+
+  // The file ends before each of these bytes in turn.
+  void CutAtBytes(uint64_t number, size_t first, size_t step) {
+    const std::string whole = Content(number);
+    for (size_t i = first; i < whole.size() && !HasFailure(); i += step) {
+      SCOPED_TRACE(absl::StrCat("segment ", number, ", cut at ", i));
+      Put(number, whole.substr(0, i));
+      CheckCut(number, i);
+    }
+  }
+
+  // All records that are whole in the file are read, and of an ended segment the next one's header
+  // says how many there were.
+  void CheckCut(uint64_t number, size_t size) {
+    const auto log = Recover();
+    ASSERT_NE(log, nullptr);
+    const Told told = rig_.Tell(*log);
+    const uint64_t behind = rig_.SegmentEnd(number);
+    size_t end = kSegmentHeaderBytes + kSegmentMarkBytes;
+    for (uint64_t n = number; n < behind; ++n) {
+      if (n > number && rig_.written(n).keyframe) end += kSegmentMarkBytes;
+      end += kEntryPrefixBytes + rig_.written(n).bytes.size();
+      EXPECT_EQ(told.records.contains(n), end <= size) << n;
+    }
+    if (number == second_) return;
+    EXPECT_EQ(log->next_number(), rig_.last() + 1);
+    EXPECT_TRUE(told.holes.empty() || told.holes[0].reason != HoleReason::kTrimmed);
+    EXPECT_EQ(ToldSamples(told), LostSamples(told, 1, second_ - 1));
+  }
+
+  static constexpr std::string_view kMarkMagic = "\xf5tmk";
 
   SpoolRig rig_;
   uint64_t second_ = 0;
+  PosixFileSystem real_files_;
+  std::filesystem::path real_directory_;  // empty: the fake file system
 };
 
-TEST_F(DamageTest, BitFlippedAnywhereCostsNoMoreThanItsSpan) {
-  Fill();
-  for (const uint64_t number : {uint64_t{1}, second_}) {
-    const std::string whole = Content(number);
-    for (size_t i = 0; i < whole.size(); ++i) {
-      std::string damaged = whole;
-      damaged[i] = static_cast<char>(damaged[i] ^ (1 << i % 8));
-      CheckDamaged(number, damaged, absl::StrCat("segment ", number, ", byte ", i));
-      if (HasFatalFailure() || HasNonfatalFailure()) return;
-    }
-    rig_.files.Put(SegmentPath(number), whole);
-  }
+TEST_F(DamageTest, SegmentsHave64KiB) {
+  Fill(kFull, kFull);
+  EXPECT_GE(Content(1).size(), size_t{64} << 10);
+  EXPECT_GE(Content(second_).size(), size_t{64} << 10);
 }
 
-TEST_F(DamageTest, FileCutAnywhereLosesWhatStoodBehind) {
-  Fill();
+// Every byte, in parts that run beside each other.
+class DamagedByteTest : public DamageTest, public ::testing::WithParamInterface<size_t> {
+ protected:
+  static constexpr size_t kParts = 4;  // as many as are made below
+};
+INSTANTIATE_TEST_SUITE_P(Parts, DamagedByteTest, ::testing::Range<size_t>(0, 4));
+
+TEST_P(DamagedByteTest, BitFlippedAnywhereInAnEndedSegmentCostsNoMoreThanItsSpan) {
+  Fill(kFull, kSmall);
+  FlipBytes(1, GetParam(), kParts);
+}
+
+TEST_P(DamagedByteTest, BitFlippedAnywhereInASegmentThatACrashLeftCostsNoMoreThanItsSpan) {
+  Fill(kSmall, kFull);
+  FlipBytes(second_, GetParam(), kParts);
+}
+
+TEST_P(DamagedByteTest, EndedSegmentThatIsCutAnywhereLosesWhatStoodBehind) {
+  Fill(kFull, kSmall);
+  CutAtBytes(1, GetParam(), kParts);
+}
+
+TEST_P(DamagedByteTest, SegmentThatACrashLeftAndThatIsCutAnywhereLosesWhatStoodBehind) {
+  Fill(kSmall, kFull);
+  CutAtBytes(second_, GetParam(), kParts);
+}
+
+// Every byte in the long form of the tests.
+TEST_F(DamageTest, RealFilesThatAreDamagedOrCutLoseNoMore) {
+  Fill(kFull, kFull);
+  UseRealFiles();
   for (const uint64_t number : {uint64_t{1}, second_}) {
-    const std::string whole = Content(number);
-    for (size_t i = 0; i < whole.size(); ++i) {
-      SCOPED_TRACE(absl::StrCat("segment ", number, ", cut at ", i));
-      rig_.files.Put(SegmentPath(number), whole.substr(0, i));
-      const auto log = rig_.Recover();
-      const Told told = rig_.Tell(*log);
-      // All records that are whole in the file are read.
-      size_t end = kSegmentHeaderBytes + kSegmentMarkBytes;
-      for (uint64_t n = number; n < rig_.SegmentEnd(number); ++n) {
-        if (n > number && rig_.written(n).keyframe) end += kSegmentMarkBytes;
-        end += kEntryPrefixBytes + rig_.written(n).bytes.size();
-        EXPECT_EQ(told.records.contains(n), end <= i) << n;
-      }
-      if (number == 1) {
-        // The next segment's header says how many there were.
-        uint64_t samples = 0;
-        for (const LogHole& hole : told.holes) samples += hole.samples;
-        uint64_t lost = 0;
-        for (uint64_t n = 1; n < second_; ++n) {
-          if (!told.records.contains(n)) lost += rig_.written(n).samples;
-        }
-        EXPECT_EQ(log->next_number(), rig_.last() + 1);
-        EXPECT_TRUE(told.holes.empty() || told.holes[0].reason != HoleReason::kTrimmed || i < 128);
-        if (i >= kSegmentHeaderBytes + kSegmentMarkBytes) {
-          EXPECT_EQ(samples, lost);
-        }
-      }
-      if (HasFatalFailure() || HasNonfatalFailure()) return;
-    }
-    rig_.files.Put(SegmentPath(number), whole);
+    FlipBytes(number, 0, LongTests() ? 1 : 331);
+    CutAtBytes(number, 0, LongTests() ? 1 : 331);
+    Put(number, Content(number));
   }
 }
 
 TEST_F(DamageTest, ZeroedPagesCostNoMoreThanTheirSpans) {
-  Fill();
-  const std::string whole = Content(1);
-  const size_t page = LongTests() ? 4096 : 128;
-  for (size_t at = 0; at < whole.size(); at += page) {
-    std::string damaged = whole;
-    for (size_t i = at; i < std::min(whole.size(), at + page); ++i) damaged[i] = '\0';
-    rig_.files.Put(SegmentPath(1), damaged);
+  Fill(kFull, kFull);
+  for (const uint64_t number : {uint64_t{1}, second_}) {
+    const std::string whole = Content(number);
+    for (const size_t page : {size_t{512}, size_t{4096}}) {
+      for (size_t at = 0; at < whole.size(); at += page) {
+        SCOPED_TRACE(absl::StrCat("segment ", number, ", ", page, " bytes from ", at));
+        std::string damaged = whole;
+        const size_t end = std::min(whole.size(), at + page);
+        std::fill(damaged.begin() + ptrdiff_t(at), damaged.begin() + ptrdiff_t(end), '\0');
+        Put(number, damaged);
 
-    const auto log = rig_.Recover();
-    const Told told = rig_.Tell(*log);
+        const auto log = Recover();
+        const Told told = rig_.Tell(*log);
 
-    EXPECT_EQ(log->next_number(), rig_.last() + 1);
-    uint64_t samples = 0;
-    for (const LogHole& hole : told.holes) samples += hole.samples;
-    uint64_t lost = 0;
-    for (uint64_t n = 1; n <= rig_.last(); ++n) {
-      if (!told.records.contains(n)) lost += rig_.written(n).samples;
+        // The other segment is untouched.
+        const uint64_t other = number == 1 ? second_ : 1;
+        for (uint64_t n = other; n < rig_.SegmentEnd(other); ++n) {
+          EXPECT_TRUE(told.records.contains(n)) << n;
+        }
+        if (number == second_ && end > whole.rfind(kMarkMagic)) continue;
+        EXPECT_EQ(log->next_number(), rig_.last() + 1);
+        EXPECT_EQ(ToldSamples(told), LostSamples(told, 1, rig_.last()));
+      }
     }
-    EXPECT_EQ(samples, lost) << at;
-    // The other segment is untouched.
-    for (uint64_t n = second_; n <= rig_.last(); ++n) EXPECT_TRUE(told.records.contains(n)) << n;
+    Put(number, whole);
   }
 }
 
@@ -167,7 +253,7 @@ TEST(DamageOfFilesTest, MissingSegmentIsAHoleOfTheRightSize) {
 }
 
 TEST_F(DamageTest, SwappedFilesAreReadAsTheirHeadersSay) {
-  Fill();
+  Fill(kFull, kFull);
   const std::string first = Content(1);
   const std::string second = Content(second_);
   rig_.files.Put(SegmentPath(1), second);
@@ -181,7 +267,7 @@ TEST_F(DamageTest, SwappedFilesAreReadAsTheirHeadersSay) {
 }
 
 TEST_F(DamageTest, DuplicateIsSetAside) {
-  Fill();
+  Fill(kFull, kFull);
   rig_.files.Put(SegmentPath(second_ + 5'000), Content(1));
 
   const auto log = rig_.Recover();
@@ -191,7 +277,7 @@ TEST_F(DamageTest, DuplicateIsSetAside) {
 }
 
 TEST_F(DamageTest, ForeignAndFutureSegmentsAreSetAsideAndTheNextStartIsQuiet) {
-  Fill();
+  Fill(kFull, kFull);
   Spool::Options options = SpoolRig::DefaultOptions();
   options.identity.writer_id = "ffffffffffffffffffffffffffffffff";
   SpoolRig foreign(options);

@@ -143,6 +143,35 @@ TEST(SegmentFormatTest, FooterComesBackAndIsBoundToItsFile) {
   }
 }
 
+TEST(SegmentFormatTest, FooterThatSaysWhatCannotBeIsNone) {
+  SegmentIndex good;
+  good.blocks = {{1, 0, 124, 0, true}, {30, 500, 66'000, 1, false}};
+  good.end_number = 41;
+  good.end_offset = 90'000;
+  const auto decode = [](const SegmentIndex& index) {
+    const std::string footer = EncodeFooter(index, kIdentity.Checksum());
+    return DecodeFooter(footer, index.end_offset + footer.size(), kIdentity.Checksum()).status();
+  };
+  ASSERT_OK(decode(good));
+  const auto is_damage = StatusIs(absl::StatusCode::kDataLoss);
+
+  SegmentIndex many = good;
+  many.end_number = uint64_t{1} << 60;
+  EXPECT_THAT(decode(many), is_damage);
+  SegmentIndex numbers_go_back = good;
+  numbers_go_back.blocks[1].number = 0;
+  EXPECT_THAT(decode(numbers_go_back), is_damage);
+  SegmentIndex places_go_back = good;
+  places_go_back.blocks[1].offset = 150;
+  EXPECT_THAT(decode(places_go_back), is_damage);
+  SegmentIndex beyond_the_end = good;
+  beyond_the_end.blocks[1].offset = 90'001;
+  EXPECT_THAT(decode(beyond_the_end), is_damage);
+  SegmentIndex in_the_header = good;
+  in_the_header.blocks[0].offset = 50;
+  EXPECT_THAT(decode(in_the_header), is_damage);
+}
+
 TEST(SegmentFormatTest, NamesAreThoseOfSegmentsOnly) {
   EXPECT_EQ(SegmentFileName(42), "00000000000000000042.segment");
   EXPECT_EQ(ParseSegmentFileName("00000000000000000042.segment"), 42u);

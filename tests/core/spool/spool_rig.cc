@@ -80,12 +80,12 @@ void SpoolRig::Stop() {
   syncer->Pass();
 }
 
-std::unique_ptr<StoredLog> SpoolRig::Recover() {
+std::unique_ptr<StoredLog> SpoolRig::RecoverFrom(FileSystem& from, const std::string& directory) {
   StoredLog::Options stored;
-  stored.directory = options.directory;
+  stored.directory = directory;
   stored.identity = options.identity;
   absl::StatusOr<std::unique_ptr<StoredLog>> log =
-      StoredLog::Open(stored, {loop, files, *syncer, budget});
+      StoredLog::Open(stored, {loop, from, *syncer, budget});
   EXPECT_OK(log.status());
   return log.ok() ? *std::move(log) : nullptr;
 }

@@ -51,7 +51,9 @@ class SpoolRig {
   // The process ends in order.
   void Stop();
   // Opens what is left.
-  std::unique_ptr<StoredLog> Recover();
+  std::unique_ptr<StoredLog> Recover() { return RecoverFrom(files, options.directory); }
+  // The same of a copy somewhere else.
+  std::unique_ptr<StoredLog> RecoverFrom(FileSystem& from, const std::string& directory);
 
   const WrittenRecord& written(uint64_t number) const { return records.at(number - 1); }
   uint64_t last() const { return records.size(); }
