@@ -5,7 +5,7 @@
 #   tests/run.sh --tsan     core/ with ThreadSanitizer
 #   tests/run.sh --tidy     clang-tidy over every source (builds, runs no tests)
 #   tests/run.sh --tidy=COMMIT  over those that changed since then, and those of the headers that did
-#   tests/run.sh --long     the long sizes of property, fault and end-to-end tests
+#   tests/run.sh --long     the long sizes of property, fault and end-to-end tests, optimised
 # Further arguments go to ctest (-R NAME, ...). The closing lines are ctest's.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -34,7 +34,7 @@ for argument in "$@"; do
       changed=$(changed_since "${argument#*=}")
       [ -n "$changed" ] || { echo "no source changed since ${argument#*=}"; exit 0; }
       mapfile -t targets <<<"$changed" ;;
-    --long) export TRAWL_TEST_SIZE=long ;;
+    --long) kind=long; export TRAWL_TEST_SIZE=long ;;
     --help | -h) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
     *) arguments+=("$argument") ;;
   esac

@@ -101,6 +101,8 @@ function(trawl_executable name)
   trawl_precompile(${name} ${ARG_GRPC})
 endfunction()
 
+set(TRAWL_TEST_TIMEOUT 120 CACHE STRING "seconds that a test may take")
+
 # trawl_test(NAME [GRPC] SOURCES ... DEPS ...): one executable a library, each TEST a ctest entry.
 function(trawl_test name)
   cmake_parse_arguments(ARG "GRPC" "" "SOURCES;DEPS" ${ARGN})
@@ -109,7 +111,7 @@ function(trawl_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   trawl_precompile(${name} ${ARG_GRPC})
   if(NOT TRAWL_CLANG_TIDY) # discovery runs the program
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${TRAWL_TEST_TIMEOUT})
   endif()
 endfunction()
 include(GoogleTest)
