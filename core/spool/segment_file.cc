@@ -107,11 +107,15 @@ class SegmentScanner {
     return absl::OkStatus();
   }
 
-  // A mark that is damaged costs nothing: what it said is known.
+  // A mark that is damaged a little costs nothing: what it said is known. One that can't be told
+  // from an entry counts as damage like any other.
   absl::StatusOr<bool> TakeLostMark() {
     RETURN_IF_ERROR(Need(kSegmentMarkBytes + kEntryPrefixBytes + kRecordHeaderBytes));
     RETURN_IF_ERROR(NeedEntry(kSegmentMarkBytes));
-    if (rest().size() <= kSegmentMarkBytes || !ParseEntry(rest().substr(kSegmentMarkBytes)).ok()) {
+    SegmentMark lost;
+    lost.number = index_.end_number;
+    lost.samples = index_.end_samples;
+    if (!ResemblesMark(rest(), lost) || !ParseEntry(rest().substr(kSegmentMarkBytes)).ok()) {
       return false;
     }
     at_ += kSegmentMarkBytes;

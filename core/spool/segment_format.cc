@@ -167,6 +167,16 @@ bool DecodeMark(std::string_view bytes, uint32_t identity, SegmentMark& mark) {
   return true;
 }
 
+bool ResemblesMark(std::string_view bytes, const SegmentMark& mark) {
+  if (bytes.size() < kSegmentMarkBytes) return false;
+  FieldReader in(bytes);
+  const bool magic = in.TakeBytes(kMarkMagic.size()) == kMarkMagic;
+  in.Take<uint32_t>();
+  const bool number = in.Take<uint64_t>() == mark.number;
+  const bool samples = in.Take<uint64_t>() == mark.samples;
+  return int{magic} + int{number} + int{samples} >= 2;
+}
+
 size_t FindMark(std::string_view bytes, size_t from) { return bytes.find(kMarkMagic, from); }
 
 // ---- Footer

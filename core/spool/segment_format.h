@@ -46,6 +46,9 @@ struct SegmentMark {
 inline constexpr size_t kSegmentMarkBytes = 40;
 std::string EncodeMark(const SegmentMark& mark, uint32_t identity);
 bool DecodeMark(std::string_view bytes, uint32_t identity, SegmentMark& mark);
+// What stands there was, but for some damage, a mark that said this. Not sure of it: false, as an
+// entry can be just as large.
+bool ResemblesMark(std::string_view bytes, const SegmentMark& mark);
 // Where the next mark may be, from `from` on; npos: nowhere. What is found must be decoded.
 size_t FindMark(std::string_view bytes, size_t from);
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "core/append/record.h"
 #include "core/base/file_system.h"
 #include "tests/core/spool/spool_rig.h"
 #include "tests/matchers/status_matchers.h"
@@ -188,6 +189,25 @@ TEST_P(DamagedByteTest, EndedSegmentThatIsCutAnywhereLosesWhatStoodBehind) {
 TEST_P(DamagedByteTest, SegmentThatACrashLeftAndThatIsCutAnywhereLosesWhatStoodBehind) {
   Fill(kSmall, kFull);
   CutAtBytes(second_, GetParam(), kParts);
+}
+
+// An entry of 40 bytes that is damaged could be a mark that is.
+TEST_F(DamageTest, RecordsOfAMarksSizeAreNotTakenForOne) {
+  constexpr Size kOfMarks = {20, kSegmentMarkBytes - kEntryPrefixBytes - kRecordHeaderBytes};
+  Fill(kOfMarks, kOfMarks);
+  for (const uint64_t number : {uint64_t{1}, second_}) {
+    FlipBytes(number, 0, 1);
+    CutAtBytes(number, 0, 1);
+    const std::string whole = Content(number);
+    for (size_t at = 0; at + kSegmentMarkBytes <= whole.size(); ++at) {
+      SCOPED_TRACE(absl::StrCat("segment ", number, ", zeroes from ", at));
+      std::string damaged = whole;
+      damaged.replace(at, kSegmentMarkBytes, kSegmentMarkBytes, '\0');
+      Put(number, damaged);
+      rig_.Tell(*Recover());
+    }
+    Put(number, whole);
+  }
 }
 
 // Every byte in the long form of the tests.
