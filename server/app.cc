@@ -45,8 +45,11 @@ Metrics::Options MetricsOptions() {
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup env,
                                                 FileSystem& files) {
   std::unique_ptr<App> app(new App(flags, std::move(env), files));
+  LoadOptions load;
+  load.env = app->env_;
+  load.check_client = CheckBy(app->clients_);
   absl::StatusOr<LoadedConfig> loaded =
-      LoadConfigFiles(app->files_, flags.config_file, flags.trawl_config, app->env_);
+      LoadConfigFiles(app->files_, {flags.config_file, flags.trawl_config}, load);
   RETURN_IF_ERROR(loaded.status());
 
   ASSIGN_OR_RETURN(ListenSockets rpc_sockets, ListenSockets::Open(flags.grpc_listen));
@@ -191,8 +194,7 @@ void App::StartConfiguration() {
   push_jobs_ =
       std::make_unique<PushJobs>(PushJobs::Deps{discovery_->discovery(), metrics_.discovery()});
   applier_ = std::make_unique<ConfigApplier>(
-      MakeSinkFlags(), ConfigApplier::Deps{.clients = clients_,
-                                           .sinks = *sinks_,
+      MakeSinkFlags(), ConfigApplier::Deps{.sinks = *sinks_,
                                            .shards = *shards_,
                                            .manager = *manager_,
                                            .discovery = discovery_->discovery(),

@@ -4,8 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "core/base/status_macros.h"
 #include "server/await.h"
 
 namespace trawl {
@@ -14,18 +12,7 @@ ConfigApplier::ConfigApplier(SinkFlags sink_flags, const Deps& deps)
     : sink_flags_(std::move(sink_flags)), deps_(deps) {}
 
 absl::Status ConfigApplier::Accept(const Config& config) {
-  RETURN_IF_ERROR(CheckClients(config));
   return deps_.sinks.Apply(DesiredSinks(sink_flags_, config));
-}
-
-// A file with a certificate or a key that is missing must refuse the configuration as a whole, not
-// one pool of it.
-absl::Status ConfigApplier::CheckClients(const Config& config) {
-  for (const ScrapeConfig& job : config.scrape_configs) {
-    const absl::Status status = deps_.clients.MakeClient(job.http).status();
-    if (!status.ok()) return Annotate(status, absl::StrCat("job ", job.job_name));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status ConfigApplier::Apply(const LoadedConfig& next) {

@@ -4,12 +4,11 @@
 
 #include "absl/status/status.h"
 #include "core/base/published.h"
+#include "core/config/config_files.h"
 #include "core/discovery/config_sources.h"
 #include "core/discovery/discovery.h"
-#include "core/fetch/fetcher.h"
 #include "core/model/labels.h"
 #include "core/scrape/scrape_manager.h"
-#include "server/config_files.h"
 #include "server/push_jobs.h"
 #include "server/shard_threads.h"
 #include "server/sinks.h"
@@ -23,7 +22,6 @@ namespace trawl {
 class ConfigApplier {
  public:
   struct Deps {
-    HttpClientFactory& clients;
     Sinks& sinks;
     ShardThreads& shards;
     ScrapeManager& manager;
@@ -34,7 +32,8 @@ class ConfigApplier {
 
   ConfigApplier(SinkFlags sink_flags, const Deps& deps);
 
-  // First: what can refuse a configuration as a whole. An error has changed nothing.
+  // First: what can refuse a configuration as a whole; that HTTP clients can be made was seen when
+  // it was loaded. An error has changed nothing.
   absl::Status Accept(const Config& config);
   // Then all the rest. An error names the jobs that keep what they had
   // (ScrapeManager::ApplyConfig); everything else is by the new configuration.
@@ -44,7 +43,6 @@ class ConfigApplier {
   std::shared_ptr<const Labels> external_labels() const { return external_labels_.Get(); }
 
  private:
-  absl::Status CheckClients(const Config& config);
   void TellDiscovery(const LoadedConfig& next);
 
   const SinkFlags sink_flags_;

@@ -7,10 +7,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/file_system.h"
+#include "core/config/config_files.h"
 #include "core/config/load.h"
 #include "core/fetch/fetcher.h"
 #include "core/scrape/pool_status.h"
-#include "server/config_files.h"
 #include "server/sinks.h"
 #include "trawl/status/v1/status.pb.h"
 

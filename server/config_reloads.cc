@@ -62,8 +62,11 @@ void ConfigReloads::RunReloads() {
 absl::StatusOr<status::v1::ReloadConfigResponse> ConfigReloads::ReloadFiles() {
   LogInfo("Loading configuration file", {{"filename", options_.config_file}});
   const absl::Duration begin = deps_.clock.Steady();
+  LoadOptions load;
+  load.env = options_.env;
+  load.check_client = CheckBy(deps_.clients);
   absl::StatusOr<LoadedConfig> next =
-      LoadConfigFiles(deps_.files, options_.config_file, options_.trawl_config_file, options_.env);
+      LoadConfigFiles(deps_.files, {options_.config_file, options_.trawl_config_file}, load);
   // The request was right, the files are not.
   if (!next.ok()) return absl::FailedPreconditionError(next.status().message());
   status::v1::ReloadConfigResponse response;

@@ -4,7 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/config_files.h"
+#include "core/config/config_files.h"
 #include "trawl/status/v1/status.pb.h"
 
 namespace trawl {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/text.h"
+#include "core/config/glob.h"
 #include "core/config/target_files.h"
 #include "core/scrape/job_plan.h"
 #include "server/proto_conversions.h"
@@ -53,7 +54,7 @@ class FileGroups {
            warnings_);
       return;
     }
-    const auto paths = ExpandPattern(input_.files, pattern);
+    const auto paths = ExpandGlob(input_.files, pattern);
     if (!paths.ok()) return;
     for (const std::string& path : *paths) {
       if (read_.insert(path).second) AddFile(path);

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/base/file_system.h"
+#include "core/config/config_files.h"
 #include "core/config/config_problem.h"
 #include "core/scrape/pool_status.h"
-#include "server/config_files.h"
 #include "trawl/status/v1/status.pb.h"
 
 namespace trawl {

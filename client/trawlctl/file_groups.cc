@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
+#include "core/config/glob.h"
 
 namespace trawl {
 
@@ -68,7 +69,7 @@ absl::Status FileGroups::CheckPatterns(FileSystem& files) const {
   std::vector<std::string> without;
   for (const auto& [job, patterns] : patterns_) {
     for (const std::string& pattern : patterns) {
-      ASSIGN_OR_RETURN(const std::vector<std::string> paths, ExpandPattern(files, pattern));
+      ASSIGN_OR_RETURN(const std::vector<std::string> paths, ExpandGlob(files, pattern));
       if (paths.empty()) without.push_back(GoQuote(pattern));
     }
   }

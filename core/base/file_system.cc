@@ -253,10 +253,22 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
   return std::make_unique<PosixFileLock>(std::move(file));
 }
 
+absl::Status CreateLastDirectory(FileSystem& fs, const std::string& path) {
+  const absl::Status parent = fs.List(DirectoryOf(path)).status();
+  return absl::IsNotFound(parent) ? parent : fs.CreateDirectory(path);
+}
+
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string JoinPath(const std::string& directory, const std::string& path) {
+  std::string joined =
+      std::filesystem::path(absl::StrCat(directory, "/", path)).lexically_normal().string();
+  if (joined.size() > 1 && joined.ends_with('/')) joined.pop_back();
+  return joined;
 }
 
 absl::Status WriteFileDurably(FileSystem& fs, const std::string& path, std::string_view content) {

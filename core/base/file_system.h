@@ -77,8 +77,13 @@ class FileSystem {
 // Replaces a file's content so that a crash leaves the old or the new content, and syncs it.
 absl::Status WriteFileDurably(FileSystem& fs, const std::string& path, std::string_view content);
 
+// Creates a directory whose parent is there: of a mistyped path no tree is made.
+absl::Status CreateLastDirectory(FileSystem& fs, const std::string& path);
+
 // The directory of a path; "." for one without a slash.
 std::string DirectoryOf(const std::string& path);
+// `path` below `directory`, in the shortest form (no `./`, `//` or `a/../`), as Go's filepath.Join.
+std::string JoinPath(const std::string& directory, const std::string& path);
 
 class PosixFileSystem final : public FileSystem {
  public:

@@ -6,8 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/file_system.h"
+#include "core/base/status_macros.h"
 
 namespace trawl {
 namespace {
@@ -86,20 +88,19 @@ bool MatchGlob(std::string_view pattern, std::string_view name) {
   return true;
 }
 
-std::vector<std::string> ExpandGlob(FileSystem& files, const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string prefix = slash == std::string::npos ? "" : path.substr(0, slash + 1);
-  const std::string pattern = path.substr(prefix.size());
-  const absl::StatusOr<std::vector<std::string>> names =
-      files.List(prefix.empty() ? "."
-                 : slash == 0   ? "/"
-                                : path.substr(0, slash));
+absl::StatusOr<std::vector<std::string>> ExpandGlob(FileSystem& files, const std::string& path) {
   std::vector<std::string> found;
-  if (!names.ok()) return found;
+  const std::string pattern = path.substr(path.rfind('/') + 1);  // all of it without a slash
+  if (!HasWildcard(pattern)) {
+    if (!absl::IsNotFound(files.OpenForRead(path).status())) found.push_back(path);
+    return found;
+  }
+  const std::string directory = DirectoryOf(path);
+  const absl::StatusOr<std::vector<std::string>> names = files.List(directory);
+  if (absl::IsNotFound(names.status())) return found;
+  RETURN_IF_ERROR(names.status());
   for (const std::string& name : *names) {
-    if (HasWildcard(pattern) ? MatchGlob(pattern, name) : pattern == name) {
-      found.push_back(prefix + name);
-    }
+    if (MatchGlob(pattern, name)) found.push_back(JoinPath(directory, name));
   }
   std::sort(found.begin(), found.end());
   return found;

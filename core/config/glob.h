@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "core/base/file_system.h"
 
 namespace trawl {
@@ -17,8 +18,9 @@ bool IsLastElementGlob(std::string_view path);
 // Whether a file name matches; a malformed pattern matches nothing.
 bool MatchGlob(std::string_view pattern, std::string_view name);
 
-// The files that `path` names, sorted. Without a wildcard: `path`, if it exists. A directory that
-// cannot be read holds none.
-std::vector<std::string> ExpandGlob(FileSystem& files, const std::string& path);
+// The files that `path` names now, sorted; as Go's filepath.Glob gives them, in their shortest form
+// (JoinPath). Without a wildcard: `path` as it is, if it is there. A directory that is not there
+// holds none; one that can't be read is an error.
+absl::StatusOr<std::vector<std::string>> ExpandGlob(FileSystem& files, const std::string& path);
 
 }  // namespace trawl

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/time/time.h"
 #include "core/base/text.h"
 #include "core/config/config.h"
+#include "core/config/known_sections.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
@@ -65,11 +67,17 @@ void ReadExternalLabels(StructReader& reader, const SectionContext& context, Glo
 }
 
 void IgnoreUnused(StructReader& reader) {
-  for (const std::string_view field : {"evaluation_interval", "rule_query_offset"}) {
-    reader.Ignore(field, "trawl evaluates no rules");
-  }
-  reader.Ignore("query_log_file", "trawl answers no queries");
-  reader.Ignore("scrape_failure_log_file", "the reason stands on each target's status");
+  static constexpr std::string_view kNoRules = "trawl evaluates no rules";
+  static constexpr std::string_view kNoQueries = "trawl answers no queries";
+  IgnoreIfTrue(reader, "always_scrape_classic_histograms", "no native histograms are scraped");
+  IgnoreField(reader, "evaluation_interval", "duration", kNoRules);
+  IgnoreField(reader, "rule_query_offset", "duration", kNoRules);
+  IgnoreField(reader, "query_log_file", "string", kNoQueries);
+  IgnoreField(reader, "query_max_series", "uint", kNoQueries);
+  IgnoreField(reader, "query_max_samples_read", "uint", kNoQueries);
+  IgnoreField(reader, "query_max_duration", "duration", kNoQueries);
+  IgnoreField(reader, "scrape_failure_log_file", "string",
+              "the reason stands on each target's status");
 }
 
 }  // namespace
@@ -102,6 +110,11 @@ std::optional<EscapingScheme> ReadEscapingScheme(StructReader& reader, std::stri
                                     "'allow-utf-8', 'underscores', 'dots', or 'values', got ",
                                     GoQuote(text)));
   return std::nullopt;
+}
+
+void RefuseGlobals(const YamlNode& node, const std::set<std::string>& fields, Findings& findings) {
+  StructReader reader(node, "config.GlobalConfig", findings);
+  for (const std::string& field : fields) reader.Refuse(field, kChangesWhatIsStored);
 }
 
 GlobalConfig ReadGlobal(const YamlNode* node, const SectionContext& context) {

@@ -1,11 +1,16 @@
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/file_system.h"
+#include "core/base/status_macros.h"
+#include "core/config/known_sections.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
@@ -17,20 +22,48 @@ namespace {
 constexpr std::string_view kTrust = "leaving it out would change what is trusted";
 constexpr std::string_view kRequest = "leaving it out would change how requests are made";
 
+// Whether the file can be read, as far as the options let us look.
+absl::Status LookAt(const std::string& path, const SectionContext& context) {
+  const LoadOptions& options = context.options;
+  if (path.empty() || options.check_client == nullptr || options.file_system == nullptr) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<RandomAccessFile> file,
+                   options.file_system->OpenForRead(path));
+  return file->ReadAt(0, 1).status();  // a directory can be opened
+}
+
+// A file that a client reads when it is made.
+void RequireFile(StructReader& reader, std::string_view field, const std::string& path,
+                 const SectionContext& context) {
+  const absl::Status status = LookAt(path, context);
+  if (!status.ok()) reader.Error(field, absl::StrCat(field, ": ", status.message()));
+}
+
+// A file that each request reads anew: it may come yet.
+void ExpectFile(StructReader& reader, std::string_view field, const std::string& path,
+                const SectionContext& context) {
+  const absl::Status status = LookAt(path, context);
+  if (status.ok()) return;
+  reader.Warn(field,
+              absl::StrCat(field, ": ", status.message(), "; requests fail until it is there"));
+}
+
 // A secret's three forms in the file: NAME, NAME_file and NAME_ref.
 struct SecretFields {
   SecretSource source;
+  std::string file_field;
   int set = 0;  // how many of them say something
 };
 
 SecretFields ReadSecret(StructReader& reader, std::string_view name,
                         const SectionContext& context) {
   SecretFields fields;
-  const std::string file_field = absl::StrCat(name, "_file");
+  fields.file_field = absl::StrCat(name, "_file");
   const std::string ref_field = absl::StrCat(name, "_ref");
   std::string ref;
   reader.Read(name, fields.source.value);
-  reader.Read(file_field, fields.source.file);
+  reader.Read(fields.file_field, fields.source.file);
   reader.Read(ref_field, ref);
   fields.set = !fields.source.value.empty() + !fields.source.file.empty() + !ref.empty();
   fields.source.file = JoinDir(context.base_dir, fields.source.file);
@@ -43,6 +76,9 @@ BasicAuth ReadBasicAuth(const YamlNode& node, const SectionContext& context) {
   const SecretFields username = ReadSecret(reader, "username", context);
   const SecretFields password = ReadSecret(reader, "password", context);
   reader.Finish();
+  for (const SecretFields* secret : {&username, &password}) {
+    ExpectFile(reader, secret->file_field, secret->source.file, context);
+  }
   if (username.set > 1) {
     context.findings.Error(
         node.mark,
@@ -62,6 +98,7 @@ Authorization ReadAuthorization(const YamlNode& node, const SectionContext& cont
   reader.Read("type", authorization.type);
   const SecretFields credentials = ReadSecret(reader, "credentials", context);
   reader.Finish();
+  ExpectFile(reader, credentials.file_field, credentials.source.file, context);
   authorization.credentials = credentials.source;
   authorization.type = std::string(absl::StripAsciiWhitespace(authorization.type));
   if (authorization.type.empty()) authorization.type = "Bearer";
@@ -115,12 +152,26 @@ TlsConfig ReadTls(const YamlNode& node, const SectionContext& context) {
   ReadTlsVersion(reader, "max_version", tls.max_version);
   reader.Finish();
   CheckTls(tls, {ca.set, cert.set, key.set}, node.mark, context.findings);
+  for (const SecretFields* secret : {&ca, &cert, &key}) {
+    RequireFile(reader, secret->file_field, secret->source.file, context);
+  }
   return tls;
 }
 
 const YamlNode* FindNonNull(StructReader& reader, std::string_view field) {
   const YamlNode* node = reader.Find(field);
   return node == nullptr || node->is_null() ? nullptr : node;
+}
+
+// With a look into its files, if all of them are there.
+void ReadTlsOf(StructReader& reader, HttpClientConfig& http, const SectionContext& context) {
+  const YamlNode* node = FindNonNull(reader, "tls_config");
+  if (node == nullptr) return;
+  const size_t errors = context.findings.error_count();
+  http.tls_config = ReadTls(*node, context);
+  if (context.findings.error_count() > errors || context.options.check_client == nullptr) return;
+  const absl::Status status = context.options.check_client(http);
+  if (!status.ok()) reader.Error("tls_config", std::string(status.message()));
 }
 
 // bearer_token and bearer_token_file, the old way to write an authorization.
@@ -143,6 +194,7 @@ void ReadBearerToken(StructReader& reader, HttpClientConfig& http, const Section
     return;
   }
   token.file = JoinDir(context.base_dir, token.file);
+  ExpectFile(reader, "bearer_token_file", token.file, context);
   http.authorization = Authorization{"Bearer", token};
 }
 
@@ -181,13 +233,13 @@ HttpClientConfig ReadHttpClient(StructReader& reader, const SectionContext& cont
   if (const YamlNode* node = FindNonNull(reader, "authorization")) {
     http.authorization = ReadAuthorization(*node, context);
   }
-  if (const YamlNode* node = FindNonNull(reader, "tls_config")) {
-    http.tls_config = ReadTls(*node, context);
-  }
+  ReadTlsOf(reader, http, context);
   CheckExclusive(reader, http);
   ReadBearerToken(reader, http, context);
   reader.Read("follow_redirects", http.follow_redirects);
   reader.Read("enable_http2", http.enable_http2);
+  // Where it is left out nobody asked for it, although it is the default.
+  IgnoreIfTrue(reader, "enable_http2", "requests are made with HTTP/1.1");
   reader.Refuse("oauth2", kTrust);
   for (const std::string_view field : {"proxy_url", "no_proxy", "proxy_from_environment",
                                        "proxy_connect_header", "http_headers"}) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,18 +17,13 @@
 #include "core/config/config.h"
 #include "core/config/config_problem.h"
 #include "core/config/glob.h"
+#include "core/config/known_sections.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
 
 namespace trawl {
 namespace {
-
-std::string DirName(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos) return ".";
-  return std::string(slash == 0 ? "/" : path.substr(0, slash));
-}
 
 // Reads the main file, and the files its scrape_config_files name.
 class ConfigLoader {
@@ -38,11 +34,14 @@ class ConfigLoader {
   const std::vector<std::string>& patterns() const { return patterns_; }
 
   Config Load(const YamlNode& root) {
-    const SectionContext context{options_, options_.base_dir, findings_};
+    const SectionContext context{options_, options_.base_dir, findings_, refused_globals_};
     StructReader reader(root, "config.Config", findings_);
     config_.global = ReadGlobal(reader.Find("global"), context);
     ReadJobs(reader.Find("scrape_configs"), context, "main config file");
     ReadJobFiles(reader);
+    if (const YamlNode* global = reader.Find("global")) {
+      RefuseGlobals(*global, refused_globals_, findings_);
+    }
     ReadRemoteWrites(reader.Find("remote_write"), context);
     IgnoreUnused(reader);
     reader.Finish();
@@ -85,17 +84,25 @@ class ConfigLoader {
       } else if (options_.file_system == nullptr) {
         reader.Error("scrape_config_files", "scrape_config_files cannot be read here");
       } else {
-        const std::string path = JoinDir(options_.base_dir, pattern);
-        patterns_.push_back(path);
-        if (!MayRead(path)) {
-          reader.Error("scrape_config_files",
-                       absl::StrCat("scrape config files ", GoQuote(pattern),
-                                    " are not read: the running configuration does not name them"));
-          continue;
-        }
-        for (const std::string& file : ExpandGlob(*options_.file_system, path)) ReadJobFile(file);
+        ReadJobFiles(pattern, reader);
       }
     }
+  }
+
+  void ReadJobFiles(const std::string& pattern, StructReader& reader) {
+    const std::string path = JoinDir(options_.base_dir, pattern);
+    patterns_.push_back(path);
+    if (!MayRead(path)) {
+      return reader.Error(
+          "scrape_config_files",
+          absl::StrCat("scrape config files ", GoQuote(pattern),
+                       " are not read: the running configuration does not name them"));
+    }
+    const auto files = ExpandGlob(*options_.file_system, path);
+    if (!files.ok()) {
+      return reader.Error("scrape_config_files", std::string(files.status().message()));
+    }
+    for (const std::string& file : *files) ReadJobFile(file);
   }
 
   bool MayRead(const std::string& pattern) const {
@@ -112,7 +119,7 @@ class ConfigLoader {
     } else if (const YamlDocument document = ParseYaml(*text, path); document.problem) {
       findings.Add(*document.problem);
     } else {
-      const SectionContext context{options_, DirName(path), findings};
+      const SectionContext context{options_, DirectoryOf(path), findings, refused_globals_};
       StructReader reader(*document.root, "config.ScrapeConfigs", findings);
       ReadJobs(reader.Find("scrape_configs"), context, GoQuote(path));
       reader.Finish();
@@ -139,18 +146,19 @@ class ConfigLoader {
   }
 
   static void IgnoreUnused(StructReader& reader) {
-    reader.Ignore("alerting", "trawl evaluates no rules");
-    reader.Ignore("rule_files", "trawl evaluates no rules");
-    reader.Ignore("remote_read", "trawl answers no queries");
-    reader.Ignore("storage", "trawl has no TSDB");
-    reader.Ignore("tracing", "trawl exports no traces");
-    reader.Ignore("otlp", "trawl receives no OTLP");
-    reader.Ignore("runtime", "it tunes the Go runtime");
+    IgnoreField(reader, "alerting", "config.AlertingConfig", "trawl evaluates no rules");
+    IgnoreField(reader, "rule_files", "[string]", "trawl evaluates no rules");
+    IgnoreField(reader, "remote_read", "[config.RemoteReadConfig]", "trawl answers no queries");
+    IgnoreField(reader, "storage", "config.StorageConfig", "trawl has no TSDB");
+    IgnoreField(reader, "tracing", "config.TracingConfig", "trawl exports no traces");
+    IgnoreField(reader, "otlp", "config.OTLPConfig", "trawl receives no OTLP");
+    IgnoreField(reader, "runtime", "config.RuntimeConfig", "it tunes the Go runtime");
   }
 
   const LoadOptions& options_;
   Findings& findings_;
   Config config_;
+  std::set<std::string> refused_globals_;
   std::vector<std::string> patterns_;               // of scrape_config_files
   std::map<std::string, std::string> job_origins_;  // job name → where it was found
 };
@@ -159,7 +167,7 @@ class ConfigLoader {
 
 std::string JoinDir(std::string_view dir, std::string_view path) {
   if (path.empty() || path.starts_with('/') || dir.empty()) return std::string(path);
-  return absl::StrCat(dir, dir.ends_with('/') ? "" : "/", path);
+  return JoinPath(std::string(dir), std::string(path));
 }
 
 absl::StatusOr<LoadResult> LoadConfig(std::string_view text, const LoadOptions& options,
@@ -187,7 +195,7 @@ absl::StatusOr<LoadResult> LoadConfigFile(FileSystem& files, const std::string& 
   if (problems != nullptr) problems->clear();
   ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
   options.file = path;
-  options.base_dir = DirName(path);
+  options.base_dir = DirectoryOf(path);
   options.file_system = &files;
   return LoadConfig(text, options, problems);
 }

@@ -10,11 +10,15 @@
 #include "core/base/file_system.h"
 #include "core/config/config.h"
 #include "core/config/config_problem.h"
+#include "core/model/http_client_config.h"
 
 namespace trawl {
 
 // What a variable of the environment holds; unset: nullopt.
 using EnvLookup = std::function<std::optional<std::string>(std::string_view name)>;
+
+// Whether a client can be made of these options: what is in the files that they name.
+using ClientCheck = std::function<absl::Status(const HttpClientConfig& http)>;
 
 struct LoadOptions {
   // Named in problems; "" when the text came from no file.
@@ -25,6 +29,10 @@ struct LoadOptions {
   EnvLookup env;
   // Reads the files that scrape_config_files names; nullptr: naming any is an error.
   FileSystem* file_system = nullptr;
+  // With it the files that HTTP clients read are looked at, by `file_system` and by this: those of
+  // tls_config must be there and fit together, as a client needs them from the start; the others,
+  // which each request reads, are worth a warning if they are not there. Empty: none is opened.
+  ClientCheck check_client;
   // The patterns of scrape_config_files that may be read, base_dir included; naming another one is
   // an error. Unset: all.
   std::optional<std::vector<std::string>> readable_patterns;

@@ -1,4 +1,3 @@
-#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -10,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/config/config.h"
 #include "core/config/config_text.h"
+#include "core/config/known_sections.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
@@ -19,15 +19,22 @@ namespace {
 
 constexpr std::string_view kSent = "leaving it out would change what is sent";
 
+// Of what stands behind a URL's `://`: without user, password and port.
+std::string_view HostOf(std::string_view url) {
+  std::string_view authority = url.substr(0, url.find_first_of("/?#"));
+  const size_t at = authority.rfind('@');
+  if (at != std::string_view::npos) authority.remove_prefix(at + 1);
+  if (authority.starts_with('[')) return authority;  // an IPv6 address
+  return authority.substr(0, authority.find(':'));
+}
+
 void CheckUrl(const RemoteWriteConfig& config, StructReader& reader) {
   if (config.url.empty()) return reader.Error("url", "url for remote_write is empty");
   const size_t scheme_end = config.url.find("://");
   const std::string scheme = config.url.substr(0, scheme_end);
   const bool http = scheme_end != std::string::npos && (absl::EqualsIgnoreCase(scheme, "http") ||
                                                         absl::EqualsIgnoreCase(scheme, "https"));
-  const bool has_host = http && config.url.size() > scheme_end + 3 &&
-                        config.url[scheme_end + 3] != '/' && config.url[scheme_end + 3] != ':';
-  if (!has_host) {
+  if (!http || HostOf(config.url.substr(scheme_end + 3)).empty()) {
     reader.Error("url", absl::StrCat("url for remote_write must be http or https with a host, got ",
                                      GoQuote(MaskUrl(config.url))));
   }
@@ -49,36 +56,14 @@ void CheckProtobufMessage(StructReader& reader) {
                    ", supported: prometheus.WriteRequest, io.prometheus.write.v2.Request"));
 }
 
-// These read as structs, so that a misspelt field is found although none has an effect.
-void IgnoreSection(StructReader& reader, std::string_view field, std::string_view type,
-                   std::initializer_list<std::string_view> fields, std::string_view reason) {
-  reader.Ignore(field, reason);
-  const YamlNode* node = reader.Find(field);
-  if (node == nullptr) return;
-  StructReader section(*node, type, reader.findings());
-  for (const std::string_view known : fields) section.Find(known);
-  section.Finish();
-}
-
 void IgnoreUnused(StructReader& reader) {
-  IgnoreSection(
-      reader, "queue_config", "config.QueueConfig",
-      {"capacity", "max_shards", "min_shards", "max_samples_per_send", "batch_send_deadline",
-       "min_backoff", "max_backoff", "retry_on_http_429", "sample_age_limit"},
-      "trawl sends from its own queue");
-  IgnoreSection(reader, "metadata_config", "config.MetadataConfig",
-                {"send", "send_interval", "max_samples_per_send"}, "no metadata is sent");
-  for (const std::string_view field : {"send_exemplars", "send_native_histograms"}) {
-    bool wanted = false;
-    if (reader.Read(field, wanted) && wanted) {
-      reader.Warn(field, absl::StrCat("field ", field, " has no effect: none are scraped"));
-    }
-  }
-  bool round_robin = false;
-  if (reader.Read("round_robin_dns", round_robin) && round_robin) {
-    reader.Warn("round_robin_dns",
-                "field round_robin_dns has no effect: the first address that answers is used");
-  }
+  IgnoreField(reader, "queue_config", "config.QueueConfig", "trawl sends from its own queue");
+  IgnoreField(reader, "metadata_config", "config.MetadataConfig", "no metadata is sent");
+  IgnoreIfTrue(reader, "send_exemplars", "none are scraped");
+  IgnoreIfTrue(reader, "send_native_histograms", "none are scraped");
+  IgnoreIfTrue(reader, "convert_nhcb_to_classic", "no native histograms are scraped");
+  IgnoreIfTrue(reader, "round_robin_dns", "the first address that answers is used");
+  IgnoreIfTrue(reader, "failed_request_logging", "the last error stands on the sink's status");
 }
 
 }  // namespace

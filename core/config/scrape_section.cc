@@ -14,6 +14,7 @@
 #include "core/base/text.h"
 #include "core/config/config.h"
 #include "core/config/glob.h"
+#include "core/config/known_sections.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
@@ -23,22 +24,6 @@
 
 namespace trawl {
 namespace {
-
-// Prometheus' discoveries that trawl leaves to a service that pushes.
-constexpr std::array<std::string_view, 35> kPushedSdConfigs = {
-    "aws_sd_configs",          "azure_sd_configs",    "consul_sd_configs",
-    "digitalocean_sd_configs", "dns_sd_configs",      "docker_sd_configs",
-    "dockerswarm_sd_configs",  "ec2_sd_configs",      "ecs_sd_configs",
-    "elasticache_sd_configs",  "eureka_sd_configs",   "gce_sd_configs",
-    "hetzner_sd_configs",      "http_sd_configs",     "ionos_sd_configs",
-    "kubernetes_sd_configs",   "kuma_sd_configs",     "lightsail_sd_configs",
-    "linode_sd_configs",       "marathon_sd_configs", "msk_sd_configs",
-    "nerve_sd_configs",        "nomad_sd_configs",    "oci_sd_configs",
-    "openstack_sd_configs",    "outscale_sd_configs", "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",     "rds_sd_configs",      "scaleway_sd_configs",
-    "serverset_sd_configs",    "stackit_sd_configs",  "triton_sd_configs",
-    "uyuni_sd_configs",        "vultr_sd_configs",
-};
 
 // Where a job inherits, the global value counts; what the file says is in `reader`.
 class JobReader {
@@ -178,10 +163,10 @@ class JobReader {
   void RefuseIfTrue(std::string_view field, bool global) {
     std::optional<bool> wanted;
     reader_.Read(field, wanted);
-    if (!wanted.value_or(global)) return;
-    reader_.Error(field, ForJob(absl::StrCat("field ", field,
-                                             " is not supported: leaving it out would change what "
-                                             "is stored")));
+    if (!wanted && global) context_.refused_globals.emplace(field);
+    if (!wanted.value_or(false)) return;
+    reader_.Error(
+        field, ForJob(absl::StrCat("field ", field, " is not supported: ", kChangesWhatIsStored)));
   }
 
   void ReadDiscovery() {
@@ -191,15 +176,19 @@ class JobReader {
     if (const YamlNode* node = reader_.Find("file_sd_configs")) {
       job_.file_sd_configs = ReadFileSdConfigs(*node, context_);
     }
-    for (const std::string_view field : kPushedSdConfigs) ReadPushedSd(field);
+    static const auto& pushed =
+        *new std::vector<KnownField>(FieldsOfSection("discovery.PushedConfigs"));
+    for (const KnownField& field : pushed) ReadPushedSd(field);
   }
 
-  void ReadPushedSd(std::string_view field) {
-    const YamlNode* node = reader_.Find(field);
-    if (node == nullptr || node->says_nothing()) return;
-    job_.pushed_sd_configs.emplace_back(field);
-    reader_.Warn(field, absl::StrCat(field, " is not run by trawl: the targets of job ",
-                                     GoQuote(job_.job_name), " are to be pushed"));
+  void ReadPushedSd(const KnownField& field) {
+    const YamlNode* node = reader_.Find(field.name);
+    if (node == nullptr) return;
+    CheckKind(*node, field.name, field.kind, context_.findings);
+    if (node->says_nothing()) return;
+    job_.pushed_sd_configs.push_back(field.name);
+    reader_.Warn(field.name, absl::StrCat(field.name, " is not run by trawl: the targets of job ",
+                                          GoQuote(job_.job_name), " are to be pushed"));
   }
 
   void ReadRules() {
@@ -237,11 +226,12 @@ class JobReader {
                                                      const SectionContext& context);
 
   void IgnoreUnused() {
-    reader_.Ignore("scrape_failure_log_file", "the reason stands on each target's status");
-    for (const std::string_view field :
-         {"native_histogram_bucket_limit", "native_histogram_min_bucket_factor"}) {
-      reader_.Ignore(field, "no native histograms are scraped");
-    }
+    static constexpr std::string_view kNoHistograms = "no native histograms are scraped";
+    IgnoreField(reader_, "scrape_failure_log_file", "string",
+                "the reason stands on each target's status");
+    IgnoreField(reader_, "native_histogram_bucket_limit", "uint", kNoHistograms);
+    IgnoreField(reader_, "native_histogram_min_bucket_factor", "float", kNoHistograms);
+    IgnoreIfTrue(reader_, "always_scrape_classic_histograms", kNoHistograms);
   }
 
   StructReader reader_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,18 +21,27 @@ struct SectionContext {
   const LoadOptions& options;
   std::string base_dir;  // relative paths are resolved against it
   Findings& findings;
+  // Fields of `global:` that jobs inherited and trawl does not support: told once, where they
+  // stand.
+  std::set<std::string>& refused_globals;
 };
 
-// `path` as it is when it is empty or absolute, else below `dir`.
+// `path` as it is when it is empty or absolute, or `dir` is empty; else below `dir` (JoinPath).
 std::string JoinDir(std::string_view dir, std::string_view path);
 
 // `node` is nullptr when the file has no `global:`.
 GlobalConfig ReadGlobal(const YamlNode* node, const SectionContext& context);
+// Reports these fields of `global:`.
+void RefuseGlobals(const YamlNode& node, const std::set<std::string>& fields, Findings& findings);
 
 ScrapeConfig ReadScrapeConfig(const YamlNode& node, const GlobalConfig& global,
                               const SectionContext& context);
 
 RemoteWriteConfig ReadRemoteWrite(const YamlNode& node, const SectionContext& context);
+
+// Why a field that decides about histograms is refused.
+inline constexpr std::string_view kChangesWhatIsStored =
+    "leaving it out would change what is stored";
 
 // The HTTP client's fields, which stand inline in a job or remote_write entry.
 HttpClientConfig ReadHttpClient(StructReader& reader, const SectionContext& context);

@@ -1,8 +1,7 @@
 #include "core/config/target_files.h"
 
-#include <fnmatch.h>
-
 #include "core/base/status_macros.h"
+#include "core/config/glob.h"
 #include "core/config/target_groups.h"
 
 namespace trawl {
@@ -19,28 +18,12 @@ absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files,
   return groups;
 }
 
-absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,
-                                                       const std::string& pattern) {
-  const std::string directory = DirectoryOf(pattern);
-  const size_t slash = pattern.rfind('/');
-  const std::string last = slash == std::string::npos ? pattern : pattern.substr(slash + 1);
-  const std::string prefix = slash == std::string::npos ? "" : pattern.substr(0, slash + 1);
-  auto names = files.List(directory);
-  if (absl::IsNotFound(names.status())) return std::vector<std::string>{};
-  if (!names.ok()) return names.status();
-  std::vector<std::string> paths;
-  for (const std::string& name : *names) {
-    if (fnmatch(last.c_str(), name.c_str(), FNM_PERIOD) == 0) paths.push_back(prefix + name);
-  }
-  return paths;
-}
-
 std::vector<TargetFiles::Problem> TargetFiles::Refresh(FileSystem& files) {
   std::vector<Problem> problems;
   std::set<std::string> present;
   bool all_known = true;
   for (const std::string& pattern : patterns_) {
-    auto paths = ExpandPattern(files, pattern);
+    auto paths = ExpandGlob(files, pattern);
     if (!paths.ok()) {
       problems.push_back({pattern, true, paths.status()});
       all_known = false;

@@ -47,9 +47,4 @@ class TargetFiles {
 // One file's groups, with __meta_filepath.
 absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files, const std::string& path);
 
-// The files that a file_sd pattern names now: `*`, `?` and `[…]` in the last element only,
-// sorted. A directory that does not exist holds none.
-absl::StatusOr<std::vector<std::string>> ExpandPattern(FileSystem& files,
-                                                       const std::string& pattern);
-
 }  // namespace trawl

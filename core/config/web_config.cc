@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/concat.h"
 #include "core/base/status_macros.h"
+#include "core/config/known_sections.h"
 #include "core/config/section.h"
 #include "core/config/yaml.h"
 #include "core/config/yaml_reader.h"
@@ -112,7 +113,7 @@ void ReadHeader(const HeaderRule& rule, StructReader& reader, WebConfig& config)
 
 void ReadHttp(const YamlNode& node, WebConfig& config, Findings& findings) {
   StructReader reader(node, "web.HTTPConfig", findings);
-  reader.Ignore("http2", "trawl speaks HTTP/1.1 here");
+  IgnoreIfTrue(reader, "http2", "trawl speaks HTTP/1.1 here");
   if (const YamlNode* headers = reader.Find("headers")) {
     StructReader names(*headers, "web.Headers", findings);
     for (const HeaderRule& rule : HeaderRules()) ReadHeader(rule, names, config);

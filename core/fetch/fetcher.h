@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -106,5 +107,12 @@ class HttpClientFactory {
   virtual absl::StatusOr<std::shared_ptr<const HttpClient>> MakeClient(
       const HttpClientConfig& config) = 0;
 };
+
+// Whether that factory, which must outlive it, makes a client of the options. As config/load.h's
+// ClientCheck.
+inline std::function<absl::Status(const HttpClientConfig& http)> CheckBy(
+    HttpClientFactory& clients) {
+  return [&clients](const HttpClientConfig& http) { return clients.MakeClient(http).status(); };
+}
 
 }  // namespace trawl

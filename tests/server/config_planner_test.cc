@@ -38,7 +38,7 @@ class ConfigPlannerTest : public ::testing::Test {
     EXPECT_OK(files_.CreateDirectory("/etc/sd"));
     EXPECT_OK(WriteFileDurably(files_, "/etc/sd/x.json", R"([{"targets": ["f1", "f2"]}])"));
     EXPECT_OK(WriteFileDurably(files_, "/etc/prometheus.yml", std::string(kRunning)));
-    absl::StatusOr<LoadedConfig> running = LoadConfigFiles(files_, "/etc/prometheus.yml", "", {});
+    absl::StatusOr<LoadedConfig> running = LoadConfigFiles(files_, {"/etc/prometheus.yml", ""}, {});
     EXPECT_OK(running);
     running_ = *running;
     // What a manager has after that config was loaded.

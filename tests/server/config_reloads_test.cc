@@ -34,7 +34,7 @@ class ConfigReloadsTest : public ::testing::Test {
   ConfigReloadsTest() {
     EXPECT_OK(files_.CreateDirectory("/etc"));
     Write("scrape_configs: [{job_name: first}]\n");
-    absl::StatusOr<LoadedConfig> first = LoadConfigFiles(files_, kFile, "", {});
+    absl::StatusOr<LoadedConfig> first = LoadConfigFiles(files_, {kFile, ""}, {});
     EXPECT_OK(first);
     EXPECT_OK(reloads_.Start(*first));
   }

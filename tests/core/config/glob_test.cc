@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/fakes/mem_file_system.h"
+#include "tests/matchers/status_matchers.h"
 
 namespace trawl {
 namespace {
@@ -65,21 +68,44 @@ class ExpandGlobTest : public testing::Test {
     files_.Put("/etc/trawl/c.json", "");
   }
 
+  std::vector<std::string> Expand(const std::string& path) {
+    absl::StatusOr<std::vector<std::string>> found = ExpandGlob(files_, path);
+    EXPECT_OK(found);
+    return found.ok() ? *std::move(found) : std::vector<std::string>();
+  }
+
   MemFileSystem files_;
 };
 
 TEST_F(ExpandGlobTest, GivesTheMatchingFilesSorted) {
-  EXPECT_THAT(ExpandGlob(files_, "/etc/trawl/*.yml"),
+  EXPECT_THAT(Expand("/etc/trawl/*.yml"),
+              testing::ElementsAre("/etc/trawl/a.yml", "/etc/trawl/b.yml"));
+  EXPECT_THAT(Expand("/etc/./trawl//*.yml"),
               testing::ElementsAre("/etc/trawl/a.yml", "/etc/trawl/b.yml"));
 }
 
 TEST_F(ExpandGlobTest, APlainPathIsItselfIfItExists) {
-  EXPECT_THAT(ExpandGlob(files_, "/etc/trawl/c.json"), testing::ElementsAre("/etc/trawl/c.json"));
-  EXPECT_THAT(ExpandGlob(files_, "/etc/trawl/d.json"), testing::IsEmpty());
+  EXPECT_THAT(Expand("/etc/trawl/c.json"), testing::ElementsAre("/etc/trawl/c.json"));
+  EXPECT_THAT(Expand("/etc//trawl/c.json"), testing::ElementsAre("/etc//trawl/c.json"));
+  EXPECT_THAT(Expand("/etc/trawl/d.json"), testing::IsEmpty());
 }
 
 TEST_F(ExpandGlobTest, ADirectoryThatIsNotThereHoldsNothing) {
-  EXPECT_THAT(ExpandGlob(files_, "/none/*.yml"), testing::IsEmpty());
+  EXPECT_THAT(Expand("/none/*.yml"), testing::IsEmpty());
+}
+
+TEST_F(ExpandGlobTest, AHiddenFileIsAFileAsAnyOther) {
+  files_.Put("/etc/trawl/.h.yml", "");
+
+  EXPECT_THAT(Expand("/etc/trawl/*.yml"),
+              testing::ElementsAre("/etc/trawl/.h.yml", "/etc/trawl/a.yml", "/etc/trawl/b.yml"));
+}
+
+TEST_F(ExpandGlobTest, ADirectoryThatCannotBeReadIsAnError) {
+  files_.FailAfter(0, absl::PermissionDeniedError("list /etc/trawl: Permission denied"));
+
+  EXPECT_THAT(ExpandGlob(files_, "/etc/trawl/*.yml"),
+              StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
 }  // namespace

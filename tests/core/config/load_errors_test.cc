@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/config/load.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -253,6 +254,30 @@ TEST(LoadConfigErrorsTest, ProblemsAreClearedWhenThereAreNone) {
   EXPECT_OK(LoadConfig("", {}, &problems).status());
 
   EXPECT_TRUE(problems.empty());
+}
+
+TEST(LoadConfigErrorsTest, AGlobalFieldThatJobsInheritAndIsRefusedIsToldOnceWhereItStands) {
+  const std::string jobs =
+      "scrape_configs:\n- job_name: a\n- job_name: b\n- {job_name: c, "
+      "scrape_native_histograms: false}\n";
+
+  EXPECT_EQ(Problems("global: {scrape_native_histograms: true}\n" + jobs),
+            "line 1, column 10: field scrape_native_histograms is not supported: leaving it out "
+            "would change what is stored");
+  EXPECT_EQ(Problems("global: {scrape_native_histograms: true}\nscrape_configs: [{job_name: a, "
+                     "scrape_native_histograms: false}]\n"),
+            "");
+}
+
+TEST(LoadConfigErrorsTest, AUrlMustNameAHost) {
+  for (const char* url : {"http://user:topsecret@:80/x", "http://:80/", "http:///x", "http://?a"}) {
+    const std::string problem = Problems(absl::StrCat("remote_write: [{url: '", url, "'}]\n"));
+    EXPECT_THAT(problem, testing::HasSubstr("must be http or https with a host")) << url;
+    EXPECT_THAT(problem, testing::Not(testing::HasSubstr("topsecret")));
+  }
+  for (const char* url : {"http://a", "https://user:p@a:80/x?y", "http://[::1]:9090/"}) {
+    EXPECT_EQ(Problems(absl::StrCat("remote_write: [{url: '", url, "'}]\n")), "") << url;
+  }
 }
 
 }  // namespace

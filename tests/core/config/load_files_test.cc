@@ -40,6 +40,17 @@ TEST_F(LoadConfigFileTest, PathsAreRelativeToTheFile) {
               testing::ElementsAre("/etc/p/t.json"));
 }
 
+TEST_F(LoadConfigFileTest, ARelativeFilesPathsAreInTheirShortestForm) {
+  files_.Put("p.yml",
+             "scrape_configs:\n- {job_name: a, file_sd_configs: [{files: [targets/*.json, "
+             "./../x.yml]}]}\n");
+
+  ASSERT_OK_AND_ASSIGN(const LoadResult result, LoadConfigFile(files_, "p.yml", {}));
+
+  EXPECT_THAT(result.config.scrape_configs[0].file_sd_configs[0].files,
+              testing::ElementsAre("targets/*.json", "../x.yml"));
+}
+
 TEST_F(LoadConfigFileTest, ProblemsNameTheFile) {
   EXPECT_THAT(Load("x: 1\n"), StatusIs(absl::StatusCode::kInvalidArgument,
                                        "/etc/p/main.yml: line 1, column 1: field x not found in "

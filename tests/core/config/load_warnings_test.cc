@@ -93,8 +93,18 @@ TEST(LoadConfigWarningsTest, EmptyVariablesInExternalLabelsAreNamed) {
                           "external label a"));
 }
 
-TEST(LoadConfigWarningsTest, ClassicHistogramsAreScrapedAnyway) {
-  EXPECT_THAT(Warnings("global: {always_scrape_classic_histograms: true}\n"), ElementsAre());
+TEST(LoadConfigWarningsTest, WhatIsKnownAndDoneInAnotherWayIsNamedWhereItIsAskedFor) {
+  EXPECT_THAT(
+      Warnings("global: {always_scrape_classic_histograms: true}\n"
+               "scrape_configs:\n- {job_name: a, enable_http2: true}\n"
+               "- {job_name: b, always_scrape_classic_histograms: true}\n"
+               "- {job_name: c, enable_http2: false, always_scrape_classic_histograms: false}\n"),
+      ElementsAre("p.yml: line 1, column 10: field always_scrape_classic_histograms has no effect: "
+                  "no native histograms are scraped",
+                  "p.yml: line 3, column 17: field enable_http2 has no effect: requests are made "
+                  "with HTTP/1.1",
+                  "p.yml: line 4, column 17: field always_scrape_classic_histograms has no effect: "
+                  "no native histograms are scraped"));
 }
 
 }  // namespace

@@ -56,6 +56,14 @@ TEST_F(TargetFilesTest, AFileThatIsWrongKeepsWhatItGaveAndOneThatIsGoneGivesNoth
   EXPECT_THAT(Targets(), ElementsAre("a:1"));
 }
 
+TEST_F(TargetFilesTest, AHiddenFileIsReadAsPrometheusReadsIt) {
+  Write("sd/.h.yml", "- targets: ['h:1']");
+  target_files_.SetPatterns({"sd/*.yml"});
+
+  EXPECT_THAT(target_files_.Refresh(files_), IsEmpty());
+  EXPECT_THAT(Targets(), ElementsAre("h:1"));
+}
+
 TEST_F(TargetFilesTest, ADirectoryThatDoesNotExistHoldsNoFile) {
   target_files_.SetPatterns({"nowhere/*.json"});
 

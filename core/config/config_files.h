@@ -22,10 +22,18 @@ struct LoadedConfig {
   std::vector<std::string> scrape_config_files;  // the patterns, as LoadResult's
 };
 
-// Reads and checks them, the second one ("": none) against the first. kInvalidArgument with every
-// problem of both, one a line, also if a file can't be read.
-absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const std::string& config_file,
-                                             const std::string& trawl_config_file, EnvLookup env);
+// The two files' names; "": there is no second one.
+struct ConfigFileNames {
+  std::string config;        // --config.file
+  std::string trawl_config;  // --trawl.config
+};
+
+// Reads and checks them, the second one against the first; of `options` env and check_client are
+// used. kInvalidArgument with every problem of both, one a line, and the same as values in
+// `problems` if given. A file that can't be read is such a problem as well.
+absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const ConfigFileNames& names,
+                                             const LoadOptions& options,
+                                             std::vector<ConfigProblem>* problems = nullptr);
 
 // Texts that may come to stand in the files.
 struct ConfigTexts {
@@ -35,7 +43,8 @@ struct ConfigTexts {
   std::shared_ptr<const TrawlConfig> running_trawl_config;
   std::vector<std::string> readable_patterns;  // of scrape_config_files; others are an error
 };
-// As LoadConfigFiles would read them. Problems of the texts name no file.
+// As LoadConfigFiles would read them, but what HTTP clients read is not looked at. Problems of the
+// texts name no file.
 absl::StatusOr<LoadedConfig> LoadConfigTexts(FileSystem& files, const ConfigTexts& texts,
                                              EnvLookup env);
 

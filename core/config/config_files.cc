@@ -1,4 +1,4 @@
-#include "server/config_files.h"
+#include "core/config/config_files.h"
 
 #include <algorithm>
 #include <utility>
@@ -28,16 +28,22 @@ void CheckJobs(const TrawlConfig& trawl_config, const std::string& file, const C
   }
 }
 
-// A file that can't be read has a status and no problems. It is the configuration that is wrong.
-absl::Status CantRead(const absl::Status& status) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("can't read the configuration: ", status.message()));
+// A file that can't be read has a status and no problems.
+void AddCantRead(const absl::Status& status, std::string_view flag,
+                 std::vector<ConfigProblem>& problems) {
+  problems.push_back(
+      {.file = "",
+       .line = 0,
+       .column = 0,
+       .message = absl::StrCat("can't read the configuration (", flag, "): ", status.message())});
 }
 
-absl::StatusOr<LoadedConfig> Join(Parts parts, const std::string& trawl_config_file) {
+absl::StatusOr<LoadedConfig> Join(Parts parts, const std::string& trawl_config_file,
+                                  std::vector<ConfigProblem>* problems = nullptr) {
   if (parts.config.ok() && parts.trawl_config.ok()) {
     CheckJobs(*parts.trawl_config, trawl_config_file, parts.config->config, parts.problems);
   }
+  if (problems != nullptr) *problems = parts.problems;
   if (!parts.problems.empty()) return ProblemsToStatus(parts.problems);
   LoadedConfig out;
   out.config = std::make_shared<const Config>(std::move(parts.config->config));
@@ -49,20 +55,23 @@ absl::StatusOr<LoadedConfig> Join(Parts parts, const std::string& trawl_config_f
 
 }  // namespace
 
-absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const std::string& config_file,
-                                             const std::string& trawl_config_file, EnvLookup env) {
+absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const ConfigFileNames& names,
+                                             const LoadOptions& options,
+                                             std::vector<ConfigProblem>* problems) {
   Parts parts{absl::UnknownError(""), TrawlConfig(), {}};
-  LoadOptions options;
-  options.env = std::move(env);
-  parts.config = LoadConfigFile(files, config_file, options, &parts.problems);
-  if (!parts.config.ok() && parts.problems.empty()) return CantRead(parts.config.status());
-  if (!trawl_config_file.empty()) {
+  parts.config = LoadConfigFile(files, names.config, options, &parts.problems);
+  if (!parts.config.ok() && parts.problems.empty()) {
+    AddCantRead(parts.config.status(), "--config.file", parts.problems);
+  }
+  if (!names.trawl_config.empty()) {
     std::vector<ConfigProblem> more;
-    parts.trawl_config = LoadTrawlConfigFile(files, trawl_config_file, &more);
-    if (!parts.trawl_config.ok() && more.empty()) return CantRead(parts.trawl_config.status());
+    parts.trawl_config = LoadTrawlConfigFile(files, names.trawl_config, &more);
+    if (!parts.trawl_config.ok() && more.empty()) {
+      AddCantRead(parts.trawl_config.status(), "--trawl.config", more);
+    }
     parts.problems.insert(parts.problems.end(), more.begin(), more.end());
   }
-  return Join(std::move(parts), trawl_config_file);
+  return Join(std::move(parts), names.trawl_config, problems);
 }
 
 absl::StatusOr<LoadedConfig> LoadConfigTexts(FileSystem& files, const ConfigTexts& texts,
