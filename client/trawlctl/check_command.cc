@@ -1,12 +1,16 @@
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/trawlctl/commands.h"
+#include "client/trawlctl/output.h"
 #include "core/base/file_system.h"
-#include "core/base/status_macros.h"
-#include "core/config/load.h"
-#include "core/config/trawl_config.h"
+#include "core/base/text.h"
+#include "core/config/config_files.h"
 #include "core/fetch/curl_http_client.h"
 
 namespace trawl {
@@ -18,43 +22,51 @@ std::optional<std::string> Environment(std::string_view name) {
   return value;
 }
 
-// What trawld does at its start: reads the certificates, keys and passwords that are named.
-absl::Status CheckFiles(const Config& config) {
-  CurlHttpClientFactory clients;
-  for (const ScrapeConfig& job : config.scrape_configs) {
-    RETURN_IF_ERROR(
-        Annotate(clients.MakeClient(job.http).status(), absl::StrCat("job ", job.job_name)));
-  }
-  for (const RemoteWriteConfig& remote : config.remote_writes) {
-    RETURN_IF_ERROR(
-        Annotate(clients.MakeClient(remote.http).status(), absl::StrCat("sink ", remote.name)));
-  }
-  return absl::OkStatus();
+std::string JsonOf(const std::vector<ConfigProblem>& problems) {
+  return absl::StrCat(
+      "[",
+      absl::StrJoin(problems, ",",
+                    [](std::string* out, const ConfigProblem& problem) {
+                      absl::StrAppend(out, "{\"file\":", JsonQuote(problem.file),
+                                      ",\"line\":", problem.line, ",\"column\":", problem.column,
+                                      ",\"message\":", JsonQuote(problem.message), "}");
+                    }),
+      "]");
+}
+
+// Also of a file that is not valid.
+std::string JsonOf(const CheckOptions& options, const std::vector<ConfigProblem>& problems,
+                   const LoadedConfig& loaded) {
+  const bool valid = loaded.config != nullptr;
+  return absl::StrCat(
+      "[\n{\"file\":", JsonQuote(options.file), ",\"valid\":", valid ? "true" : "false",
+      ",\"jobs\":", valid ? loaded.config->scrape_configs.size() : 0,
+      ",\"remoteWrites\":", valid ? loaded.config->remote_writes.size() : 0,
+      ",\"errors\":", JsonOf(problems), ",\"warnings\":", JsonOf(loaded.warnings), "}\n]\n");
 }
 
 }  // namespace
 
 absl::Status RunCheckConfig(const CheckOptions& options) {
   PosixFileSystem files;
+  CurlHttpClientFactory clients;
   LoadOptions load;
   load.env = Environment;
-  ASSIGN_OR_RETURN(const LoadResult result, LoadConfigFile(files, options.file, load));
-  if (!options.trawl_config.empty()) {
-    RETURN_IF_ERROR(LoadTrawlConfigFile(files, options.trawl_config).status());
+  load.check_client = CheckBy(clients);
+  std::vector<ConfigProblem> problems;
+  const absl::StatusOr<LoadedConfig> loaded =
+      LoadConfigFiles(files, {options.file, options.trawl_config}, load, &problems);
+  if (options.json) {
+    Print(JsonOf(options, problems, loaded.ok() ? *loaded : LoadedConfig()));
+    return loaded.status();
   }
-  RETURN_IF_ERROR(CheckFiles(result.config));
-  for (const ConfigWarning& warning : result.warnings) {
+  if (!loaded.ok()) return loaded.status();
+  for (const ConfigWarning& warning : loaded->warnings) {
     std::fprintf(stderr, "warning: %s\n", warning.ToString().c_str());
   }
-  const size_t jobs = result.config.scrape_configs.size();
-  if (options.json) {
-    std::printf("[\n{\"jobs\":%zu,\"remoteWrites\":%zu,\"warnings\":%zu}\n]\n", jobs,
-                result.config.remote_writes.size(), result.warnings.size());
-  } else {
-    std::printf("%s is valid: %zu jobs, %zu remote_write endpoints, %zu warnings\n",
-                options.file.c_str(), jobs, result.config.remote_writes.size(),
-                result.warnings.size());
-  }
+  Print(absl::StrCat(options.file, " is valid: ", loaded->config->scrape_configs.size(), " jobs, ",
+                     loaded->config->remote_writes.size(), " remote_write endpoints, ",
+                     loaded->warnings.size(), " warnings\n"));
   return absl::OkStatus();
 }
 

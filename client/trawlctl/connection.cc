@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/duration.h"
 #include "core/base/file_system.h"
 #include "core/base/status_macros.h"
 
@@ -73,6 +74,10 @@ void Connection::Authorize(grpc::ClientContext& context) const {
 absl::Status Connection::Translate(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (code == absl::StatusCode::kDeadlineExceeded) {
+    return absl::UnavailableError(absl::StrCat("no answer in ", FormatGoDuration(options_.timeout),
+                                               "; server ", options_.address));
+  }
   if (code == absl::StatusCode::kUnavailable) {
     return absl::UnavailableError(
         absl::StrCat(status.error_message(), "; server ", options_.address));

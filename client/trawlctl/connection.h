@@ -39,8 +39,8 @@ class Connection {
   discovery::v1::DiscoveryService::Stub& discovery() { return *discovery_; }
   status::v1::StatusService::Stub& status() { return *status_; }
 
-  // Calls `(stub.*method)(context, request, &response)`; an error carries the server's words, and
-  // for one that can't be reached its address.
+  // Calls `(stub.*method)(context, request, &response)`; an error carries the server's words. One
+  // that can't be reached, or does not answer in time, is kUnavailable, with its address.
   template <typename Stub, typename Request, typename Response>
   absl::Status Call(Stub& stub,
                     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),

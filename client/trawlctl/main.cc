@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_split.h"
 #include "client/trawlctl/commands.h"
+#include "server/version.h"
 
 namespace {
 
@@ -46,6 +47,7 @@ class Program {
   Program() : app_("Looks into a running trawld, pushes targets to it, and reads what it stored.") {
     app_.require_subcommand(1);
     app_.fallthrough();
+    app_.set_version_flag("--version", trawl::VersionLine("trawlctl"), "print its version");
     app_.add_option("--address", options_.connection.address,
                     "trawld's gRPC address; a,b,c for those commands that take several")
         ->capture_default_str()
@@ -80,15 +82,18 @@ class Program {
                      unknown.front().c_str());
         return kExitUsage;
       }
-      const int code = app_.exit(error);
-      return code == 0 ? 0 : kExitUsage;
+      if (error.get_exit_code() == 0) return app_.exit(error);  // help, version
+      std::fprintf(stderr, "trawlctl: %s; see trawlctl --help\n", error.what());
+      return kExitUsage;
     }
     // A scrape may take as long as its target's timeout.
     const bool patient = app_.got_subcommand("scrape") && app_.count("--timeout") == 0;
     options_.connection.timeout = absl::Seconds(patient ? 120 : options_.timeout_seconds);
     const absl::Status status = command_();
     if (status.ok()) return exit_code_;
-    std::fprintf(stderr, "trawlctl: %s\n", std::string(status.message()).c_str());
+    for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+      std::fprintf(stderr, "trawlctl: %s\n", std::string(line).c_str());
+    }
     return absl::IsUnavailable(status) ? kExitUnreachable : kExitRefused;
   }
 

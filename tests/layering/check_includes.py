@@ -31,10 +31,10 @@ EDGES = {
     "client/store/sqlite": ["core/base", "core/model", "core/relabel", "core/append", "client/store",
                             "proto/storage"],
     "client/store/program": ["core/base", "client/store", "client/store/sqlite", "proto/storage",
-                             "grpc", "seam/reflection", "seam/listen"],
+                             "grpc", "seam/reflection", "seam/listen", "seam/version"],
     "client/trawlctl": ["core/base", "core/model", "core/config", "core/fetch", "core/append",
                         "core/spool", "client/discovery", "proto/discovery", "proto/storage",
-                        "proto/status", "grpc", "seam/sample_reader"],
+                        "proto/status", "grpc", "seam/sample_reader", "seam/version"],
     "client/discovery": ["core/base", "client/stream", "proto/discovery", "grpc"],
     "server": ["*"],
 }
@@ -48,7 +48,7 @@ SEAMS = {
     "server/grpc_compat.h": "seam/reflection",
     "server/rpc_server.h": "seam/listen",
     "server/listen_address.h": "seam/listen",
-    "server/version.h": "seam/listen",
+    "server/version.h": "seam/version",
     "client/store/sqlite/sample_reader.h": "seam/sample_reader",
     "client/store/sqlite/store_summary.h": "seam/sample_reader",
 }
