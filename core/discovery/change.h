@@ -125,6 +125,8 @@ struct ApplyResult {
   bool resync = false;        // the pusher's idea of the applied version is wrong
   bool precondition = false;  // rejected for the source's state, not for the request's content
   uint64_t newly_held = 0;    // targets whose removal is held from now on
+  // Jobs with groups that the running configuration doesn't have; each once, until it changes.
+  std::vector<std::string> newly_pending_jobs;
   std::vector<std::string> changed_jobs;
 };
 

@@ -6,10 +6,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 
 namespace trawl {
 namespace {
+
+constexpr size_t kMaxLoggedBytes = 1024;  // of a list of jobs
 
 const char* KindName(Change::Scope scope) {
   switch (scope) {
@@ -368,6 +372,12 @@ void Discovery::CountLimit(std::string_view limit) {
 void Discovery::CountResult(const std::string& source, const ApplyResult& result) {
   for (const Issue& issue : result.issues) {
     if (!issue.limit.empty()) CountLimit(issue.limit);
+  }
+  for (const std::string& job : result.newly_pending_jobs) {
+    LogWarn("Job is not in the running configuration, its targets are held as pending",
+            {{"source", source},
+             {"job", job},
+             {"known", PresentableText(absl::StrJoin(sets_.known_jobs(), ", "), kMaxLoggedBytes)}});
   }
   if (result.newly_held == 0) return;
   deps_.metrics.removals_held_total.Increment({source}, static_cast<double>(result.newly_held));

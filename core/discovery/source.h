@@ -34,7 +34,8 @@ struct Source : SourceState {
   bool ask_limited = false;
   absl::Time last_heard = absl::InfinitePast();
   absl::Duration last_heard_steady;
-  bool orphan_told = false;  // in the log
+  bool orphan_told = false;                 // in the log
+  std::set<std::string> pending_jobs_told;  // likewise
 
   // Follow from the state; Settle keeps them.
   SourceSizes sizes;

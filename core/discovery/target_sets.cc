@@ -119,7 +119,7 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
   result.counts = plan.counts;
   result.status = plan.refused.empty() ? ApplyStatus::kApplied : ApplyStatus::kAppliedPartly;
   TellHeld(plan, now, result);
-  WarnUnknownJobs(change, result);
+  const std::set<std::string> unknown = WarnUnknownJobs(change, result);
   FinishIssues(result);
   if (change.dry_run) {
     if (!plan.any && plan.refused.empty()) result.status = ApplyStatus::kNoop;
@@ -131,6 +131,10 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
   if (!recorded.ok()) return NotPersisted(before, recorded);
   Source& source = sources_[change.source];
   if (!change.peer.empty()) source.peer = change.peer;
+  for (const std::string& job : unknown) {
+    if (source.pending_jobs_told.size() == options_.max_issues) break;  // enough was said
+    if (source.pending_jobs_told.insert(job).second) result.newly_pending_jobs.push_back(job);
+  }
   Heard(change.source, now);
   result.changed_jobs = Settle(change.source, delta, plan.removals.newly_held_groups, now);
   if (renewal) {
@@ -259,7 +263,7 @@ void TargetSets::TellHeld(const ChangePlan& plan, const Now& now, ApplyResult& r
   result.newly_held = plan.removals.newly_held;
 }
 
-void TargetSets::WarnUnknownJobs(const Change& change, ApplyResult& result) const {
+std::set<std::string> TargetSets::WarnUnknownJobs(const Change& change, ApplyResult& result) const {
   std::set<std::string> unknown;
   for (size_t i = 0; i < change.groups.size(); ++i) {
     const std::string& job = change.groups[i].job;
@@ -275,6 +279,7 @@ void TargetSets::WarnUnknownJobs(const Change& change, ApplyResult& result) cons
     ++result.issue_count;
     if (result.issues.size() < options_.max_issues) result.issues.push_back(std::move(issue));
   }
+  return unknown;
 }
 
 void TargetSets::FinishIssues(ApplyResult& result) const {
@@ -318,7 +323,10 @@ bool TargetSets::SetConfigured(const std::string& name, SourceView::Kind kind,
 void TargetSets::SetKnownJobs(std::vector<std::string> jobs) {
   std::sort(jobs.begin(), jobs.end());
   known_jobs_ = std::move(jobs);
-  for (auto& [unused, source] : sources_) source.ask_all = !source.refused.empty();
+  for (auto& [unused, source] : sources_) {
+    source.ask_all = !source.refused.empty();
+    source.pending_jobs_told.clear();
+  }
 }
 
 }  // namespace trawl

@@ -219,7 +219,8 @@ class TargetSets {
   absl::StatusOr<ApplyResult> CarryOut(const std::string& name, const StateDelta& delta,
                                        const Now& now);
   void TellHeld(const ChangePlan& plan, const Now& now, ApplyResult& result) const;
-  void WarnUnknownJobs(const Change& change, ApplyResult& result) const;
+  // Returns them.
+  std::set<std::string> WarnUnknownJobs(const Change& change, ApplyResult& result) const;
   void FinishIssues(ApplyResult& result) const;
   SourceView::Standing StandingOf(const Source& source, const Now& now) const;
   SourceView ViewOf(const std::string& name, const Source& source, const Now& now) const;

@@ -228,6 +228,11 @@ TEST_F(TargetSetsTest, UnknownJobIsHeldAsPendingWithAWarningThatListsTheKnown) {
   EXPECT_THAT(sets_.Sources({})[0].pending_jobs, ElementsAre("ndoe"));
   EXPECT_EQ(sets_.PendingGroups(), 1u);
 
+  EXPECT_THAT(result.newly_pending_jobs, ElementsAre("ndoe"));
+  EXPECT_THAT(Apply(Push("a", {Group("ndoe", "0", {"n1", "n2"})})).newly_pending_jobs, IsEmpty())
+      << "it was said";
+  Apply(Push("a", {Group("ndoe", "0", {"n1"})}));
+
   sets_.SetKnownJobs({"ndoe"});
   EXPECT_EQ(sets_.PendingGroups(), 0u);
   EXPECT_THAT(Addresses("ndoe"), ElementsAre("n1"));
