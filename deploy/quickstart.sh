@@ -24,6 +24,22 @@ done
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
 run=$top/build/quickstart
+data=$run/data
+db=$data/samples.db
+
+refuse_if_running() { # whoever runs keeps its data and its ports
+  if [ -e "$data/lock" ] && ! flock -n "$data/lock" true; then
+    echo "quickstart.sh: ${data#"$top"/} is in use: another quickstart runs; stop it first" >&2
+    exit 1
+  fi
+  for port in 8729 8730; do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      echo "quickstart.sh: 127.0.0.1:$port answers already: another trawld? Stop it first" >&2
+      exit 1
+    fi
+  done
+}
+refuse_if_running
 mkdir -p "$run"
 
 step "1/4 installing what the build needs (log: build/quickstart/install.log)"
@@ -53,8 +69,7 @@ else
 fi
 
 step "4/4 trawld"
-data=$run/data
-db=$data/samples.db
+refuse_if_running
 rm -rf "$data"
 build/release/bin/trawld --config.file=deploy/quickstart/prometheus.yml --data-dir="$data" \
   --storage.embedded-path="$db" >"$run/trawld.log" 2>&1 &

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -109,10 +110,21 @@ absl::Status AddName(const std::string& value, std::vector<std::string>& names) 
   return SetText(value, names.back());
 }
 
+// Where gRPC connects to: host:port, or one of its other names of places (unix:PATH,
+// dns:///HOST:PORT, ...).
 absl::Status SetStorageAddress(const std::string& value, std::string& out) {
   if (absl::StartsWithIgnoreCase(value, "http://") ||
       absl::StartsWithIgnoreCase(value, "https://")) {
     return absl::InvalidArgumentError("want HOST:PORT, not a URL");
+  }
+  const bool named = std::ranges::any_of(
+      std::to_array<std::string_view>({"unix:", "unix-abstract:", "dns:", "ipv4:", "ipv6:"}),
+      [&value](std::string_view scheme) { return value.starts_with(scheme); });
+  if (!named) {
+    const auto address = ParseListenAddress(value);
+    if (!address.ok() || address->host.empty() || address->port == 0) {
+      return absl::InvalidArgumentError("want HOST:PORT");
+    }
   }
   return SetText(value, out);
 }
@@ -318,6 +330,15 @@ ParsedFlags Wrong(std::string_view what) {
           .exit_code = 2};
 }
 
+// CLI11 says which flag it is at the beginning.
+std::string MissingValue(std::string_view error) {
+  for (const Flag& flag : AllFlags()) {
+    if (*flag.value == '\0' || !error.starts_with(absl::StrCat(flag.name, ":"))) continue;
+    return absl::StrCat(flag.name, " needs a value: ", flag.name, "=", flag.value);
+  }
+  return std::string(error);
+}
+
 absl::Status CheckAccess(const Flags& flags) {
   const RpcTls& tls = flags.grpc_tls;
   if (tls.cert_file.empty() != tls.key_file.empty()) {
@@ -384,6 +405,8 @@ ParsedFlags ParseFlags(std::vector<std::string> arguments) {
     app.parse(std::move(arguments));
   } catch (const CLI::ExtrasError&) {
     return Wrong(absl::StrCat("unknown flag or argument ", app.remaining().front()));
+  } catch (const CLI::ArgumentMismatch& error) {
+    return Wrong(MissingValue(error.what()));
   } catch (const CLI::ParseError& error) {
     return Wrong(error.what());
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_split.h"
 #include "core/base/log.h"
 #include "server/app.h"
 #include "server/flags.h"
@@ -46,10 +47,11 @@ int RunTrawld(int argc, char** argv, FileSystem& files) {
   ConfigureLogging(parsed.flags->log_level, parsed.flags->log_format);
   absl::StatusOr<std::unique_ptr<App>> app = App::Start(*parsed.flags, Environment, files);
   if (!app.ok()) {
-    const bool config = absl::IsInvalidArgument(app.status());
-    std::fprintf(stderr, "%s%s\n",
-                 config ? "" : "trawld: ", std::string(app.status().message()).c_str());
-    return config ? 2 : 1;
+    // Of a configuration each problem has a line.
+    for (const std::string_view line : absl::StrSplit(app.status().message(), '\n')) {
+      std::fprintf(stderr, "trawld: %s\n", std::string(line).c_str());
+    }
+    return absl::IsInvalidArgument(app.status()) ? 2 : 1;
   }
   (*app)->Run();
   return 0;

@@ -109,6 +109,9 @@ TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
   ExpectWrong({"--config.fil=x"}, "--config.fil");
   ExpectWrong({"stray"}, "stray");
   ExpectWrong({"--storage.address=http://store:8731"}, "want HOST:PORT");
+  ExpectWrong({"--storage.address=store"}, "--storage.address=store: want HOST:PORT");
+  ExpectWrong({"--storage.address=:8731"}, "want HOST:PORT");
+  ExpectWrong({"--storage.address="}, "--storage.address needs a value: --storage.address=ADDR");
   ExpectWrong({"--config.file"}, "--config.file");
   ExpectWrong({"--shards=0"}, "--shards=0: want a number from 1 to 1024");
   ExpectWrong({"--shards=many"}, "--shards=many");

@@ -116,7 +116,8 @@ SqliteBackend::~SqliteBackend() {
 
 absl::StatusOr<std::unique_ptr<StoreBackend>> SqliteBackend::Open(SqliteOptions options,
                                                                   FileSystem& fs, EventLoop& loop) {
-  RETURN_IF_ERROR(fs.CreateDirectory(DirectoryOf(options.path)));
+  RETURN_IF_ERROR(
+      Annotate(CreateLastDirectory(fs, DirectoryOf(options.path)), "directory of the database"));
   ASSIGN_OR_RETURN(auto lock, fs.Lock(options.path + ".lock"));
   ASSIGN_OR_RETURN(auto database, OpenSqliteForWriting(options.path));
   ASSIGN_OR_RETURN(auto catalog, SqliteCatalog::Open(*database));
