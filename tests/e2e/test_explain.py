@@ -1,12 +1,13 @@
 """Explaining, scraping out of turn and showing the configuration, by trawlctl and grpcurl."""
 import base64
 import json
+import time
 import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import EndToEndTest, get_json, wait_for
+from harness import EndToEndTest, get_json, samples, wait_for
 
 STATUS = "trawl.status.v1.StatusService"
 CONFIG = """
@@ -63,7 +64,7 @@ class ExplainTest(EndToEndTest):
         self.assertEqual(missing.returncode, 1)
         self.assertIn("no target has the id", missing.stderr)
 
-    def test_a_scrape_out_of_turn_tells_each_samples_fate_and_stores_nothing(self):
+    def test_a_scrape_out_of_turn_tells_each_samples_fate_and_holds_up_no_loop(self):
         self.server.wait_up(1)
         def scrapes():
             return int(self.server.grpcurl(
@@ -83,6 +84,24 @@ class ExplainTest(EndToEndTest):
         # What the loop does is not held up: it goes on scraping.
         wait_for("the next scrape", lambda: scrapes() > before)
         self.assertEqual(self.server.metric("trawl_scrape_now_total"), 3)
+
+    def test_a_scrape_out_of_turn_is_not_stored(self):
+        numbered = self.exporter(lambda path, n: f"scrape_number {n}\n")
+        server = self.trawld(
+            "global: {scrape_interval: 300ms, scrape_timeout: 300ms}\nscrape_configs:\n"
+            f"  - {{job_name: n, static_configs: [{{targets: ['{numbered.address}']}}]}}\n",
+            data=self.directory / "numbered").wait_ready()
+        server.wait_up(1)
+
+        bodies = [server.trawlctl("scrape", f"http://{numbered.address}/metrics", "--body").stdout
+                  for _ in range(3)]
+        mine = [int(body.split()[1]) for body in bodies]
+        path = server.data / "samples.db"
+        stored = wait_for("later scrapes to be stored", lambda: (
+            lambda numbers: numbers if max(numbers) > max(mine) + 2 else None)(
+                [int(value) for _, _, _, value in samples(path, "metric = 'scrape_number'")]))
+
+        self.assertEqual(sorted(stored), [n for n in range(1, max(stored) + 1) if n not in mine])
 
     def test_a_scrape_that_fails_is_an_answer_and_an_exit_code(self):
         self.exporter_.close()
@@ -141,55 +160,127 @@ class ExplainTest(EndToEndTest):
 
 class PlanTest(EndToEndTest):
     CONFIG = """
-global: {scrape_interval: 60s}
+global: {scrape_interval: 400ms, scrape_timeout: 300ms}
 scrape_configs:
   - job_name: a
-    static_configs: [{targets: ["127.0.0.1:1", "127.0.0.1:2"]}]
+    static_configs: [{targets: ["{1}", "{2}"]}]
   - job_name: b
     file_sd_configs: [{files: [sd.json]}]
 """
+    # Ten edits, each of the text above, so that one reload after the other undoes one and makes the next.
+    EDITS = {
+        "two targets for one": ('"{2}"', '"{4}", "{5}"'),
+        "another name": ("job_name: b", "job_name: c"),
+        "an interval that all inherit": ("400ms", "500ms"),
+        "labels honored": ("job_name: a", "job_name: a\n    honor_labels: true"),
+        "a target dropped by a rule": ("job_name: a", """job_name: a
+    relabel_configs: [{source_labels: [__address__], regex: "{1}", action: drop}]"""),
+        "a label on all targets": ('"{2}"]', '"{2}"], labels: {team: x}'),
+        "another path": ("job_name: b", "job_name: b\n    metrics_path: /other"),
+        "a job of its own": ("  - job_name: b", """  - job_name: d
+    static_configs: [{targets: ["{6}", "{7}"]}]
+  - job_name: b"""),
+        "rules for samples": ("job_name: a", """job_name: a
+    metric_relabel_configs: [{regex: x, action: labeldrop}]"""),
+        "no job a": ("""  - job_name: a
+    static_configs: [{targets: ["{1}", "{2}"]}]
+""", ""),
+        "back": ("", ""),
+    }
 
     def setUp(self):
         super().setUp()
-        (self.directory / "sd.json").write_text('[{"targets": ["127.0.0.1:3"]}]')
-        self.server = self.trawld(self.CONFIG).wait_ready()
+        self.exporters = [self.exporter(lambda path, n: "a 1\nb 2\n") for _ in range(8)]
+        (self.directory / "sd.json").write_text(self.text('[{"targets": ["{3}"]}]'))
+        self.config = self.text(self.CONFIG)
+        self.server = self.trawld(self.config).wait_ready()
+
+    def text(self, template):
+        for n, exporter in enumerate(self.exporters):
+            template = template.replace(f"{{{n}}}", exporter.address)
+        return template
 
     def plan(self, text, *flags):
         result = self.server.trawlctl("--json", "plan", "-", *flags, stdin=text, check=False)
         self.assertIn(result.returncode, (0, 4), result.stderr)
         return result.returncode, json.loads(result.stdout)[0]
 
-    def ids(self):
-        targets = self.server.grpcurl(f"{STATUS}/ListTargets").get("targets", [])
-        return {(t["job"], t["id"]): t["scrape_url"] for t in targets}
+    @staticmethod
+    def key(target):
+        """What a target is for a plan: its job, its labels without the __ ones, and its URL."""
+        return target["job"], target.get("scrape_url") or target["scrapeUrl"], str(sorted(target["labels"].items()))
+
+    def active(self):
+        """Ids by key."""
+        listed = self.server.grpcurl(f"{STATUS}/ListTargets", {"state": "ACTIVE"})
+        return {self.key(target): target["id"] for target in listed.get("targets", [])}
+
+    def scrapes(self, targets):
+        """By key: start and new series of the target's last scrapes, the newest first."""
+        def history(key, id_):
+            answer = self.server.grpcurl(f"{STATUS}/GetTarget", {"target": {"id": id_, "job": key[0]}})
+            return [(scrape["start"].rstrip("Z"), int(scrape["samples"].get("series_added", 0)))
+                    for scrape in answer.get("history", [])]
+        return {key: history(key, id_) for key, id_ in targets.items()}
+
+    def wait_scrapes(self, targets, since, count):
+        """Scrapes of each target, from when there are `count` of them behind `since`."""
+        def scraped():
+            found = {key: [s for s in scrapes if s[0] > since] for key, scrapes in self.scrapes(targets).items()}
+            return found if all(len(scrapes) >= count for scrapes in found.values()) else None
+        return wait_for("scrapes of each target", scraped) if targets else {}
+
+    def reload(self, text):
+        """The reload's answer, and what it did, as seen from outside: keys by the change. What starts
+        anew has another id, or its series are new to it once more."""
+        before = self.active()
+        last = max(scrapes[0][0] for scrapes in self.wait_scrapes(before, "", 2).values())
+        self.server.config.write_text(text)
+        answer = json.loads(self.server.trawlctl("--json", "reload").stdout)[0]
+        after = self.active()
+        stayed = {key: id_ for key, id_ in after.items() if key in before}
+        scrapes = self.wait_scrapes(stayed, last, 3)  # the first may be older than the reload
+        anew = {key for key, id_ in stayed.items()
+                if id_ != before[key] or any(added for _, added in scrapes[key])}
+        return answer, {"ADDED": after.keys() - before.keys(), "REMOVED": before.keys() - after.keys(),
+                        "RESTARTED": anew, "UNCHANGED": stayed.keys() - anew}
 
     def test_a_plan_says_what_the_reload_then_does(self):
-        code, plan = self.plan(self.CONFIG)
+        code, plan = self.plan(self.config)
         self.assertEqual(code, 0)
         self.assertEqual({j["change"] for j in plan["jobs"]}, {"UNCHANGED"})
 
-        for text in [
-                self.CONFIG.replace('"127.0.0.1:2"', '"127.0.0.1:4", "127.0.0.1:5"'),
-                self.CONFIG.replace("job_name: b", "job_name: c"),
-                self.CONFIG.replace("60s", "30s"),
-                self.CONFIG.replace("job_name: a", "job_name: a\n    honor_labels: true"),
-                self.CONFIG]:
-            before = self.ids()
-            code, plan = self.plan(text)
-            self.assertEqual(code, 4)
-            self.assertEqual(self.ids(), before, "a plan changes nothing")
-            self.server.config.write_text(text)
-            reloaded = json.loads(self.server.trawlctl("--json", "reload").stdout)[0]
-            after = self.ids()
+        seen = {change: 0 for change in ("ADDED", "REMOVED", "RESTARTED", "UNCHANGED")}
+        for name, (old, new) in self.EDITS.items():
+            with self.subTest(edit=name):
+                before = self.active()
+                text = self.text(self.CONFIG.replace(old, new) if old else self.CONFIG)
+                code, plan = self.plan(text, "--targets", "100")
+                self.assertEqual(code, 4)
+                self.assertEqual(self.active(), before, "a plan changes nothing")
+                answer, done = self.reload(text)
 
-            numbers = [{k: v for k, v in job.items() if k != "targets"} for job in plan["jobs"]]
-            self.assertEqual(reloaded["jobs"], numbers)
-            changes = {"ADDED": set(), "REMOVED": set(), "RESTARTED": set()}
-            for job in plan["jobs"]:
-                for target in job.get("targets", []):
-                    changes[target["change"]].add((job["job"], target["target"]["id"]))
-            self.assertEqual(changes["REMOVED"] - after.keys(), changes["REMOVED"])
-            self.assertEqual(after.keys() - before.keys() - changes["RESTARTED"], changes["ADDED"])
+                planned = {change: set() for change in ("ADDED", "REMOVED", "RESTARTED")}
+                for job in plan["jobs"]:
+                    for target in job.get("targets", []):
+                        planned[target["change"]].add(self.key(target["target"]))
+                    for change in seen:
+                        self.assertEqual(int(job.get(change.lower(), 0)),
+                                         sum(key[0] == job["job"] for key in done[change]), (job, change))
+                self.assertEqual(planned, {change: done[change] for change in planned})
+                # The reload itself answers with the numbers.
+                self.assertEqual(answer["jobs"], [{k: v for k, v in job.items() if k != "targets"}
+                                                  for job in plan["jobs"]])
+                for change in seen:
+                    seen[change] += len(done[change])
+        self.assertTrue(all(seen.values()), seen)
+
+    def test_a_file_that_the_running_configuration_does_not_name_is_not_read_for_a_plan(self):
+        text = self.config.replace("sd.json", "other.json")
+        (self.directory / "other.json").write_text('[{"targets": ["127.0.0.1:9"]}]')
+        _, plan = self.plan(text)
+        self.assertIn("other.json", json.dumps(plan["warnings"]))
+        self.assertNotIn("127.0.0.1:9", json.dumps(plan["jobs"]))
 
     def test_a_text_with_errors_is_refused_with_all_of_them(self):
         result = self.server.trawlctl("plan", "-", stdin="scrape_configs: [{x: 1}]", check=False)
@@ -198,12 +289,12 @@ scrape_configs:
         self.assertIn("job_name is empty", result.stderr)
 
     def test_the_tables_say_what_and_why(self):
-        text = self.CONFIG.replace("60s", "30s").replace('"127.0.0.1:2"', '"127.0.0.1:4"')
+        text = self.text(self.CONFIG.replace("400ms", "500ms").replace('"{2}"', '"{4}"'))
         result = self.server.trawlctl("plan", "-", stdin=text, check=False)
         self.assertEqual(result.returncode, 4)
         self.assertRegex(result.stdout, r"a +CHANGED +1 +1 +1 +0 +scrape_interval,scrape_timeout|"
                                         r"a +CHANGED +1 +1 +1 +0 +scrape_interval,static_configs")
-        self.assertRegex(result.stdout, r"RESTARTED +a +http://127.0.0.1:1/metrics .*keeps its series")
+        self.assertRegex(result.stdout, rf"RESTARTED +a +http://{self.exporters[1].address}/metrics .*keeps its series")
 
 
 def post(url, headers=None):

@@ -69,7 +69,7 @@ class HostileTest(EndToEndTest):
     def snapshot_begin(self, stated):
         begin = message("trawl.discovery.v1.SyncRequest")(id=2)
         begin.snapshot_begin.version = 1
-        begin.snapshot_begin.groups = 1
+        begin.snapshot_begin.groups = 8
         begin.snapshot_begin.bytes = stated
         return begin
 
@@ -90,14 +90,23 @@ class HostileTest(EndToEndTest):
         self.start("--discovery.max-staged-bytes=8MiB")
         before = self.server.resident()
 
-        streams = [self.sync(f"source-{n}", self.snapshot_begin(1 * MIB)) for n in range(64)]
+        # Each sends what it stated but for the end: 64 MiB of which 8 are taken.
+        part = message("trawl.discovery.v1.SyncRequest")(id=3)
+        for group in range(8):
+            part.snapshot_part.groups.add(job="node", key=f"g{group}", targets=[
+                f"{'x' * 200}-{group}-{i}:9" for i in range(500)])
+        self.assertGreater(part.ByteSize(), 0.75 * MIB)
+        self.assertLess(part.ByteSize(), MIB)
+        streams = [self.sync(f"source-{n}", self.snapshot_begin(1 * MIB), part) for n in range(64)]
         answers = []
         for stream in streams:
             next(stream)  # Welcome
-            answers.append(next(stream).ack)
+            answers.append((next(stream).ack, next(stream).ack))  # the begin's, the part's
 
-        staged = [a for a in answers if a.status == message("trawl.discovery.v1.Ack").STAGED]
-        self.assertEqual(len(staged), 8)
+        is_staged = message("trawl.discovery.v1.Ack").STAGED
+        self.assertEqual(sum(part.status == is_staged for _, part in answers), 8, answers[0])
+        answers = [begin for begin, _ in answers]
+        self.assertEqual(sum(begin.status == is_staged for begin in answers), 8)
         told = [a for a in answers if a.HasField("retry_after")]
         self.assertEqual(len(told), 56)
         self.assertEqual(self.push(self.client(), "quiet", ["127.0.0.1:9"]).result.counts.added, 1)
