@@ -43,6 +43,24 @@ class PageTest(EndToEndTest):
             "return Number(document.body.dataset.shown)") > before + 1)
         self.assertEqual(browser.errors(), [])
 
+    def test_the_buttons_of_a_target_with_long_labels_are_in_sight(self):
+        long = {f"a_label_with_a_long_name_{n}": f"{n}-{'long-value-' * 12}" for n in range(6)}
+        server = self.trawld(json.dumps({"scrape_configs": [{"job_name": "long", "static_configs": [
+            {"targets": [f"{'a-long-name.' * 8}example:9"], "labels": long}]}]})).wait_ready()
+        for dark in (False, True):
+            with self.subTest(dark=dark):
+                browser = Browser(dark)
+                self.addCleanup(browser.close)
+                browser.open(f"http://{server.http}/targets")
+                browser.wait_text("td.actions", "Scrape now")
+                # What is seen at the place of each button's corners is the button.
+                self.assertEqual(browser.run("""
+                    return [...document.querySelectorAll('td.actions button')].map(button => {
+                      const r = button.getBoundingClientRect();
+                      return [[r.left + 5, r.top + 5], [r.right - 5, r.bottom - 5]].every(
+                        ([x, y]) => document.elementFromPoint(x, y) === button);
+                    })"""), [True, True])
+
     def test_hostile_labels_are_text(self):
         self.start()
 
