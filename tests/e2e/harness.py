@@ -63,9 +63,9 @@ def get_json(url):
 class Exporter:
     """An exporter on a free port. `page(path, n)` gives the body of the n-th scrape (from 1), as text
     or as (status, content type, text); `credentials` asks for basic auth; `answered(n)` is called when
-    the n-th answer was handed to the kernel."""
+    the n-th answer was handed to the kernel. On 127.0.0.1, or with `host` "" on all of 127.0.0.0/8."""
 
-    def __init__(self, page, credentials=None, answered=None):
+    def __init__(self, page, credentials=None, answered=None, host="127.0.0.1"):
         exporter = self
         self.scrapes = 0
         self.requests = []
@@ -100,7 +100,7 @@ class Exporter:
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((host, 0), Handler)
         self.server.handle_error = lambda *_: None  # a killed scraper leaves connections behind
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

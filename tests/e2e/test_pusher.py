@@ -4,7 +4,7 @@ import signal
 import subprocess
 import unittest
 
-from harness import BIN, EndToEndTest, Program, TOP, Trawld, wait_for
+from harness import BIN, EndToEndTest, Exporter, Program, TOP, Trawld, wait_for
 
 CONFIG = """
 global: {scrape_interval: 1h}
@@ -70,6 +70,45 @@ class PusherTest(EndToEndTest):
 
 
 class SyncTest(PusherTest):
+    def test_targets_that_are_settled_are_scraped_by_one_trawld_each(self):
+        exporter = Exporter(lambda path, n: "a 1\n", host="")
+        self.addCleanup(exporter.close)
+        port = exporter.address.split(":")[1]
+        wanted = [f"127.0.{1 + i // 200}.{1 + i % 200}:{port}" for i in range(60)]
+        config = """
+global: {scrape_interval: 500ms, scrape_timeout: 500ms}
+scrape_configs: [{job_name: node, params: {by: [%s]}}]
+"""
+        def scrapers():
+            """By target: the trawld of each scrape of it from now on, once each has three."""
+            exporter.requests.clear()
+            def seen():
+                found = {target: [] for target in wanted}
+                with exporter.lock:
+                    for path, headers in exporter.requests:
+                        found.setdefault(headers["Host"], []).append(path.split("by=")[1])
+                return found if all(len(by) >= 3 for by in found.values()) else None
+            return wait_for("three scrapes of each target", seen)
+
+        def assert_settled(trawlds):
+            self.wait_for_all(trawlds, wanted)
+            scrapers()  # what was on its way while they settled
+            found = scrapers()
+            self.assertEqual(sorted(found), sorted(wanted))
+            self.assertEqual({target: set(by) for target, by in found.items() if len(set(by)) != 1}, {})
+            self.assertEqual({by[0] for by in found.values()}, {"one", "two"})
+
+        self.write("a.json", wanted)
+        trawlds = [self.start_trawld(name, config % name) for name in ("one", "two")]
+        sync = self.sync(trawlds)
+        assert_settled(trawlds)
+        for program in (sync, trawlds[0]):
+            program.signal(signal.SIGKILL)
+            program.process.wait()
+        trawlds[0] = self.start_trawld("one", config % "one", grpc=trawlds[0].grpc)
+        self.sync(trawlds)
+        assert_settled(trawlds)
+
     def test_files_drive_trawlds_and_kills_neither_lose_nor_double_a_target(self):
         wanted = targets(0, TARGETS)
         self.write("a.json", wanted[:TARGETS // 2], team="blue")
