@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/duration.h"
 #include "core/base/file_system.h"
 #include "core/base/status_macros.h"
@@ -28,7 +29,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
     return grpc::InsecureChannelCredentials();
   }
   if (options.tls_cert_file.empty() != options.tls_key_file.empty()) {
-    return absl::InvalidArgumentError("--tls-cert-file and --tls-key-file go together");
+    return UsageError("--tls-cert-file and --tls-key-file go together");
   }
   grpc::SslCredentialsOptions ssl;
   ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadIfNamed(options.tls_ca_file));
@@ -56,9 +57,9 @@ Connection::Connection(const Options& options, const ClientCredentials& credenti
     : options_(options), token_(credentials.token) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  auto channel = grpc::CreateCustomChannel(options.address, credentials.channel, arguments);
-  discovery_ = discovery::v1::DiscoveryService::NewStub(channel);
-  status_ = status::v1::StatusService::NewStub(channel);
+  channel_ = grpc::CreateCustomChannel(options.address, credentials.channel, arguments);
+  discovery_ = discovery::v1::DiscoveryService::NewStub(channel_);
+  status_ = status::v1::StatusService::NewStub(channel_);
 }
 
 void Connection::Prepare(grpc::ClientContext& context) const {
@@ -79,6 +80,10 @@ absl::Status Connection::Translate(const grpc::Status& status) const {
                                                "; server ", options_.address));
   }
   if (code == absl::StatusCode::kUnavailable) {
+    // Over a connection that stands it is the server's own word: that it can't do this just now.
+    if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) {
+      return absl::FailedPreconditionError(status.error_message());
+    }
     return absl::UnavailableError(
         absl::StrCat(status.error_message(), "; server ", options_.address));
   }

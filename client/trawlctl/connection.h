@@ -40,7 +40,8 @@ class Connection {
   status::v1::StatusService::Stub& status() { return *status_; }
 
   // Calls `(stub.*method)(context, request, &response)`; an error carries the server's words. One
-  // that can't be reached, or does not answer in time, is kUnavailable, with its address.
+  // that can't be reached, or does not answer in time, is kUnavailable, with its address; a server
+  // that answers so itself is there: kFailedPrecondition.
   template <typename Stub, typename Request, typename Response>
   absl::Status Call(Stub& stub,
                     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -78,6 +79,7 @@ class Connection {
 
   const Options options_;
   const std::string token_;  // "": none
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<discovery::v1::DiscoveryService::Stub> discovery_;
   std::unique_ptr<status::v1::StatusService::Stub> status_;
 };

@@ -8,6 +8,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/file_system.h"
 #include "core/base/status_macros.h"
@@ -65,7 +66,7 @@ absl::Status SetLabels(const std::vector<std::string>& labels, discovery::v1::Ta
   for (const std::string& label : labels) {
     const std::vector<std::string> parts = absl::StrSplit(label, absl::MaxSplits('=', 1));
     if (parts.size() != 2 || parts[0].empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("--label ", label, ": want name=value"));
+      return UsageError(absl::StrCat("--label ", label, ": want name=value"));
     }
     (*group.mutable_labels())[parts[0]] = parts[1];
   }
@@ -105,7 +106,7 @@ absl::Status RunUpdate(Connection& connection, const UpdateOptions& options) {
     group.mutable_targets()->Add(options.targets.begin(), options.targets.end());
     RETURN_IF_ERROR(SetLabels(options.labels, group));
   } else if (!options.targets.empty() || !options.labels.empty()) {
-    return absl::InvalidArgumentError("targets and labels belong to a group: give its --key");
+    return UsageError("targets and labels belong to a group: give its --key");
   }
   discovery::v1::UpdateResponse response;
   RETURN_IF_ERROR(

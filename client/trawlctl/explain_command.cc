@@ -10,6 +10,7 @@
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
 #include "client/trawlctl/target_argument.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
@@ -62,7 +63,7 @@ void AddRows(const ExplainStep& step, Rows& rows) {
 absl::Status AddLabel(const std::string& text, status::v1::ExplainTargetRequest& request) {
   const std::pair<std::string, std::string> label = absl::StrSplit(text, absl::MaxSplits('=', 1));
   if (label.first.empty() || text.find('=') == std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("--label ", GoQuote(text), ": want name=value"));
+    return UsageError(absl::StrCat("--label ", GoQuote(text), ": want name=value"));
   }
   (*request.mutable_labels())[label.first] = label.second;
   return absl::OkStatus();

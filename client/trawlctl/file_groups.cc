@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 #include "core/config/glob.h"
@@ -45,9 +46,8 @@ absl::StatusOr<FileGroups> FileGroups::Make(const std::vector<std::string>& patt
     }
     const size_t equals = pattern.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == pattern.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("--file-sd ", GoQuote(pattern),
-                                                     " names no job: give JOB=GLOB, or --job for "
-                                                     "all files"));
+      return UsageError(absl::StrCat("--file-sd ", GoQuote(pattern),
+                                     " names no job: give JOB=GLOB, or --job for all files"));
     }
     groups.patterns_[pattern.substr(0, equals)].push_back(pattern.substr(equals + 1));
   }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_split.h"
 #include "client/trawlctl/commands.h"
+#include "client/trawlctl/usage.h"
 #include "server/version.h"
 
 namespace {
@@ -94,6 +95,7 @@ class Program {
     for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
       std::fprintf(stderr, "trawlctl: %s\n", std::string(line).c_str());
     }
+    if (trawl::IsUsageError(status)) return kExitUsage;
     return absl::IsUnavailable(status) ? kExitUnreachable : kExitRefused;
   }
 
@@ -104,9 +106,8 @@ class Program {
     command->callback([this, command, run] {
       if (!command->get_subcommands().empty()) return;  // which is meant
       command_ = [this, run]() -> absl::Status {
-        if (Addresses().size() > 1) {
-          return absl::InvalidArgumentError(
-              "this command speaks to one server: give one --address");
+        if (Addresses().size() != 1) {
+          return trawl::UsageError("this command speaks to one server: give one --address");
         }
         absl::StatusOr<std::unique_ptr<Connection>> connection =
             Connection::Open(options_.connection);
@@ -359,6 +360,7 @@ class Program {
     sync->callback([this] {
       command_ = [this] {
         options_.sync.addresses = Addresses();
+        if (Addresses().empty()) return trawl::UsageError("--address names no server");
         options_.sync.timeout = options_.connection.timeout;
         return trawl::RunSync(options_.connection, options_.sync);
       };

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
@@ -24,7 +25,7 @@ absl::StatusOr<Servers> Servers::Open(const Connection::Options& options) {
     ASSIGN_OR_RETURN(auto connection, Connection::Open(one));
     servers.servers_.push_back({address, std::move(connection)});
   }
-  if (servers.servers_.empty()) return absl::InvalidArgumentError("--address names no server");
+  if (servers.servers_.empty()) return UsageError("--address names no server");
   return servers;
 }
 

@@ -12,6 +12,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -242,7 +243,7 @@ absl::StatusOr<std::string> FindId(Connection& connection, const TargetOptions& 
 absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
   if (options.watch) {
     if (servers.several()) {
-      return absl::InvalidArgumentError("--watch speaks to one server: give one --address");
+      return UsageError("--watch speaks to one server: give one --address");
     }
     return servers.ForEach([&](const std::string& /*server*/, Connection& connection) {
       return RunWatch(connection, options);

@@ -225,7 +225,7 @@ class DiscoveryStateTest(EndToEndTest):
         server.trawlctl("update", "--job", "node", "--remove", "a")
         self.assertEqual([t["labels"]["instance"] for t in server.targets()], ["b:1"])
         self.assertIn("NOOP", server.trawlctl("update").stdout)
-        self.assertEqual(server.trawlctl("update", "x:1", check=False).returncode, 1)
+        self.assertEqual(server.trawlctl("update", "x:1", check=False).returncode, 2)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,11 @@ class FullDiskTest(EndToEndTest):
         wait_for("the spool to be degraded", lambda: trawld.metric("trawl_spool_degraded_lanes") > 0)
         self.scrapes(10)
         self.assertGreater(trawld.metric("trawl_spool_unspooled_samples_total"), 0)
+        (self.directory / "sd.json").write_text('[{"targets": ["127.0.0.1:1"]}]')
+        push = trawld.trawlctl("push", self.directory / "sd.json", "--job", "n", check=False)
+        # It is there, and says what it can't do: not "unreachable", which is 3.
+        self.assertEqual(push.returncode, 1, push.stderr)
+        self.assertIn("no space left", push.stderr.lower())
         os.remove(self.disk / "filler")
         wait_for("health to return", lambda: trawld.metric("trawl_spool_degraded_lanes") == 0, 10)
         self.scrapes(3)

@@ -183,6 +183,14 @@ class GrpcTest(EndToEndTest):
         self.assertEqual(self.server.trawlctl("push", "/nonexistent", "--job", "node",
                                               check=False).returncode, 1)
         self.assertEqual(self.server.trawlctl("nonsense", check=False).returncode, 2)
+        for usage in (["update", "x:1"], ["update", "--key", "k", "x:1", "--label", "team"],
+                      ["explain", "--job", "node", "--label", "foo"], ["--address", "", "targets"],
+                      ["--address", "", "sinks"], ["--address", "", "sync", "--file-sd", "node=x"],
+                      ["--address", "127.0.0.1:1,127.0.0.1:2", "sinks"],
+                      ["sync", "--file-sd", "*.json"], ["--tls-key-file", "x", "targets"]):
+            with self.subTest(usage=usage):
+                wrong = self.server.trawlctl(*usage, check=False)
+                self.assertEqual(wrong.returncode, 2, wrong.stderr)
         unreachable = self.server.trawlctl("--address", "127.0.0.1:1", "targets", check=False)
         self.assertEqual(unreachable.returncode, 3)
         self.assertIn("127.0.0.1:1", unreachable.stderr)

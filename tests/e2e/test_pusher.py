@@ -210,7 +210,7 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
             self.assertTrue(table.startswith("SERVER"), table)
             for trawld in trawlds:
                 self.assertIn("\n" + trawld.grpc, table)
-        self.assertEqual(ask("sinks").returncode, 1)
+        self.assertEqual(ask("sinks").returncode, 2)
 
         trawlds[0].stop()
         result = ask("sources")
@@ -221,7 +221,7 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
     def test_exit_codes_and_reasons(self):
         trawld = self.start_trawld("one")
         result = self.sync_once([trawld], patterns=["sd/*.json"])
-        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.returncode, 2)
         self.assertIn("JOB=GLOB", result.stderr)
         result = self.sync_once([trawld])
         self.assertEqual(result.returncode, 1)
