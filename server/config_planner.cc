@@ -37,6 +37,23 @@ std::set<std::string> FilesOf(const HttpClientConfig& http) {
   return files;
 }
 
+struct NamedClient {
+  std::string name;
+  const HttpClientConfig* http;
+};
+
+// All that read files of TLS: jobs and remote_write.
+std::vector<NamedClient> ClientsOf(const Config& config) {
+  std::vector<NamedClient> clients;
+  for (const ScrapeConfig& job : config.scrape_configs) {
+    clients.push_back({absl::StrCat("job ", job.job_name), &job.http});
+  }
+  for (const RemoteWriteConfig& sink : config.remote_writes) {
+    clients.push_back({absl::StrCat("remote_write ", sink.name), &sink.http});
+  }
+  return clients;
+}
+
 std::string KindName(pb::Sink::Kind kind) {
   std::string name = pb::Sink::Kind_Name(kind);
   std::ranges::transform(name, name.begin(), [](char c) {
@@ -122,20 +139,20 @@ std::vector<pb::JobPlan> ConfigPlanner::PlanReload(const LoadedConfig& running,
 absl::Status ConfigPlanner::CheckClients(const Config& running, const Config& next,
                                          pb::PlanConfigResponse& out) {
   std::set<std::string> known;
-  for (const ScrapeConfig& job : running.scrape_configs) known.merge(FilesOf(job.http));
-  for (const ScrapeConfig& job : next.scrape_configs) {
-    const std::set<std::string> files = FilesOf(job.http);
+  for (const NamedClient& client : ClientsOf(running)) known.merge(FilesOf(*client.http));
+  for (const NamedClient& client : ClientsOf(next)) {
+    const std::set<std::string> files = FilesOf(*client.http);
     const auto strange =
         std::ranges::find_if(files, [&](const std::string& file) { return !known.contains(file); });
     if (strange != files.end()) {
       out.add_warnings()->set_message(
-          absl::StrCat("job ", job.job_name, ": tls_config is not checked: the running ",
+          absl::StrCat(client.name, ": tls_config is not checked: the running ",
                        "configuration does not name ", GoQuote(*strange)));
       continue;
     }
-    const absl::Status made = deps_.clients.MakeClient(job.http).status();
+    const absl::Status made = deps_.clients.MakeClient(*client.http).status();
     if (!made.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(made.message(), "; job ", job.job_name));
+      return absl::InvalidArgumentError(absl::StrCat(made.message(), "; ", client.name));
     }
   }
   return absl::OkStatus();

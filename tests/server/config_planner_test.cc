@@ -193,6 +193,16 @@ TEST_F(ConfigPlannerTest, FilesOfTlsThatDoNotRunAreNotRead) {
   EXPECT_THAT(plan.warnings(0).message(), HasSubstr("does not name \"/x/ca.pem\""));
 }
 
+TEST_F(ConfigPlannerTest, FilesOfTlsThatRemoteWriteNamesAreLookedAtAsJobsAre) {
+  ASSERT_OK_AND_ASSIGN(
+      const pb::PlanConfigResponse plan,
+      Plan("remote_write: [{name: far, url: 'https://far/w', tls_config: {ca_file: /x/ca.pem}}]"));
+  ASSERT_EQ(plan.warnings_size(), 1);
+  EXPECT_EQ(plan.warnings(0).message(),
+            "remote_write far: tls_config is not checked: the running configuration does not name "
+            "\"/x/ca.pem\"");
+}
+
 TEST_F(ConfigPlannerTest, StorageAndExternalLabelsAreCompared) {
   ASSERT_OK_AND_ASSIGN(const pb::PlanConfigResponse plan,
                        Plan(absl::StrCat("global: {external_labels: {a: b}}\n", kRunning,
