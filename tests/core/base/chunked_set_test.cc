@@ -159,6 +159,15 @@ TEST(ChunkedSetTest, RandomEditsComeToWhatAMapComesTo) {
     for (const auto& [key, version] : model) expected.push_back({key, version});
     ASSERT_EQ(All(items), expected) << "round " << round;
     ASSERT_EQ(items.size(), expected.size());
+    for (int key = -1; key <= 2000; key += 29) {
+      const auto found = items.LowerBound(key);
+      const auto model_found = model.lower_bound(key);
+      ASSERT_EQ(found == items.end(), model_found == model.end());
+      if (found != items.end()) {
+        ASSERT_EQ(found->key, model_found->first);
+      }
+    }
+    for (size_t i = 0; i < expected.size(); i += 31) ASSERT_EQ(items[i], expected[i]);
     const auto& [old_items, old_model] = past[random() % past.size()];
     Difference difference;
     for (const auto& [key, version] : old_model) {
