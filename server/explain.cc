@@ -67,7 +67,9 @@ pb::Target ResultOf(const ScrapeConfig& config, const TargetGroup& group, const 
     DroppedTarget dropped;
     dropped.config = &config;
     dropped.job = config.job_name;
-    dropped.group = &group;
+    dropped.key = group.key;
+    dropped.address = group.targets[0];
+    dropped.group_labels = &group.labels;
     dropped.hash = discovered.Hash();
     dropped.drop = drop;
     out = trawl::ToProto(dropped);
@@ -103,15 +105,20 @@ absl::StatusOr<pb::ExplainTargetResponse> ExplainFound(const FoundTarget& found)
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", GoQuote(found.pending->job), " is not in the running configuration: no rule runs"));
   }
-  const TargetGroup& group =
-      found.active != nullptr ? *found.active->owners.front().group->group : *found.dropped->group;
-  const uint32_t index =
-      found.active != nullptr ? found.active->owners.front().index : found.dropped->index;
-  const std::string_view source =
-      found.active != nullptr ? found.active->owners.front().group->source : found.dropped->source;
-  pb::ExplainTargetResponse out = Explain(*found.pool->config, group.targets[index], group.labels);
-  out.mutable_steps(0)->set_detail(
-      absl::StrCat("group ", GoQuote(group.key), " of source ", source));
+  std::string_view source;
+  std::string_view key;
+  pb::ExplainTargetResponse out;
+  if (found.active != nullptr) {
+    const TargetOwner& first = found.active->owners.front();
+    source = first.group->source;
+    key = first.group->key;
+    out = Explain(*found.pool->config, first.address, first.group->labels);
+  } else {
+    source = found.dropped->source;
+    key = found.dropped->key;
+    out = Explain(*found.pool->config, found.dropped->address, *found.dropped->group_labels);
+  }
+  out.mutable_steps(0)->set_detail(absl::StrCat("group ", GoQuote(key), " of source ", source));
   *out.mutable_result() = found.ToTarget();
   return out;
 }

@@ -102,7 +102,7 @@ bool Same(const OwnedGroups& a, const OwnedGroups& b) {
 
 Groups GroupsOf(const PoolStatus& pool) {
   Groups out;
-  for (const auto& group : pool.groups) out.push_back({group->source, group->group});
+  for (const auto& group : pool.groups) out.push_back({group->origin->source, group->group});
   return out;
 }
 

@@ -227,7 +227,7 @@ pb::Target ToProto(const PoolStatus& pool, const ActiveTarget& active) {
   SetDuration(target.interval, out.mutable_scrape_interval());
   SetDuration(target.timeout, out.mutable_scrape_timeout());
   for (const TargetOwner* owner : OwnersBySource(active)) {
-    AddOwner(owner->group->source, owner->group->group->key, out);
+    AddOwner(owner->group->source, owner->group->key, out);
   }
   out.set_shard(ShardOf(target, pool.shards));
   out.set_held(IsHeld(active));
@@ -271,7 +271,7 @@ pb::Target ToProto(const DroppedTarget& target) {
   out.set_job(std::string(target.job));
   out.set_state(pb::Target::DROPPED);
   SetLabels(target.discovered_labels(), out.mutable_discovered_labels());
-  AddOwner(target.source, target.group->key, out);
+  AddOwner(target.source, target.key, out);
   pb::Drop& drop = *out.mutable_drop();
   drop.set_reason(ToProto(target.drop.reason));
   drop.set_detail(target.detail());

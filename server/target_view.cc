@@ -16,7 +16,7 @@ using Place = std::tuple<std::string_view, uint64_t>;
 Place PlaceOf(const ActiveTarget& target) { return {target.target->url, target.target->hash}; }
 
 uint64_t Fingerprint(const DroppedTarget& target) {
-  return absl::HashOf(target.source, target.group->key, target.detail(), target.labels_kept);
+  return absl::HashOf(target.source, target.key, target.detail(), target.labels_kept);
 }
 
 absl::flat_hash_set<uint64_t> AllSharedLabels(const PoolStatus& pool) {

@@ -1,6 +1,7 @@
 #include "core/model/labels.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -74,7 +75,10 @@ std::string Labels::ToString() const {
 }
 
 uint64_t Labels::Hash() const {
+  size_t size = 0;
+  for (const Label& label : labels_) size += 8 + label.name.size() + label.value.size();
   std::string bytes;
+  bytes.reserve(size);
   for (const Label& label : labels_) {
     AppendSized(label.name, bytes);
     AppendSized(label.value, bytes);
@@ -129,10 +133,10 @@ bool IsValidMetricName(std::string_view name, NameValidation scheme) {
 }
 
 Labels PublicLabels(const Labels& labels) {
+  const auto is_public = [](const Label& label) { return !absl::StartsWith(label.name, "__"); };
   std::vector<Label> kept;
-  for (const Label& label : labels) {
-    if (!absl::StartsWith(label.name, "__")) kept.push_back(label);
-  }
+  kept.reserve(static_cast<size_t>(std::count_if(labels.begin(), labels.end(), is_public)));
+  std::copy_if(labels.begin(), labels.end(), std::back_inserter(kept), is_public);
   return Labels::FromSorted(std::move(kept));
 }
 

@@ -55,8 +55,8 @@ void AddDuplicates(const PoolStatus& pool, const ActiveTarget& target,
   for (size_t i = 1; i < target.owners.size(); ++i) {
     const TargetOwner& owner = target.owners[i];
     if (!SameSource(target.owners[i - 1], owner)) continue;
-    DroppedTarget dropped{pool.config.get(), pool.job, owner.group->source,
-                          owner.group->group.get(), owner.index};
+    DroppedTarget dropped{pool.config.get(), pool.job,      owner.group->source,
+                          owner.group->key,  owner.address, &owner.group->labels};
     dropped.hash = dropped.discovered_labels().Hash();
     dropped.drop.reason = DropReason::kDuplicate;
     dropped.duplicate_of = target.target.get();
@@ -68,15 +68,11 @@ void AddDuplicates(const PoolStatus& pool, const ActiveTarget& target,
 
 Labels DiscoveredLabels(const PoolStatus& pool, const ActiveTarget& target) {
   const TargetOwner& first = target.owners.front();
-  const TargetGroup& group = *first.group->group;
-  return DiscoveredLabels(*pool.config, group.targets[first.index], group.labels);
+  return DiscoveredLabels(*pool.config, first.address, first.group->labels);
 }
 
 bool IsHeld(const ActiveTarget& target) {
-  return std::ranges::all_of(target.owners, [](const TargetOwner& owner) {
-    const TargetGroup& group = *owner.group->group;
-    return owner.index + group.held >= group.targets.size();
-  });
+  return std::ranges::all_of(target.owners, &TargetOwner::held);
 }
 
 std::vector<const TargetOwner*> OwnersBySource(const ActiveTarget& target) {
@@ -100,9 +96,9 @@ absl::flat_hash_set<uint64_t> SharedLabels(const PoolStatus& pool,
 
 Labels DroppedTarget::discovered_labels() const {
   if (!labels_kept) return {};
-  if (config != nullptr) return DiscoveredLabels(*config, group->targets[index], group->labels);
-  LabelsBuilder labels(group->labels);
-  labels.Set("__address__", group->targets[index]);
+  if (config != nullptr) return DiscoveredLabels(*config, address, *group_labels);
+  LabelsBuilder labels(*group_labels);
+  labels.Set("__address__", address);
   if (labels.Get("job").empty()) labels.Set("job", job);
   return std::move(labels).Build();
 }
@@ -123,7 +119,7 @@ std::string DroppedTarget::detail() const {
     case DropReason::kBadAddress:
     case DropReason::kBadInterval:
     case DropReason::kBadLabel:
-      return BuildError(*config, *group, index);
+      return BuildError(*config, key, index, address, *group_labels);
   }
   return "";
 }
@@ -136,8 +132,10 @@ std::vector<DroppedTarget> ListDropped(const PoolStatus& pool) {
     for (const BuiltGroup::Dropped& dropped : group->built.dropped) {
       list.push_back({pool.config.get(),
                       pool.job,
-                      group->source,
-                      group->group.get(),
+                      group->origin->source,
+                      group->origin->key,
+                      group->group->targets[dropped.index],
+                      &group->origin->labels,
                       dropped.index,
                       dropped.hash,
                       {dropped.reason, dropped.rule},
@@ -154,7 +152,9 @@ std::vector<DroppedTarget> ListPending(const DesiredTargets& job) {
   std::vector<DroppedTarget> list;
   for (const OwnedGroup& owned : job.groups) {
     for (uint32_t i = 0; i < owned.group->targets.size(); ++i) {
-      DroppedTarget dropped{nullptr, job.job, owned.source, owned.group.get(), i};
+      const TargetGroup& group = *owned.group;
+      DroppedTarget dropped{nullptr,       job.job, owned.source, group.key, group.targets[i],
+                            &group.labels, i};
       dropped.hash = dropped.discovered_labels().Hash();
       dropped.drop.reason = DropReason::kPendingJob;
       list.push_back(dropped);

@@ -25,9 +25,17 @@ namespace trawl {
 // their targets are. What can be made from something else is made for the reader who asks, so that
 // a target costs little and an update costs what it changes.
 
+// What the targets of a group have in common. The same object for as long as nothing of it changes,
+// whichever targets come and go.
+struct GroupOrigin {
+  std::string source;
+  std::string key;
+  Labels labels;
+};
+
 // A group as its pool has it.
 struct PoolGroup {
-  std::string source;
+  std::shared_ptr<const GroupOrigin> origin;
   std::shared_ptr<const TargetGroup> group;
   BuiltGroup built;
   uint64_t serial = 0;  // rises from group to group as they are built: the newest has the largest
@@ -35,19 +43,20 @@ struct PoolGroup {
   struct Key {
     std::tuple<std::string_view, std::string_view> operator()(
         const std::shared_ptr<const PoolGroup>& g) const {
-      return {g->source, g->group->key};
+      return {g->origin->source, g->origin->key};
     }
   };
 };
 using PoolGroups = ChunkedSet<std::shared_ptr<const PoolGroup>, PoolGroup::Key>;
 
-// A group that names a target, and where.
+// A group that names a target, and by which address.
 struct TargetOwner {
-  std::shared_ptr<const PoolGroup> group;
-  uint32_t index = 0;  // in group->group->targets
+  std::shared_ptr<const GroupOrigin> group;
+  std::string address;
+  bool held = false;  // not listed any more; its removal is held
   friend bool operator==(const TargetOwner&, const TargetOwner&) = default;
 };
-// Sorted by (source, key, index).
+// Sorted by (source, key), and as the group lists them.
 using TargetOwners = absl::InlinedVector<TargetOwner, 1>;
 
 // A target that is scraped.
@@ -115,8 +124,10 @@ struct DroppedTarget {
   const ScrapeConfig* config = nullptr;  // null: of a pending job
   std::string_view job;
   std::string_view source;
-  const TargetGroup* group = nullptr;
-  uint32_t index = 0;  // in group->targets
+  std::string_view key;  // of its group
+  std::string_view address;
+  const Labels* group_labels = nullptr;
+  uint32_t index = 0;  // in the group's targets; not of kDuplicate
   uint64_t hash = 0;   // of the discovered labels
   Drop drop;
   const Target* duplicate_of = nullptr;  // of kDuplicate

@@ -21,7 +21,7 @@ namespace trawl {
 //
 // Guarantees:
 //   1. The cost of an update follows the groups that changed: the others are not looked at. Of a
-//      group that changed, but for its labels, only the new addresses are built.
+//      group that changed, but for its labels, only the addresses that come and go are touched.
 //   2. A target that several groups or sources name is there once, and stays until the last of
 //      them lets it go. The first by (source, key, place in the group) is its first owner.
 //   3. The result depends on the groups and the config alone, not on the order of updates.

@@ -1,5 +1,6 @@
 #include "core/scrape/target.h"
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -13,20 +14,31 @@ namespace {
 
 constexpr std::string_view kParamPrefix = "__param_";
 
-// Which bytes stand for themselves: Go's net/url, shouldEscape.
-constexpr std::string_view kPathPlain = "-_.~$&+,/:;=@";
-constexpr std::string_view kHostPlain = "-_.~!$&'()*+,;=:[]<>\"";
-constexpr std::string_view kQueryPlain = "-_.~";
+// Which bytes stand for themselves: letters, digits and these (Go's net/url, shouldEscape).
+class PlainBytes {
+ public:
+  explicit constexpr PlainBytes(std::string_view plain) {
+    for (const char c : plain) Add(c);
+    for (char c = '0'; c <= '9'; ++c) Add(c);
+    for (char c = 'a'; c <= 'z'; ++c) Add(c);
+    for (char c = 'A'; c <= 'Z'; ++c) Add(c);
+  }
+  constexpr bool Has(char c) const { return is_plain_[static_cast<unsigned char>(c)]; }
 
-bool IsAlphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+ private:
+  constexpr void Add(char c) { is_plain_[static_cast<unsigned char>(c)] = true; }
 
-void AppendEscaped(std::string_view text, std::string_view plain, std::string& out) {
+  std::array<bool, 256> is_plain_ = {};
+};
+constexpr PlainBytes kPathPlain("-_.~$&+,/:;=@");
+constexpr PlainBytes kHostPlain("-_.~!$&'()*+,;=:[]<>\"");
+constexpr PlainBytes kQueryPlain("-_.~");
+
+void AppendEscaped(std::string_view text, const PlainBytes& plain, std::string& out) {
   for (char c : text) {
-    if (IsAlphanumeric(c) || plain.find(c) != std::string_view::npos) {
+    if (plain.Has(c)) {
       out.push_back(c);
-    } else if (c == ' ' && plain == kQueryPlain) {
+    } else if (c == ' ' && &plain == &kQueryPlain) {
       out.push_back('+');
     } else {
       absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
@@ -78,6 +90,7 @@ std::string TargetUrl(const Labels& all_labels, const QueryParams& params) {
   const std::string_view host = all_labels.Get("__address__");
   const std::string_view path = all_labels.Get("__metrics_path__");
   std::string url;
+  url.reserve(scheme.size() + 3 + host.size() + path.size());
   if (!scheme.empty()) absl::StrAppend(&url, scheme, ":");
   if (!host.empty() || (!scheme.empty() && !path.empty())) url += "//";
   AppendEscaped(host, kHostPlain, url);
@@ -87,7 +100,7 @@ std::string TargetUrl(const Labels& all_labels, const QueryParams& params) {
 }
 
 uint64_t TargetHash(const Labels& all_labels, std::string_view url) {
-  return Fnv1a64(url, Fnv1a64(absl::StrFormat("%016d", all_labels.Hash())));
+  return Fnv1a64(url, Fnv1a64(absl::StrCat(absl::Dec(all_labels.Hash(), absl::kZeroPad16))));
 }
 
 uint32_t ShardOf(const Target& target, uint32_t shards) {

@@ -102,11 +102,7 @@ absl::Status CheckValues(const std::vector<Label>& labels) {
 }
 
 void DeleteMeta(LabelsBuilder& labels) {
-  std::vector<std::string> names;
-  for (const Label& label : labels.labels()) {
-    if (absl::StartsWith(label.name, kMetaPrefix)) names.push_back(label.name);
-  }
-  for (const std::string& name : names) labels.Delete(name);
+  labels.DeleteIf([](const Label& label) { return absl::StartsWith(label.name, kMetaPrefix); });
 }
 
 // Passes a check's outcome on, and says what it is a reason for.
@@ -172,30 +168,47 @@ size_t ApplyRules(const ScrapeConfig& config, LabelsBuilder& labels, BuildTrace*
   return rules.dropped_by.value_or(config.relabel_rules->size());
 }
 
-// Builds a group's targets one by one; what they have in common is made once.
+// What PopulateLabels does, where the labels are; false: a rule dropped the target.
+absl::StatusOr<bool> Populate(const ScrapeConfig& config, LabelsBuilder& labels, Drop* drop,
+                              BuildTrace* trace) {
+  Tracer tracer(labels, trace);
+  const size_t rule = ApplyRules(config, labels, trace, tracer);
+  if (rule < config.relabel_rules->size()) {
+    if (drop != nullptr) *drop = {DropReason::kRelabel, static_cast<uint32_t>(rule)};
+    return false;
+  }
+  RETURN_IF_ERROR(
+      tracer.Checked(CheckLabels(labels, drop), "address, interval, timeout, booleans"));
+  DeleteMeta(labels);
+  tracer.Note(BuildStep::Kind::kRemoveMeta);
+  SetIfEmpty(labels, "instance", labels.Get(kAddress));
+  tracer.Note(BuildStep::Kind::kInstance);
+  const absl::Status values = Because(DropReason::kBadLabel, CheckValues(labels.labels()), drop);
+  RETURN_IF_ERROR(tracer.Checked(values, "values are UTF-8"));
+  return true;
+}
+
+// Builds a group's targets one by one. What they have in common is made once, and the labels' texts
+// are written over those of the target before.
 class GroupBuilder {
  public:
   GroupBuilder(const ScrapeConfig& config, const TargetGroup& group)
       : config_(config),
         group_(group),
-        common_(DiscoveredLabels(config, /*address=*/"", group.labels)) {}
+        common_(DiscoveredLabels(config, /*address=*/"?", group.labels)) {}
 
   void Build(uint32_t index) {
-    LabelsBuilder labels(common_);
-    labels.Set(kAddress, group_.targets[index]);
-    const Labels discovered = std::move(labels).Build();
-    if (group_.withheld) {
-      built_.dropped.push_back({discovered.Hash(), index, DropReason::kSourceHeld, 0});
-      return;
-    }
     Drop drop;
-    const absl::StatusOr<std::optional<Labels>> all = PopulateLabels(config_, discovered, &drop);
-    if (all.ok() && all->has_value()) {
-      built_.active.push_back({index, MakeTarget(config_, **all)});
+    Discover(index);
+    const bool active = Passes(drop);
+    if (!active) Discover(index);  // as it was before the rules
+    Labels all = std::move(labels_).Build();
+    if (active) {
+      built_.active.push_back({index, MakeTarget(config_, all)});
     } else {
-      built_.dropped.push_back(
-          {discovered.Hash(), index, drop.reason, static_cast<uint16_t>(drop.rule)});
+      built_.dropped.push_back({all.Hash(), index, drop.reason, static_cast<uint16_t>(drop.rule)});
     }
+    labels_ = LabelsBuilder(std::move(all));
   }
   void Keep(uint32_t index, const BuiltGroup::Active& active) {
     built_.active.push_back({index, active.target});
@@ -211,9 +224,22 @@ class GroupBuilder {
   }
 
  private:
+  void Discover(uint32_t index) {
+    labels_.Reset(common_);
+    labels_.Set(kAddress, group_.targets[index]);
+  }
+  // False: there is no target, and why.
+  bool Passes(Drop& drop) {
+    drop.reason = DropReason::kSourceHeld;
+    if (group_.withheld) return false;
+    const absl::StatusOr<bool> kept = Populate(config_, labels_, &drop, nullptr);
+    return kept.ok() && *kept;
+  }
+
   const ScrapeConfig& config_;
   const TargetGroup& group_;
   const Labels common_;
+  LabelsBuilder labels_;
   BuiltGroup built_;
 };
 
@@ -259,21 +285,8 @@ absl::StatusOr<std::optional<Labels>> PopulateLabels(const ScrapeConfig& config,
                                                      const Labels& discovered, Drop* drop,
                                                      BuildTrace* trace) {
   LabelsBuilder labels(discovered);
-  Tracer tracer(labels, trace);
-  const size_t rule = ApplyRules(config, labels, trace, tracer);
-  if (rule < config.relabel_rules->size()) {
-    if (drop != nullptr) *drop = {DropReason::kRelabel, static_cast<uint32_t>(rule)};
-    return std::nullopt;
-  }
-  RETURN_IF_ERROR(
-      tracer.Checked(CheckLabels(labels, drop), "address, interval, timeout, booleans"));
-  const std::string address(labels.Get(kAddress));
-  DeleteMeta(labels);
-  tracer.Note(BuildStep::Kind::kRemoveMeta);
-  SetIfEmpty(labels, "instance", address);
-  tracer.Note(BuildStep::Kind::kInstance);
-  const absl::Status values = Because(DropReason::kBadLabel, CheckValues(labels.labels()), drop);
-  RETURN_IF_ERROR(tracer.Checked(values, "values are UTF-8"));
+  ASSIGN_OR_RETURN(const bool kept, Populate(config, labels, drop, trace));
+  if (!kept) return std::nullopt;
   return std::move(labels).Build();
 }
 
@@ -307,10 +320,10 @@ BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group
   return std::move(builder).Finish();
 }
 
-std::string BuildError(const ScrapeConfig& config, const TargetGroup& group, uint32_t index) {
-  const auto all =
-      PopulateLabels(config, DiscoveredLabels(config, group.targets[index], group.labels));
-  return absl::StrCat("instance ", index, " in group ", group.key, ": ", all.status().message());
+std::string BuildError(const ScrapeConfig& config, std::string_view group_key, uint32_t index,
+                       std::string_view address, const Labels& group_labels) {
+  const auto all = PopulateLabels(config, DiscoveredLabels(config, address, group_labels));
+  return absl::StrCat("instance ", index, " in group ", group_key, ": ", all.status().message());
 }
 
 }  // namespace trawl

@@ -98,8 +98,8 @@ BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group
 BuiltGroup TargetsFromGroup(const ScrapeConfig& config, const TargetGroup& group,
                             const TargetGroup& before, const BuiltGroup& built_before);
 
-// Why a target of the group could not be built, in Prometheus' words: `instance 0 in group static:
-// no address`.
-std::string BuildError(const ScrapeConfig& config, const TargetGroup& group, uint32_t index);
+// Why a target could not be built, in Prometheus' words: `instance 0 in group static: no address`.
+std::string BuildError(const ScrapeConfig& config, std::string_view group_key, uint32_t index,
+                       std::string_view address, const Labels& group_labels);
 
 }  // namespace trawl

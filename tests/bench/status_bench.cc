@@ -39,12 +39,10 @@ std::shared_ptr<const ActiveTarget> MakeTarget(size_t number) {
       Labels{{"instance", host}, {"job", "node"}, {"rack", absl::StrCat(number % 100)}});
   target->public_hash = target->labels->Hash();
   target->hash = target->public_hash + 1;
-  auto group = std::make_shared<PoolGroup>();
-  group->source = "bench";
-  group->group = std::make_shared<const TargetGroup>(TargetGroup{absl::StrCat(number), {host}, {}});
   auto active = std::make_shared<ActiveTarget>();
   active->target = std::move(target);
-  active->owners.push_back({std::move(group), 0});
+  active->owners.push_back(
+      {std::make_shared<const GroupOrigin>(GroupOrigin{"bench", absl::StrCat(number), {}}), host});
   active->status = std::make_shared<TargetStatus>();
   return active;
 }

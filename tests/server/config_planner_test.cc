@@ -58,7 +58,7 @@ class ConfigPlannerTest : public ::testing::Test {
     std::vector<std::shared_ptr<const PoolGroup>> pool_groups;
     for (const auto& [source, key] : groups) {
       auto group = std::make_shared<PoolGroup>();
-      group->source = source;
+      group->origin = std::make_shared<const GroupOrigin>(GroupOrigin{source, key, labels});
       group->group = std::make_shared<const TargetGroup>(TargetGroup{key, targets, labels});
       pool_groups.push_back(std::move(group));
     }

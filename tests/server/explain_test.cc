@@ -132,12 +132,10 @@ TEST(ExplainTest, ATargetThatCantBeBuiltSaysWhy) {
 }
 
 TEST(ExplainTest, AnExistingTargetIsExplainedFromTheGroupThatNamesIt) {
-  auto group = std::make_shared<PoolGroup>();
-  group->source = "s2";
-  group->group = std::make_shared<const TargetGroup>(
-      TargetGroup{"key", {"b:1", "a:1"}, Labels({{"env", "prod"}})});
   auto target = MakeTarget("job", "a:1", "s2");
-  target->owners = {{group, 1}};
+  target->owners = {
+      {std::make_shared<const GroupOrigin>(GroupOrigin{"s2", "key", Labels({{"env", "prod"}})}),
+       "a:1"}};
   PoolsSnapshot pools;
   pools.pools = {MakePool("job", {target})};
   pb::ExplainTargetRequest request;

@@ -36,7 +36,7 @@ class InProcessServer {
 inline std::shared_ptr<PoolGroup> MakeGroup(const std::string& source,
                                             std::vector<std::string> targets) {
   auto group = std::make_shared<PoolGroup>();
-  group->source = source;
+  group->origin = std::make_shared<const GroupOrigin>(GroupOrigin{source, "0", {}});
   group->group = std::make_shared<const TargetGroup>(TargetGroup{"0", std::move(targets), {}});
   return group;
 }
@@ -54,7 +54,8 @@ inline std::shared_ptr<ActiveTarget> MakeTarget(const std::string& job, const st
   target->interval_text = "15s";
   target->timeout_text = "10s";
   auto active = std::make_shared<ActiveTarget>();
-  active->owners.push_back({MakeGroup(source, {host}), 0});
+  active->owners.push_back(
+      {std::make_shared<const GroupOrigin>(GroupOrigin{source, "0", {}}), host});
   active->target = std::move(target);
   active->status = std::make_shared<TargetStatus>();
   return active;
@@ -91,8 +92,9 @@ inline std::shared_ptr<PoolStatus> MakePool(
   pool->scrape_interval = absl::Seconds(15);
   pool->scrape_timeout = absl::Seconds(10);
   for (const auto& target : active) {
-    ++pool->sources[target->owners.front().group->source].active;
-    pool->groups = pool->groups.Edit({}, {target->owners.front().group});
+    const TargetOwner& owner = target->owners.front();
+    ++pool->sources[owner.group->source].active;
+    pool->groups = pool->groups.Edit({}, {MakeGroup(owner.group->source, {owner.address})});
   }
   pool->active = std::move(active);
   return pool;

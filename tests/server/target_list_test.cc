@@ -173,18 +173,15 @@ TEST(StatusConversionsTest, ADroppedTargetSaysWhichRule) {
 
 TEST(StatusConversionsTest, ATargetIsHeldIfAllWhoNameItHoldIt) {
   auto target = MakeTarget("node", "a:1");
-  TargetGroup held{"0", {"b:1", "a:1"}, {}};
-  held.held = 1;
-  auto group = MakeGroup("ops", {});
-  group->group = std::make_shared<const TargetGroup>(held);
   const auto shown = [&] { return ToProto(*MakePool("node", {target}), *target); };
 
   EXPECT_FALSE(shown().held());
-  target->owners.push_back({group, 1});
+  target->owners.push_back(
+      {std::make_shared<const GroupOrigin>(GroupOrigin{"ops", "0", {}}), "a:1", /*held=*/true});
   EXPECT_FALSE(shown().held());
   target->owners.erase(target->owners.begin());
   EXPECT_TRUE(shown().held());
-  target->owners[0].index = 0;  // listed, in the same group
+  target->owners[0].held = false;  // listed, in the same group
   EXPECT_FALSE(shown().held());
 }
 

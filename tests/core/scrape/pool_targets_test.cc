@@ -216,9 +216,39 @@ TEST(PoolTargetsTest, AnAddedAddressBuildsNoOtherTargetAnew) {
   const PoolTargets::Change change = targets.Update(Job(), {Group("s", "0", {"new", "a"})});
 
   EXPECT_THAT(Urls(change.added), ElementsAre("http://new/metrics"));
-  EXPECT_EQ(targets.active()[0]->target, before->target);
-  EXPECT_EQ(targets.active()[0]->status, before->status);
-  EXPECT_EQ(targets.active()[0]->owners[0].index, 1u);
+  EXPECT_THAT(change.reowned, IsEmpty());
+  EXPECT_EQ(targets.active()[0], before);
+}
+
+TEST(PoolTargetsTest, LabelsThatATargetDoesNotShowAreSeenByItsReaders) {
+  PoolTargets targets;
+  targets.Update(Job(), {Group("s", "0", {"a"}, Labels({{"__meta_x", "1"}}))});
+
+  const PoolTargets::Change change =
+      targets.Update(Job(), {Group("s", "0", {"a"}, Labels({{"__meta_x", "2"}}))});
+
+  EXPECT_THAT(change.added, IsEmpty());
+  EXPECT_THAT(change.reowned, SizeIs(1));
+  EXPECT_EQ(Owners(targets)[0].group->labels.Get("__meta_x"), "2");
+}
+
+TEST(PoolTargetsTest, OfAddressesThatComeToOneTargetTheFirstIsShown) {
+  RelabelConfig same;
+  same.target_label = "__address__";
+  same.replacement = "one";
+  ScrapeConfig config = Job();
+  config.relabel_configs = {same};
+  config.relabel_rules.rules = std::make_shared<const RelabelRules>(
+      RelabelRules::Compile(config.relabel_configs, NameValidation::kUtf8).value());
+  PoolTargets targets;
+  targets.Update(config, {Group("s", "0", {"a", "b"})});
+  EXPECT_EQ(Owners(targets)[0].address, "a");
+
+  const PoolTargets::Change change = targets.Update(config, {Group("s", "0", {"b", "a"})});
+
+  EXPECT_THAT(change.reowned, SizeIs(1));
+  EXPECT_EQ(Owners(targets)[0].address, "b");
+  EXPECT_EQ(targets.duplicate_count(), 1u);
 }
 
 TEST(PoolTargetsTest, SharesAreCountedBySource) {
@@ -286,13 +316,13 @@ std::vector<std::string> Describe(const ScrapeConfig& config, const PoolTargets&
   for (const auto& target : targets.active()) {
     std::string line = target->target->url;
     for (const TargetOwner& owner : target->owners) {
-      absl::StrAppend(&line, " ", owner.group->source, "/", owner.group->group->key, "[",
-                      owner.index, "]");
+      absl::StrAppend(&line, " ", owner.group->source, "/", owner.group->key, "[", owner.address,
+                      "]", owner.group->labels.ToString());
     }
     lines.push_back(line);
   }
   for (const auto& group : targets.groups()) {
-    lines.push_back(absl::StrCat(group->source, "/", group->group->key));
+    lines.push_back(absl::StrCat(group->origin->source, "/", group->origin->key));
     for (const auto& dropped : group->built.dropped) {
       lines.push_back(absl::StrCat(dropped.index, " ", dropped.hash, " ",
                                    static_cast<int>(dropped.reason), " ", dropped.rule));

@@ -149,7 +149,7 @@ TEST_F(ScrapeManagerTest, ASourceThatNamesATargetTwiceHasADuplicate) {
   const std::vector<DroppedTarget> dropped = ListDropped(*pool);
   ASSERT_THAT(dropped, SizeIs(1));
   EXPECT_EQ(dropped[0].drop.reason, DropReason::kDuplicate);
-  EXPECT_EQ(dropped[0].group->key, "1");
+  EXPECT_EQ(dropped[0].key, "1");
   EXPECT_EQ(dropped[0].duplicate_of, pool->active[0]->target.get());
   EXPECT_EQ(dropped[0].detail(), "the source names http://a/metrics twice");
 }
@@ -182,7 +182,7 @@ TEST_F(ScrapeManagerTest, LabelsAreKeptOfTheNewestDropped) {
   const auto kept = [&] {
     std::string keys;
     for (const DroppedTarget& dropped : ListDropped(*world_.Pool("job"))) {
-      if (dropped.labels_kept) keys += dropped.group->key;
+      if (dropped.labels_kept) keys += dropped.key;
     }
     return keys;
   };

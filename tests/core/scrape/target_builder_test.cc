@@ -212,7 +212,8 @@ TEST(TargetsFromGroupTest, OneBadTargetDoesNotKeepTheOthersBack) {
   EXPECT_EQ(built.active[0].target->url, "http://localhost:9090/metrics");
   ASSERT_EQ(built.dropped.size(), 1u);
   EXPECT_EQ(built.dropped[0].reason, DropReason::kNoAddress);
-  EXPECT_EQ(BuildError(Job(), group, built.dropped[0].index), "instance 0 in group : no address");
+  EXPECT_EQ(BuildError(Job(), "g", built.dropped[0].index, "", group.labels),
+            "instance 0 in group g: no address");
 }
 
 TEST(TargetsFromGroupTest, TargetsCarryWhatALoopNeeds) {
