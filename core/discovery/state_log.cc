@@ -22,7 +22,7 @@ absl::StatusOr<StateLogContents> StateLog::Recover() {
   if (!contents.ok()) return Annotate(contents.status(), path_);
   // A disk that can't be written does not keep what it holds from being used.
   rewrite_ = !SyncRecovered(bytes, *contents).ok();
-  file_bytes_ = contents->good_bytes;
+  log_bytes_ = contents->good_bytes;
   compact_at_ = 2 * contents->snapshot_bytes + options_.slack_bytes;
   return contents;
 }
@@ -30,39 +30,56 @@ absl::StatusOr<StateLogContents> StateLog::Recover() {
 // What was appended but not synced before the process died counts from now on, so it must be on
 // disk before anybody is told.
 absl::Status StateLog::SyncRecovered(std::string_view bytes, const StateLogContents& contents) {
-  if (contents.good_bytes < bytes.size()) return Replace(bytes.substr(0, contents.good_bytes));
-  ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files_.OpenForAppend(path_, false));
+  const std::string_view tail = bytes.substr(contents.good_bytes);
+  if (tail.find_first_not_of('\0') != std::string_view::npos) {
+    return Replace(bytes.substr(0, contents.good_bytes));
+  }
+  file_bytes_ = bytes.size();
+  ASSIGN_OR_RETURN(std::unique_ptr<UpdatableFile> file, files_.OpenForUpdate(path_));
   return file->Sync();
 }
 
 absl::Status StateLog::Record(const std::string& source, const SourceState& before,
                               const StateDelta& delta) {
   const std::string record = EncodeDelta(delta);
-  if (!rewrite_ && file_bytes_ + record.size() <= compact_at_) return Append(record);
+  if (!rewrite_ && log_bytes_ + record.size() <= compact_at_) return Append(record);
   SourceState after = before;
   ApplyDelta(delta, after);
   const std::string content = EncodeLogStart(source, after);
   const absl::Status status = Replace(content);
   if (status.ok()) {
-    file_bytes_ = content.size();
+    log_bytes_ = content.size();
     compact_at_ = 2 * content.size() + options_.slack_bytes;
     return status;
   }
   if (rewrite_) return status;
   // A short disk may have room for the change alone; try again when the log has doubled.
-  compact_at_ = 2 * (file_bytes_ + record.size());
+  compact_at_ = 2 * (log_bytes_ + record.size());
   return Append(record);
 }
 
 absl::Status StateLog::Append(const std::string& record) {
   // Until it is known to be there, nothing may come behind it.
   rewrite_ = true;
-  ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files_.OpenForAppend(path_, false));
-  RETURN_IF_ERROR(file->Append(record));
+  ASSIGN_OR_RETURN(std::unique_ptr<UpdatableFile> file, files_.OpenForUpdate(path_));
+  RETURN_IF_ERROR(WriteBehind(*file, record));
   RETURN_IF_ERROR(file->Sync());
-  file_bytes_ += record.size();
+  log_bytes_ += record.size();
   rewrite_ = false;
   return absl::OkStatus();
+}
+
+absl::Status StateLog::WriteBehind(UpdatableFile& file, const std::string& record) {
+  const uint64_t end = log_bytes_ + record.size();
+  if (end > file_bytes_) {
+    const absl::Status reserved =
+        file.WriteAt(log_bytes_, record + std::string(options_.reserve_bytes, '\0'));
+    if (reserved.ok()) file_bytes_ = end + options_.reserve_bytes;
+    // A short disk may have room for the change alone.
+    if (!absl::IsResourceExhausted(reserved)) return reserved;
+    file_bytes_ = end;
+  }
+  return file.WriteAt(log_bytes_, record);
 }
 
 absl::Status StateLog::Replace(std::string_view content) {
@@ -75,6 +92,7 @@ absl::Status StateLog::Replace(std::string_view content) {
   rewrite_ = true;
   RETURN_IF_ERROR(files_.Rename(temporary, path_));
   RETURN_IF_ERROR(files_.SyncDirectory(Directory(path_)));
+  file_bytes_ = content.size();
   rewrite_ = false;
   return absl::OkStatus();
 }

@@ -16,7 +16,9 @@ namespace trawl {
 //   2. A change is found whole or not at all.
 //   3. A Record that failed costs the next one a fresh snapshot, and nothing else.
 // A change costs what it changes; now and then (when the changes outweigh the snapshot) the file
-// is replaced by a fresh snapshot. No descriptor is kept open.
+// is replaced by a fresh snapshot. Changes are written over zeros that are on disk already: such a
+// sync has no file's length to keep, so it neither waits for the file system's journal nor for what
+// others write. No descriptor is kept open.
 //
 // One thread.
 class StateLog {
@@ -24,6 +26,8 @@ class StateLog {
   struct Options {
     // Changes may outweigh the snapshot by this much before a fresh one is written.
     uint64_t slack_bytes = 64 << 10;
+    // Zeros that are written behind a change for which there were too few.
+    uint64_t reserve_bytes = 64 << 10;
   };
 
   // Touches nothing. `path` is in a directory that exists.
@@ -44,6 +48,7 @@ class StateLog {
  private:
   absl::Status SyncRecovered(std::string_view bytes, const StateLogContents& contents);
   absl::Status Append(const std::string& record);
+  absl::Status WriteBehind(UpdatableFile& file, const std::string& record);
   // Replaces the file; one that fails before it is replaced leaves the log as good as it was.
   absl::Status Replace(std::string_view content);
   absl::Status WriteTemporary(const std::string& path, std::string_view content);
@@ -54,8 +59,9 @@ class StateLog {
 
   // The file can't be appended to: there is none, or what is at its end isn't known.
   bool rewrite_ = true;
-  uint64_t file_bytes_ = 0;
-  uint64_t compact_at_ = 0;  // size of the file
+  uint64_t log_bytes_ = 0;   // mark and records
+  uint64_t file_bytes_ = 0;  // and zeros
+  uint64_t compact_at_ = 0;  // log_bytes_
 };
 
 }  // namespace trawl

@@ -19,7 +19,7 @@ SERIES = 300
 # Seconds after which a run that does not come to its point is killed from outside.
 PATIENCE = 5
 # What goes on while things are running: these points are also hit for a third time.
-RECURRING = ("append segment", "sync segment", "update gaps", "sync gaps", "append discovery-log",
+RECURRING = ("append segment", "sync segment", "update gaps", "sync gaps", "update discovery-log",
              "sync discovery-log")
 
 

@@ -51,8 +51,9 @@ class DiscoveryWorld {
   void Start() {
     Stop();
     desired.clear();
-    store = std::make_unique<StateStore>(StateStore::Options{"data/discovery", {}},
-                                         StateStore::Deps{files, metrics});
+    store =
+        std::make_unique<StateStore>(StateStore::Options{"data/discovery", {.reserve_bytes = 0}},
+                                     StateStore::Deps{files, metrics});
     const auto reconcile = [this](std::shared_ptr<const DesiredTargets> targets,
                                   absl::AnyInvocable<void()> done) {
       desired[targets->job] = targets;

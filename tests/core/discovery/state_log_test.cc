@@ -48,13 +48,13 @@ SourceState After(SourceState state, const StateDelta& delta) {
 // A disk, the program that writes to it, and what the program was told is safe.
 class Machine {
  public:
-  explicit Machine(uint64_t slack_bytes = 64 << 10) : slack_bytes_(slack_bytes) {
+  explicit Machine(StateLog::Options log = {}) : log_(log) {
     CHECK_OK(files.CreateDirectory("data"));
     Start();
   }
 
   void Start() {
-    store = std::make_unique<StateStore>(StateStore::Options{kDirectory, {slack_bytes_}},
+    store = std::make_unique<StateStore>(StateStore::Options{kDirectory, log_},
                                          StateStore::Deps{files, metrics_});
     restored.clear();
     auto found = store->Recover();
@@ -72,6 +72,11 @@ class Machine {
   double failures() const { return metrics_.state_write_failures_total.Value(); }
   std::vector<std::string> Files() { return files.List(kDirectory).value(); }
   std::string OnlyFile() { return absl::StrCat(kDirectory, "/", Files().at(0)); }
+  // Without the zeros behind it.
+  std::string OnlyLog() {
+    const std::string bytes = files.ReadFile(OnlyFile()).value();
+    return bytes.substr(0, DecodeLog(bytes).value().good_bytes);
+  }
 
   MemFileSystem files;
   std::unique_ptr<StateStore> store;
@@ -80,7 +85,7 @@ class Machine {
  private:
   static void CHECK_OK(const absl::Status& status) { ASSERT_THAT(status, IsOk()); }
 
-  const uint64_t slack_bytes_;
+  const StateLog::Options log_;
   prometheus::Registry registry_;
   DiscoveryMetrics metrics_{registry_};
 };
@@ -165,20 +170,20 @@ TEST(StateLogTest, ADeltaCostsWhatItChanges) {
     big.upsert.emplace_back(GroupName{"node", key}, Group(key, {"n:1"}));
   }
   ASSERT_THAT(machine.store->Record("s", {}, big), IsOk());
-  const size_t before = machine.files.ReadFile(machine.OnlyFile())->size();
+  const size_t before = machine.OnlyLog().size();
   const SourceState state = After({}, big);
   ASSERT_THAT(machine.store->Record("s", state, Put(2, "7", {"n:2"})), IsOk());
-  EXPECT_LT(machine.files.ReadFile(machine.OnlyFile())->size() - before, 100u);
+  EXPECT_LT(machine.OnlyLog().size() - before, 100u);
 }
 
 TEST(StateLogTest, AFileIsCompactedWhenItsChangesOutweighItsSnapshot) {
-  Machine machine(1000);
+  Machine machine({.slack_bytes = 1000, .reserve_bytes = 100});
   SourceState state;
   for (uint64_t version = 1; version <= 1000; ++version) {
     const StateDelta delta = Put(version, "k", {"n:1"});
     ASSERT_THAT(machine.store->Record("s", state, delta), IsOk());
     ApplyDelta(delta, state);
-    ASSERT_LT(machine.files.ReadFile(machine.OnlyFile())->size(), 1300u);
+    ASSERT_LT(machine.files.ReadFile(machine.OnlyFile())->size(), 1400u);
   }
   machine.Start();
   EXPECT_EQ(Text(machine.restored["s"]), Text(state));
@@ -190,16 +195,57 @@ TEST(StateLogTest, ATornTailIsCutOffAndTheFileGoesOn) {
   ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
   const std::string whole = *machine.files.ReadFile(machine.OnlyFile());
   const std::string record = EncodeDelta(Put(2, "k", {"n:2"}));
-  for (size_t cut = 0; cut < record.size(); ++cut) {
-    machine.files.Put(machine.OnlyFile(), whole + record.substr(0, cut));
-    machine.Start();
-    EXPECT_EQ(Text(machine.restored["s"]), Text(one)) << cut;
-    EXPECT_EQ(*machine.files.ReadFile(machine.OnlyFile()), whole);
-    ASSERT_THAT(machine.store->Record("s", one, Put(3, "k", {"n:3"})), IsOk());
-    machine.Start();
-    EXPECT_EQ(machine.restored["s"].version, 3u);
+  for (const std::string& zeros : {std::string(), std::string(200, '\0')}) {
+    // With all of its own zeros at the end it would be whole.
+    const size_t part = zeros.empty() ? record.size() : record.find_last_not_of('\0') + 1;
+    for (size_t cut = 0; cut < part; ++cut) {
+      machine.files.Put(machine.OnlyFile(), whole + record.substr(0, cut) + zeros);
+      machine.Start();
+      EXPECT_EQ(Text(machine.restored["s"]), Text(one)) << cut;
+      EXPECT_EQ(machine.OnlyLog(), whole);
+      ASSERT_THAT(machine.store->Record("s", one, Put(3, "k", {"n:3"})), IsOk());
+      machine.Start();
+      EXPECT_EQ(machine.restored["s"].version, 3u);
+    }
   }
   EXPECT_EQ(machine.damaged(), 0);
+}
+
+TEST(StateLogTest, ChangesAreWrittenOverZerosAlsoAfterARestart) {
+  Machine machine({.reserve_bytes = 1000});
+  SourceState state;
+  const auto change = [&](uint64_t version) {
+    const StateDelta delta = Put(version, "k", {"n:1"});
+    ASSERT_THAT(machine.store->Record("s", state, delta), IsOk());
+    ApplyDelta(delta, state);
+  };
+  change(1);
+  const size_t snapshot = machine.files.ReadFile(machine.OnlyFile())->size();
+  change(2);
+  const size_t reserved = machine.files.ReadFile(machine.OnlyFile())->size();
+  EXPECT_EQ(reserved, machine.OnlyLog().size() + 1000);
+  EXPECT_GT(machine.OnlyLog().size(), snapshot);
+
+  for (uint64_t version = 3; version < 10; ++version) {
+    if (version % 2 == 0) machine.files.LosePower();
+    machine.Start();
+    EXPECT_EQ(machine.restored["s"].version, version - 1);
+    change(version);
+    EXPECT_EQ(machine.files.ReadFile(machine.OnlyFile())->size(), reserved);
+  }
+}
+
+TEST(StateLogTest, WithoutRoomForZerosTheChangeAloneIsWritten) {
+  Machine machine;
+  const SourceState one = After({}, Put(1, "k", {"n:1"}));
+  ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+  machine.files.SetCapacity(machine.files.ReadFile(machine.OnlyFile())->size() + 1000);
+
+  EXPECT_THAT(machine.store->Record("s", one, Put(2, "k", {"n:2"})), IsOk());
+
+  machine.files.LosePower();
+  machine.Start();
+  EXPECT_EQ(machine.restored["s"].version, 2u);
 }
 
 TEST(StateLogTest, ADamagedFileIsSetAsideAndTheOthersAreUntouched) {
@@ -282,7 +328,8 @@ TEST(StateLogTest, AForgottenSourceDoesNotComeBack) {
 // find besides: changes that failed, of which nobody knows whether they are on disk.
 class Life {
  public:
-  explicit Life(uint64_t seed) : random_(seed), machine_(Random(300)) {}
+  explicit Life(uint64_t seed)
+      : random_(seed), machine_({.slack_bytes = Random(300), .reserve_bytes = Random(300)}) {}
 
   void Run(int steps) {
     for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) Step();
@@ -408,7 +455,7 @@ template <typename Interfere>
 void AtEveryOperation(Interfere interfere) {
   for (int n = 0; n < 60; ++n) {
     SCOPED_TRACE(absl::StrCat("operation ", n));
-    Machine machine(40);
+    Machine machine({.slack_bytes = 40, .reserve_bytes = 60});
     machine.files.FailAfter(n, absl::InternalError("ordered"));
     SourceState truth;
     std::vector<std::string> allowed = {Text(truth)};
