@@ -8,13 +8,13 @@
 
 namespace trawl {
 
-// Calls that wait for the main thread: any thread adds, the main thread takes. Nobody waits for
+// Calls that wait for a thread: any thread adds, that one takes. Nobody waits for
 // ever: after Close everyone is told at once that it is too late. `Call` is something that can be
 // called with that status. Thread-safe.
 template <typename Call>
 class CallQueue {
  public:
-  // True: the main thread should be woken.
+  // True: the thread should be woken.
   bool Add(Call call) {
     {
       MutexLock lock(mutex_);

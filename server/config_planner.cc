@@ -103,7 +103,7 @@ absl::StatusOr<LoadedConfig> ConfigPlanner::LoadText(const pb::PlanConfigRequest
 
 absl::StatusOr<pb::PlanConfigResponse> ConfigPlanner::Plan(const pb::PlanConfigRequest& request,
                                                            const LoadedConfig& running,
-                                                           const PoolsSnapshot& pools) {
+                                                           const PoolsSnapshot& pools) const {
   ASSIGN_OR_RETURN(const LoadedConfig next, LoadText(request, running));
   pb::PlanConfigResponse out;
   for (const ConfigWarning& warning : next.warnings) *out.add_warnings() = ToProto(warning);
@@ -130,14 +130,14 @@ absl::StatusOr<pb::PlanConfigResponse> ConfigPlanner::Plan(const pb::PlanConfigR
 
 std::vector<pb::JobPlan> ConfigPlanner::PlanReload(const LoadedConfig& running,
                                                    const LoadedConfig& next,
-                                                   const PoolsSnapshot& pools) {
+                                                   const PoolsSnapshot& pools) const {
   std::vector<ConfigWarning> ignored;  // the reload logs what it finds
   return PlanJobs({.running = running, .next = next, .pools = pools, .files = deps_.files},
                   ignored);
 }
 
 absl::Status ConfigPlanner::CheckClients(const Config& running, const Config& next,
-                                         pb::PlanConfigResponse& out) {
+                                         pb::PlanConfigResponse& out) const {
   std::set<std::string> known;
   for (const NamedClient& client : ClientsOf(running)) known.merge(FilesOf(*client.http));
   for (const NamedClient& client : ClientsOf(next)) {

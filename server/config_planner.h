@@ -19,7 +19,7 @@ namespace trawl {
 // Says what a reload of the configuration does, before it is done: for PlanConfig, and for the
 // numbers in ReloadConfig's answer. Decides nothing: PlanJob does, with what the reload uses.
 //
-// Main thread only.
+// Thread-safe.
 class ConfigPlanner {
  public:
   struct Options {
@@ -39,18 +39,18 @@ class ConfigPlanner {
   // therefore can't know stands in the warnings. kInvalidArgument: the reload would be refused.
   absl::StatusOr<status::v1::PlanConfigResponse> Plan(const status::v1::PlanConfigRequest& request,
                                                       const LoadedConfig& running,
-                                                      const PoolsSnapshot& pools);
+                                                      const PoolsSnapshot& pools) const;
 
   // What the reload of these files, already read, does: jobs without targets.
   std::vector<status::v1::JobPlan> PlanReload(const LoadedConfig& running, const LoadedConfig& next,
-                                              const PoolsSnapshot& pools);
+                                              const PoolsSnapshot& pools) const;
 
  private:
   absl::StatusOr<LoadedConfig> LoadText(const status::v1::PlanConfigRequest& request,
                                         const LoadedConfig& running) const;
   // Whether the reload could make all HTTP clients, as far as it may be known.
   absl::Status CheckClients(const Config& running, const Config& next,
-                            status::v1::PlanConfigResponse& out);
+                            status::v1::PlanConfigResponse& out) const;
 
   const Options options_;
   const Deps deps_;

@@ -21,7 +21,7 @@ void ConfigReloads::Reload(StatusService::ReloadCallback done) {
 
 void ConfigReloads::Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done) {
   const bool first = plans_.Add({std::move(request), std::move(done)});
-  if (first) deps_.loop.Post([this] { RunPlans(); });
+  if (first) deps_.plan_loop.Post([this] { RunPlans(); });
 }
 
 absl::StatusOr<status::v1::GetConfigResponse> ConfigReloads::Show(
@@ -96,7 +96,12 @@ absl::Status ConfigReloads::Apply(const LoadedConfig& next) {
 
 void ConfigReloads::RunPlans() {
   for (PlanCall& call : plans_.Take()) {
-    call.done(planner_.Plan(call.request, running_, *deps_.pools()));
+    const auto shown = shown_.Get();
+    if (shown->files.config == nullptr) {
+      call.done(absl::UnavailableError("no configuration is loaded yet"));
+    } else {
+      call.done(planner_.Plan(call.request, shown->files, *deps_.pools()));
+    }
   }
 }
 

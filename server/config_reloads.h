@@ -25,18 +25,21 @@ namespace trawl {
 
 // The configuration that runs, and how another comes in its place.
 //
-//   1. Reloads and plans run on the loop, one at a time. Who asks for a reload before one has begun
-//      shares it.
+//   1. Reloads run on the loop, one at a time. Who asks for one before it has begun shares it.
+//   Plans,
+//      which take seconds where there are many targets, run on a loop of their own and hold up
+//      neither reloads nor the process' end.
 //   2. A reload that is refused leaves what runs, and its error is shown until one succeeds.
 //   3. Everybody who asks is answered; after Close with kUnavailable.
 //
-// Reload, Plan, Show and Close: any thread. Start: the loop's thread. The loop runs nothing of it
+// Reload, Plan, Show and Close: any thread. Start: the loop's thread. The loops run nothing of it
 // when it goes.
 class ConfigReloads {
  public:
   using Options = ConfigPlanner::Options;
   struct Deps {
     EventLoop& loop;
+    EventLoop& plan_loop;
     const Clock& clock;
     FileSystem& files;
     HttpClientFactory& clients;
@@ -81,9 +84,9 @@ class ConfigReloads {
   CallQueue<StatusService::ReloadCallback> reloads_;
   CallQueue<PlanCall> plans_;
   Published<RunningConfig> shown_;
+  const ConfigPlanner planner_;
 
   // The loop's thread.
-  ConfigPlanner planner_;
   LoadedConfig running_;
   absl::Time loaded_ = absl::InfinitePast();
 };

@@ -63,6 +63,7 @@ class ConfigReloadsTest : public ::testing::Test {
   static constexpr char kFile[] = "/etc/prometheus.yml";
 
   FakeEventLoop loop_;
+  FakeEventLoop plan_loop_;
   MemFileSystem files_;
   FakeHttpClientFactory clients_;
   Metrics metrics_;
@@ -73,6 +74,7 @@ class ConfigReloadsTest : public ::testing::Test {
   ConfigReloads reloads_{
       {.config_file = kFile, .env = [](std::string_view) { return std::optional<std::string>(); }},
       {.loop = loop_,
+       .plan_loop = plan_loop_,
        .clock = loop_,
        .files = files_,
        .clients = clients_,
@@ -149,18 +151,22 @@ TEST_F(ConfigReloadsTest, WhatWasAcceptedRunsAlthoughAJobCouldNotTakeIt) {
   EXPECT_TRUE(LastReloadFailed());
 }
 
-TEST_F(ConfigReloadsTest, APlanComparesWithWhatRunsAndAppliesNothing) {
+TEST_F(ConfigReloadsTest, APlanComparesWithWhatRunsAppliesNothingAndHoldsUpNothing) {
   pb::PlanConfigRequest request;
   request.set_config("scrape_configs: [{job_name: second}]\n");
   std::optional<absl::StatusOr<pb::PlanConfigResponse>> plan;
 
   reloads_.Plan(request, [&](absl::StatusOr<pb::PlanConfigResponse> p) { plan = std::move(p); });
+  Reload();
   loop_.RunUntilIdle();
+  EXPECT_FALSE(plan.has_value());
+  EXPECT_THAT(answers_, SizeIs(1));
+  plan_loop_.RunUntilIdle();
 
   ASSERT_TRUE(plan.has_value());
   ASSERT_OK(*plan);
   EXPECT_THAT((*plan)->jobs(), SizeIs(2));
-  EXPECT_THAT(applied_, ElementsAre("first"));
+  EXPECT_THAT(applied_, ElementsAre("first", "first"));
 }
 
 TEST_F(ConfigReloadsTest, AfterCloseWhoWaitsAndWhoComesLaterIsToldThatItIsTooLate) {
