@@ -3,8 +3,6 @@
 #include <httplib.h>
 #include <openssl/ssl.h>
 #include <prometheus/counter.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <optional>
 #include <string_view>
@@ -207,7 +205,6 @@ HttpServer::HttpServer(const Options& options, Deps deps)
       closed_unheard_(deps.metrics.server().http_connections_closed_unheard_total),
       routes_(std::make_unique<Routes>(options, std::move(deps))),
       library_(std::make_unique<Library>()),
-      stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       waiting_thread_(clock_, "http-wait"),
       workers_(options.threads, "http") {}
 
@@ -233,34 +230,33 @@ void HttpServer::Accept(ListenSockets sockets) {
   EpollLoop& loop = waiting_thread_.loop();
   RunOn(loop, [&] {
     quiet_ = std::make_unique<QuietConnections>(
-        QuietConnections::Options{options_.max_connections, options_.max_silence},
+        QuietConnections::Options{options_.max_connections, options_.max_wait},
         QuietConnections::Deps{loop, loop},
         QuietConnections::Callbacks{
-            .speaks = [this](int fd) { workers_.Add([this, fd] { Serve(fd); }); },
+            .heard = [this](std::unique_ptr<HttpStream> stream) { Serve(std::move(stream)); },
             .closed = [this] { closed_unheard_.Increment(); }});
   });
   accept_loop_ = std::make_unique<AcceptLoop>(
       AcceptLoop::Options{.name = "http-accept"}, std::move(sockets),
-      [this, &loop](int fd) { loop.Post([this, fd] { quiet_->Add(fd); }); });
+      [this, &loop](int fd) { loop.Post([this, fd] { quiet_->Add(MakeStream(fd)); }); });
 }
 
-void HttpServer::Serve(int fd) {
-  {
-    HttpStream stream({.max_request = options_.max_request,
-                       .max_answer = options_.max_answer,
-                       .stop_fd = stop_fd_},
-                      clock_, fd, tls_ == nullptr ? nullptr : tls_->context.get());
-    if (stream.Handshake()) library_->Serve(stream);
-  }
-  quiet_->OnOver();
+std::unique_ptr<HttpStream> HttpServer::MakeStream(int fd) const {
+  return std::make_unique<HttpStream>(HttpStream::Options{.max_answer = options_.max_answer},
+                                      clock_, fd, tls_ == nullptr ? nullptr : tls_->context.get());
+}
+
+void HttpServer::Serve(std::shared_ptr<HttpStream> stream) {
+  workers_.Add([this, stream = std::move(stream)]() mutable {
+    library_->Serve(*stream);
+    stream.reset();
+    quiet_->OnOver();
+  });
 }
 
 uint16_t HttpServer::port() const { return accept_loop_->port(); }
 
-HttpServer::~HttpServer() {
-  Stop();
-  close(stop_fd_);
-}
+HttpServer::~HttpServer() { Stop(); }
 
 void HttpServer::Stop() {
   if (accept_loop_ != nullptr) accept_loop_->Stop();
@@ -268,8 +264,6 @@ void HttpServer::Stop() {
   if (quiet_ != nullptr && !stopped_) RunOn(waiting_thread_.loop(), [this] { quiet_->CloseAll(); });
   stopped_ = true;
   waiting_thread_.Shutdown();
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof one);
   workers_.Shutdown();
 }
 

@@ -27,7 +27,7 @@ namespace trawl {
 // What people and probes read over HTTP: /metrics, /-/healthy, /-/ready, Prometheus'
 // /api/v1/targets, /api/v1/scrape_pools and /api/v1/status/config, TargetApi, TargetsPages; with
 // enable_lifecycle also /-/reload and /-/quit. Reads published snapshots only, on a few threads of
-// its own, which serve connections whose client has begun to speak. Wraps cpp-httplib.
+// its own, which serve connections whose client has said what it wants. Wraps cpp-httplib.
 //
 // Start and Stop from one thread; handlers run on the server's threads.
 class HttpServer {
@@ -38,11 +38,10 @@ class HttpServer {
     bool enable_lifecycle = false;
     bool enable_admin_api = false;  // what else acts: scraping out of turn
     size_t threads = 4;
-    // Beyond them the oldest that has said nothing is closed, or the new one.
+    // Beyond them the oldest that has not said what it wants is closed, or the new one.
     size_t max_connections = 512;
-    absl::Duration max_silence = absl::Seconds(10);  // of a client, before it says anything
-    absl::Duration max_request = absl::Seconds(5);   // from its first byte to its last
-    absl::Duration max_answer = absl::Seconds(30);   // until the client has taken it
+    absl::Duration max_wait = absl::Seconds(10);    // until a client has said what it wants
+    absl::Duration max_answer = absl::Seconds(30);  // until it has taken the answer
   };
   // All thread-safe.
   struct Deps {
@@ -80,7 +79,8 @@ class HttpServer {
   absl::Status SetUpTls();
   void SetUpLibrary();
   void Accept(ListenSockets sockets);
-  void Serve(int fd);
+  std::unique_ptr<HttpStream> MakeStream(int fd) const;
+  void Serve(std::shared_ptr<HttpStream> stream);
 
   const Options options_;
   const Clock& clock_;
@@ -89,10 +89,9 @@ class HttpServer {
   const std::unique_ptr<Routes> routes_;
   const std::unique_ptr<Library> library_;
   std::unique_ptr<Tls> tls_;  // null: without
-  const int stop_fd_;         // readable once the server stops
   bool stopped_ = false;
 
-  // A connection's way: accepted, waiting for its first byte, served.
+  // A connection's way: accepted, waiting for its request, served.
   std::unique_ptr<QuietConnections> quiet_;
   LoopThread waiting_thread_;
   WorkerPool workers_;

@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace trawl {
@@ -38,9 +39,10 @@ HttpStream::HttpStream(const Options& options, const Clock& clock, int fd, SSL_C
     : options_(options),
       clock_(clock),
       fd_(fd),
-      ssl_(tls == nullptr ? nullptr : SSL_new(tls), &SSL_free),
-      deadline_(clock.Steady() + options.max_request) {
-  if (ssl_ != nullptr) SSL_set_fd(ssl_.get(), fd_);
+      ssl_(tls == nullptr ? nullptr : SSL_new(tls), &SSL_free) {
+  if (ssl_ == nullptr) return;
+  SSL_set_fd(ssl_.get(), fd_);
+  SSL_set_accept_state(ssl_.get());
 }
 
 HttpStream::~HttpStream() {
@@ -50,27 +52,32 @@ HttpStream::~HttpStream() {
   close(fd_);
 }
 
-bool HttpStream::Handshake() {
-  return ssl_ == nullptr || Complete([this] { return TlsStep(SSL_accept(ssl_.get())); }) > 0;
+HttpStream::Heard HttpStream::Listen() {
+  std::array<char, 4096> buffer;
+  while (!HasHead()) {
+    if (request_.size() >= options_.max_head_bytes) return Heard::kFailed;
+    const Step step = Receive(buffer.data(), buffer.size());
+    if (step.awaits != 0) return step.awaits == POLLIN ? Heard::kReadMore : Heard::kWriteMore;
+    if (step.bytes <= 0) return Heard::kFailed;
+    request_.append(buffer.data(), static_cast<size_t>(step.bytes));
+  }
+  return Heard::kAll;
 }
 
-bool HttpStream::is_readable() const { return begin_ < end_ || Wait(POLLIN); }
-bool HttpStream::is_writable() const { return Wait(POLLOUT); }
+bool HttpStream::HasHead() {
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  if (request_.find(kEnd, searched_) != std::string::npos) return true;
+  searched_ = request_.size() - std::min(request_.size(), kEnd.size() - 1);
+  return false;
+}
 
 ssize_t HttpStream::read(char* out, size_t size) {
-  if (begin_ == end_) {
-    if (received_ >= options_.max_request_bytes) return -1;
-    const ssize_t got = Complete([this] { return Receive(buffer_.data(), buffer_.size()); });
-    if (got <= 0) return got;
-    begin_ = 0;
-    end_ = static_cast<size_t>(got);
-    received_ += end_;
-  }
-  const size_t count = std::min(size, end_ - begin_);
-  std::memcpy(out, buffer_.data() + begin_, count);
-  begin_ += count;
+  const size_t count = request_.copy(out, size, read_);
+  read_ += count;
   return static_cast<ssize_t>(count);
 }
+
+bool HttpStream::is_writable() const { return Wait(POLLOUT); }
 
 ssize_t HttpStream::write(const char* data, size_t size) {
   BeginAnswer();
@@ -121,14 +128,13 @@ ssize_t HttpStream::Complete(const std::function<Step()>& call) const {
 }
 
 bool HttpStream::Wait(short events) const {
-  const bool reading = events == POLLIN && !answering_;
-  pollfd watched[] = {{fd_, events, 0}, {reading ? options_.stop_fd : -1, POLLIN, 0}};
+  pollfd watched = {fd_, events, 0};
   while (true) {
     const absl::Duration left = deadline_ - clock_.Steady();
     if (left <= absl::ZeroDuration()) return false;
-    const int ready = poll(watched, 2, PollTimeout(left));
+    const int ready = poll(&watched, 1, PollTimeout(left));
     if (ready < 0 && errno != EINTR) return false;
-    if (ready > 0) return watched[1].revents == 0;
+    if (ready > 0) return true;
   }
 }
 

@@ -3,7 +3,6 @@
 #include <httplib.h>
 #include <openssl/ssl.h>
 
-#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -15,30 +14,36 @@
 namespace trawl {
 
 // One connection of an HTTP server, with TLS or without: what cpp-httplib reads a request from and
-// writes its answer to. All of the request, a TLS handshake included, has one deadline, and so has
-// the answer: a client that is slow byte by byte holds its thread no longer than a silent one.
+// writes its answer to.
 //
-// One thread.
+// Its client speaks first: Listen takes what there is of the TLS handshake and of the request's
+// head, and never waits, so that one thread may listen to many. Then a thread of its own answers,
+// waiting for the client to take it, until a deadline. What comes behind the head is not read.
+//
+// One thread at a time.
 class HttpStream final : public httplib::Stream {
  public:
   struct Options {
-    absl::Duration max_request = absl::Seconds(5);
     absl::Duration max_answer = absl::Seconds(30);
-    size_t max_request_bytes = 128 << 10;
-    // Once it is readable no more of a request is read. -1: none.
-    int stop_fd = -1;
+    size_t max_head_bytes = 128 << 10;
   };
 
   // Takes the socket over, which must not block. `tls` may be null: without TLS.
   HttpStream(const Options& options, const Clock& clock, int fd, SSL_CTX* tls);
   ~HttpStream() override;
 
-  // Before anything else. False: there will be no request.
-  bool Handshake();
+  enum class Heard {
+    kAll,        // the head is complete
+    kReadMore,   // once the socket is readable
+    kWriteMore,  // once it is writable: a TLS handshake
+    kFailed,     // there will be no request
+  };
+  Heard Listen();
 
-  bool is_readable() const override;
-  bool is_writable() const override;
+  // Of the request, once Listen has heard all.
+  bool is_readable() const override { return read_ < request_.size(); }
   ssize_t read(char* out, size_t size) override;
+  bool is_writable() const override;
   ssize_t write(const char* data, size_t size) override;
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
@@ -54,6 +59,7 @@ class HttpStream final : public httplib::Stream {
   Step Receive(char* out, size_t size);
   Step SendSome(const char* data, size_t size);
   Step TlsStep(int result);
+  bool HasHead();
   ssize_t Complete(const std::function<Step()>& call) const;
   bool Wait(short events) const;
   void BeginAnswer();
@@ -62,12 +68,11 @@ class HttpStream final : public httplib::Stream {
   const Clock& clock_;
   const int fd_;
   const std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
-  absl::Duration deadline_;
+  std::string request_;  // what came of it
+  size_t searched_ = 0;  // of request_: the head doesn't end before
+  size_t read_ = 0;      // of request_
   bool answering_ = false;
-  size_t received_ = 0;
-  std::array<char, 4096> buffer_;
-  size_t begin_ = 0;  // of what is in buffer_ and was not read
-  size_t end_ = 0;
+  absl::Duration deadline_ = absl::InfiniteDuration();  // of the answer, steady
 };
 
 }  // namespace trawl

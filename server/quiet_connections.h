@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <memory>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
@@ -11,10 +12,12 @@
 
 namespace trawl {
 
-// Connections whose client has said nothing yet. They wait here, for no thread of their own; one
-// that speaks is handed on. One that stays silent is closed after a while, or earlier when there
-// are too many connections and it is the oldest: whoever opens connections and says nothing
-// keeps nobody else out.
+class HttpStream;  // its library's header defines macros that others stumble over
+
+// Connections whose client has not said yet what it wants: nothing, or half of a request. They wait
+// here, for no thread of their own; one whose request's head is complete is handed on. One that
+// isn't for too long is closed, or earlier when there are too many connections and it is the
+// oldest: whoever opens connections and says too little keeps nobody else out.
 //
 // Loop's thread only, but for OnOver.
 class QuietConnections {
@@ -22,24 +25,22 @@ class QuietConnections {
   struct Options {
     // Those that were handed on and are not over included.
     size_t max_connections = 512;
-    absl::Duration max_silence = absl::Seconds(10);
+    absl::Duration max_wait = absl::Seconds(10);  // from the connection to the end of the head
   };
   struct Deps {
     EventLoop& loop;
     FdWatcher& watcher;
   };
   struct Callbacks {
-    std::function<void(int fd)> speaks;  // takes the socket over; OnOver follows
-    std::function<void()> closed;        // one was closed unheard
+    std::function<void(std::unique_ptr<HttpStream>)> heard;  // OnOver follows
+    std::function<void()> closed;                            // one was closed unheard
   };
 
-  QuietConnections(const Options& options, const Deps& deps, Callbacks callbacks)
-      : options_(options), loop_(deps.loop), watcher_(deps.watcher), callbacks_(callbacks) {}
+  QuietConnections(const Options& options, const Deps& deps, Callbacks callbacks);
   // As CloseAll.
-  ~QuietConnections() { CloseAll(); }
+  ~QuietConnections();
 
-  // Takes the socket over.
-  void Add(int fd);
+  void Add(std::unique_ptr<HttpStream> stream);
   // A connection that was handed on is over. Thread-safe.
   void OnOver() { handed_on_.fetch_sub(1); }
   // Those that wait.
@@ -47,14 +48,14 @@ class QuietConnections {
 
  private:
   struct Quiet {
-    int fd;
+    std::unique_ptr<HttpStream> stream;
     TimerId timer;
   };
 
-  void OnSpeaks(int fd);
+  void OnReady(int fd);
   void CloseUnheard(int fd);
   // Ends the wait.
-  void Leave(int fd);
+  std::unique_ptr<HttpStream> Leave(int fd);
 
   const Options options_;
   EventLoop& loop_;

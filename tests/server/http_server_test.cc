@@ -46,6 +46,27 @@ class HttpServerTest : public ::testing::Test {
     client_ = std::make_unique<httplib::Client>("127.0.0.1", server_->port());
   }
 
+  // Before Start.
+  void UseTls() {
+    const TestAuthority authority;
+    const TestCertificate certificate = authority.Issue("IP:127.0.0.1");
+    PosixFileSystem disk;
+    ASSERT_OK(WriteFileDurably(disk, prefix_ + "ca", authority.certificate()));
+    ASSERT_OK(WriteFileDurably(disk, prefix_ + "cert", certificate.certificate));
+    ASSERT_OK(WriteFileDurably(disk, prefix_ + "key", certificate.key));
+    files_.Put("/web.yml", absl::StrCat("tls_server_config: {cert_file: ", prefix_,
+                                        "cert, key_file: ", prefix_, "key}"));
+    guard_ = *WebGuard::Open(files_, "/web.yml");
+  }
+  std::unique_ptr<httplib::SSLClient> TlsClient() {
+    auto client = std::make_unique<httplib::SSLClient>("127.0.0.1", server_->port());
+    client->set_ca_cert_path(prefix_ + "ca");
+    return client;
+  }
+
+  const std::string prefix_ =
+      absl::StrCat(::testing::TempDir(), "/http_server_test.",
+                   ::testing::UnitTest::GetInstance()->current_test_info()->name(), ".");
   HttpServer::Options options_;
   SystemClock clock_;
   Metrics metrics_;
@@ -185,21 +206,10 @@ TEST_F(HttpServerTest, AWrongCertificateIsToldAtTheStart) {
 }
 
 TEST_F(HttpServerTest, WithTlsRequestsAreServedAndPlainOnesAreNot) {
-  const TestAuthority authority;
-  const TestCertificate certificate = authority.Issue("IP:127.0.0.1");
-  const std::string prefix = ::testing::TempDir() + "/http_server_test.";
-  PosixFileSystem disk;
-  ASSERT_OK(WriteFileDurably(disk, prefix + "ca", authority.certificate()));
-  ASSERT_OK(WriteFileDurably(disk, prefix + "cert", certificate.certificate));
-  ASSERT_OK(WriteFileDurably(disk, prefix + "key", certificate.key));
-  files_.Put("/web.yml", absl::StrCat("tls_server_config: {cert_file: ", prefix,
-                                      "cert, key_file: ", prefix, "key}"));
-  guard_ = *WebGuard::Open(files_, "/web.yml");
+  UseTls();
   Start();
 
-  httplib::SSLClient tls("127.0.0.1", server_->port());
-  tls.set_ca_cert_path(prefix + "ca");
-  const auto answer = tls.Get("/-/healthy");
+  const auto answer = TlsClient()->Get("/-/healthy");
   EXPECT_FALSE(client_->Get("/-/healthy"));
 
   ASSERT_TRUE(answer);
@@ -230,8 +240,7 @@ void SendHalfARequest(int fd) {
 }
 
 TEST_F(HttpServerTest, ClientsThatSayNothingHoldNobodyUp) {
-  options_.max_silence = absl::InfiniteDuration();
-  options_.max_request = absl::InfiniteDuration();
+  options_.max_wait = absl::InfiniteDuration();
   options_.max_connections = 600;
   Start();
   std::vector<int> silent;
@@ -243,7 +252,7 @@ TEST_F(HttpServerTest, ClientsThatSayNothingHoldNobodyUp) {
 }
 
 TEST_F(HttpServerTest, BeyondTheLimitTheSilentMakeRoomAndAreCounted) {
-  options_.max_silence = absl::InfiniteDuration();
+  options_.max_wait = absl::InfiniteDuration();
   options_.max_connections = 2;
   Start();
   std::vector<int> silent;
@@ -255,20 +264,52 @@ TEST_F(HttpServerTest, BeyondTheLimitTheSilentMakeRoomAndAreCounted) {
   for (const int fd : silent) close(fd);
 }
 
-TEST_F(HttpServerTest, ARequestThatDoesNotEndIsGivenUp) {
-  options_.max_request = absl::Milliseconds(200);
+TEST_F(HttpServerTest, RequestsThatDoNotEndHoldNobodyUp) {
+  options_.max_wait = absl::InfiniteDuration();
   options_.threads = 1;
+  Start();
+  std::vector<int> slow;
+  for (int i = 0; i < 100; ++i) SendHalfARequest(slow.emplace_back(ConnectToLoopback(server_->port())));
+
+  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+
+  for (const int fd : slow) close(fd);
+}
+
+TEST_F(HttpServerTest, NorDoHandshakesThatDoNotEnd) {
+  options_.max_wait = absl::InfiniteDuration();
+  options_.threads = 1;
+  UseTls();
+  Start();
+  // The first bytes of a ClientHello; and what is none is no connection.
+  constexpr std::string_view kHalf("\x16\x03\x01\x02\x00\x01\x00", 7);
+  std::vector<int> slow;
+  for (int i = 0; i < 100; ++i) {
+    const int fd = slow.emplace_back(ConnectToLoopback(server_->port()));
+    EXPECT_EQ(send(fd, kHalf.data(), kHalf.size(), MSG_NOSIGNAL), ssize_t(kHalf.size()));
+  }
+  SendHalfARequest(slow.emplace_back(ConnectToLoopback(server_->port())));
+
+  EXPECT_EQ(TlsClient()->Get("/-/healthy")->status, 200);
+
+  for (const int fd : slow) close(fd);
+}
+
+TEST_F(HttpServerTest, ARequestThatDoesNotEndIsGivenUp) {
+  options_.max_wait = absl::Milliseconds(200);
   Start();
   const int fd = ConnectToLoopback(server_->port());
   SendHalfARequest(fd);
 
-  EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
+  char byte;
+  EXPECT_EQ(recv(fd, &byte, 1, 0), 0);
 
+  EXPECT_EQ(metrics_.server().http_connections_closed_unheard_total.Value(), 1);
   close(fd);
 }
 
 TEST_F(HttpServerTest, StopWaitsForNoRequestThatDoesNotEnd) {
-  options_.max_request = absl::InfiniteDuration();
+  options_.max_wait = absl::InfiniteDuration();
   Start();
   const int fd = ConnectToLoopback(server_->port());
   SendHalfARequest(fd);
