@@ -200,10 +200,12 @@ void App::StartConfiguration() {
                                            .discovery = discovery_->discovery(),
                                            .sources = discovery_->sources(),
                                            .push_jobs = *push_jobs_});
+  plan_thread_ = std::make_unique<LoopThread>(clock_, "plan");
   reloads_ = std::make_unique<ConfigReloads>(
       ConfigReloads::Options{flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
       ConfigReloads::Deps{
           .loop = main_loop_,
+          .plan_loop = plan_thread_->loop(),
           .clock = clock_,
           .files = files_,
           .clients = clients_,
@@ -229,7 +231,8 @@ void App::StartServices() {
   inspector_ = std::make_unique<TargetInspector>(*manager_);
   watch_thread_ = std::make_unique<LoopThread>(clock_, "watch");
   watches_ = std::make_unique<TargetWatches>(
-      TargetWatches::Options{.max_watchers = flags_.max_watchers, .watch = {}},
+      TargetWatches::Options{.max_watchers = flags_.max_watchers,
+                             .watch = {.max_silence = flags_.max_watcher_silence}},
       TargetWatches::Deps{.loop = watch_thread_->loop(),
                           .pools = [this] { return manager_->Snapshot(); },
                           .lanes = [this] { return storage_->Lanes(); },
@@ -270,6 +273,7 @@ absl::Status App::StartHttp() {
   options.enable_lifecycle = flags_.enable_lifecycle;
   options.enable_admin_api = flags_.enable_admin_api;
   options.max_connections = flags_.max_web_connections;
+  options.max_wait = flags_.web_read_timeout;
   HttpServer::Deps deps{
       .clock = clock_,
       .metrics = metrics_,
@@ -363,6 +367,7 @@ App::~App() {
   if (reloads_ != nullptr) reloads_->Close();
   http_.reset();
   rpc_.reset();
+  if (plan_thread_ != nullptr) plan_thread_->Shutdown();
   if (watch_thread_ != nullptr) {
     RunOn(watch_thread_->loop(), [] {});  // what the last calls left there
     watch_thread_->Shutdown();

@@ -112,6 +112,7 @@ class App {
   std::unique_ptr<DiscoveryService> discovery_service_;
   std::unique_ptr<TargetInspector> inspector_;
   std::unique_ptr<LoopThread> watch_thread_;
+  std::unique_ptr<LoopThread> plan_thread_;
   std::unique_ptr<TargetWatches> watches_;
   std::unique_ptr<StatusService> status_service_;
   std::unique_ptr<GuardedStatusService> guarded_status_;

@@ -22,6 +22,7 @@ struct Flags {
   size_t max_grpc_connections = 1000;
   size_t max_grpc_resets = 200;  // of a connection in a second
   size_t max_web_connections = 512;
+  absl::Duration web_read_timeout = absl::Seconds(10);
   bool enable_lifecycle = false;
   bool enable_admin_api = false;
   ListenAddress grpc_listen{"127.0.0.1", 8729};
@@ -46,6 +47,7 @@ struct Flags {
   Discovery::Options discovery;
   size_t max_scrape_now = 4;
   uint32_t max_watchers = 32;
+  absl::Duration max_watcher_silence = absl::Minutes(10);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 };

@@ -95,6 +95,7 @@ void TargetWatch::Send(pb::WatchTargetsResponse message) {
 void TargetWatch::GiveUp() {
   silence_timer_ = 0;
   missed_ = true;
+  deps_.metrics.watchers_given_up_total.Increment();
   view_.Clear();
   changes_ = TargetView::Changes();
   next_ = 0;

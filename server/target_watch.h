@@ -8,6 +8,7 @@
 #include "core/append/sink.h"
 #include "core/base/event_loop.h"
 #include "core/scrape/pool_status.h"
+#include "core/telemetry/server_metrics.h"
 #include "server/target_filter.h"
 #include "server/target_view.h"
 #include "trawl/status/v1/status.pb.h"
@@ -45,6 +46,7 @@ class TargetWatch {
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
     std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
     Reader& reader;
+    ServerMetrics& metrics;
   };
 
   TargetWatch(const Options& options, Deps deps, TargetFilter filter);

@@ -42,7 +42,8 @@ class TargetWatches::Reactor final : public grpc::ServerWriteReactor<pb::WatchTa
   // Once; on any thread.
   void Begin(const TargetWatch::Options& options, const Deps& deps, TargetFilter filter) {
     loop_.Post([this, options, deps, filter = std::move(filter)]() mutable {
-      watch_.emplace(options, TargetWatch::Deps{deps.loop, deps.pools, deps.lanes, *this},
+      watch_.emplace(options,
+                     TargetWatch::Deps{deps.loop, deps.pools, deps.lanes, *this, deps.metrics},
                      std::move(filter));
       watch_->Start();
     });

@@ -127,6 +127,7 @@ struct ApplyResult {
   uint64_t newly_held = 0;    // targets whose removal is held from now on
   // Jobs with groups that the running configuration doesn't have; each once, until it changes.
   std::vector<std::string> newly_pending_jobs;
+  bool refusals_forgotten = false;  // more groups were refused than a source's state remembers
   std::vector<std::string> changed_jobs;
 };
 

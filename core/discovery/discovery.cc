@@ -379,6 +379,7 @@ void Discovery::CountResult(const std::string& source, const ApplyResult& result
              {"job", job},
              {"known", PresentableText(absl::StrJoin(sets_.known_jobs(), ", "), kMaxLoggedBytes)}});
   }
+  if (result.refusals_forgotten) CountLimit("refused");
   if (result.newly_held == 0) return;
   deps_.metrics.removals_held_total.Increment({source}, static_cast<double>(result.newly_held));
   LogWarn("Removals are held, targets are still scraped",

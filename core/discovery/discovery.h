@@ -34,6 +34,7 @@ class Discovery {
     absl::Duration staged_timeout = absl::Seconds(30);  // without a part
     uint32_t max_in_flight = 16;
     uint32_t max_message_bytes = 4 << 20;
+    size_t max_wanted = 1000;  // refused groups that one message asks for; the next has the rest
     size_t max_streams = 1000;
     absl::Duration heartbeat_interval = absl::Seconds(10);
     // For leases that give no length; and how long a pusher counts as heard after a message, which
@@ -137,7 +138,7 @@ class Discovery {
   std::map<std::string, TimerId> hold_timers_;
   TimerId tick_timer_ = 0;
   const std::shared_ptr<void> alive_ = std::make_shared<char>();  // for what is posted
-  bool note_failing_ = false;  // said once
+  bool note_failing_ = false;                                     // said once
   uint64_t staged_bytes_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "core/discovery/sync_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -95,8 +96,13 @@ void SyncSession::OnHello(StreamHello hello) {
 
 void SyncSession::AskAgain() {
   if (ended_ || !welcomed_) return;
-  std::vector<GroupName> groups = discovery_.sets().TakeWanted(hello_.source);
-  if (!groups.empty()) peer_.Send({SyncWant{std::move(groups)}});
+  const std::vector<GroupName> groups = discovery_.sets().TakeWanted(hello_.source);
+  const size_t most = discovery_.options().max_wanted;
+  for (size_t begin = 0; begin < groups.size(); begin += most) {
+    const auto first = groups.begin() + static_cast<std::ptrdiff_t>(begin);
+    const size_t count = std::min(most, groups.size() - begin);
+    peer_.Send({SyncWant{{first, first + static_cast<std::ptrdiff_t>(count)}}});
+  }
 }
 
 void SyncSession::OnBegin(uint64_t id, const SyncBegin& begin) {

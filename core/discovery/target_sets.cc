@@ -126,7 +126,8 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
     return result;
   }
   const bool renewal = IsRenewal(change);
-  const StateDelta delta = renewal ? Renewal(change, before) : DeltaOf(change, plan, before);
+  const StateDelta delta =
+      renewal ? Renewal(change, before) : DeltaOf(change, plan, before, result);
   const absl::Status recorded = Record(change.source, before, delta);
   if (!recorded.ok()) return NotPersisted(before, recorded);
   Source& source = sources_[change.source];
@@ -157,8 +158,8 @@ StateDelta TargetSets::Renewal(const Change& change, const Source& before) {
   return delta;
 }
 
-StateDelta TargetSets::DeltaOf(const Change& change, const ChangePlan& plan,
-                               const Source& before) const {
+StateDelta TargetSets::DeltaOf(const Change& change, const ChangePlan& plan, const Source& before,
+                               ApplyResult& result) const {
   StateDelta delta = Renewal(change, before);
   delta.head.history_id = change.history_id;
   delta.head.version = change.version ? *change.version : before.version + 1;
@@ -175,9 +176,12 @@ StateDelta TargetSets::DeltaOf(const Change& change, const ChangePlan& plan,
         std::move(name), same ? old->second : std::make_shared<const TargetGroup>(group->group));
   }
   for (const Issue& issue : plan.refused) {
-    const bool room = before.refused.size() + delta.refused.size() < options_.max_refused;
-    if (Remembers(issue, before) && (room || before.refused.contains(issue.group))) {
+    if (!Remembers(issue, before)) continue;
+    if (before.refused.size() + delta.refused.size() < options_.max_refused ||
+        before.refused.contains(issue.group)) {
       delta.refused.push_back(issue);
+    } else {
+      result.refusals_forgotten = true;
     }
   }
   delta.held.assign(plan.removals.held.begin(), plan.removals.held.end());

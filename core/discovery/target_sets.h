@@ -77,7 +77,6 @@ class TargetSets {
     size_t max_sources = 1000;
     size_t max_issues = 100;      // listed in an answer; the true number is given too
     size_t max_refused = 10'000;  // refused groups that a source's state remembers
-    size_t max_wanted = 1000;     // groups that are asked for in one message
     // Of leases that state no length. A pusher counts as heard for so long after each message: time
     // in which held removals wait.
     absl::Duration default_lease = absl::Minutes(1);
@@ -204,7 +203,8 @@ class TargetSets {
   ApplyResult Carry(const Change& change, const Source& before, ChangePlan plan, const Now& now);
   // What the change makes of a source. A renewal changes the head alone.
   static StateDelta Renewal(const Change& change, const Source& before);
-  StateDelta DeltaOf(const Change& change, const ChangePlan& plan, const Source& before) const;
+  StateDelta DeltaOf(const Change& change, const ChangePlan& plan, const Source& before,
+                     ApplyResult& result) const;
   bool Remembers(const Issue& refused, const Source& before) const;
   // OK at once when the delta changes nothing.
   absl::Status Record(const std::string& name, const Source& before, const StateDelta& delta);

@@ -119,7 +119,6 @@ std::vector<GroupName> TargetSets::TakeWanted(const std::string& name) {
   const bool limited = std::exchange(source.ask_limited, false);
   if (!all && !limited) return wanted;
   for (const auto& [group, issue] : source.refused) {
-    if (wanted.size() >= options_.max_wanted) break;
     if (all || issue.code == IssueCode::kLimit) wanted.push_back(group);
   }
   return wanted;

@@ -349,6 +349,9 @@ ServerMetrics::ServerMetrics(Registry& r)
       watchers_refused_total(
           PlainCounter(r, "trawl_status_watchers_refused_total",
                        "Watches of targets that were refused, as there were too many.")),
+      watchers_given_up_total(
+          PlainCounter(r, "trawl_status_watchers_given_up_total",
+                       "Times that a watcher read nothing for too long, and had to start anew.")),
       grpc_connections(PlainGauge(r, "trawl_grpc_connections",
                                   "Current number of connections to the gRPC port.")),
       grpc_connections_refused_total(
@@ -362,7 +365,8 @@ ServerMetrics::ServerMetrics(Registry& r)
       http_connections_closed_unheard_total(
           PlainCounter(r, "trawl_http_connections_closed_unheard_total",
                        "Total number of connections to the HTTP port that were closed before their "
-                       "client had said anything, or because --web.max-connections were open.")),
+                       "client had said what it wants: it took longer than --web.read-timeout, or "
+                       "--web.max-connections were open.")),
       last_reload_successful_(
           PlainGauge(r, "prometheus_config_last_reload_successful",
                      "Whether the last configuration reload attempt was successful.")),

@@ -20,6 +20,7 @@ class ServerMetrics {
   // Of StatusService.WatchTargets.
   prometheus::Gauge& watchers;
   prometheus::Counter& watchers_refused_total;
+  prometheus::Counter& watchers_given_up_total;  // silent for too long
   prometheus::Gauge& grpc_connections;
   prometheus::Counter& grpc_connections_refused_total;
   prometheus::Counter& grpc_connections_reset_total;  // they gave up calls too fast

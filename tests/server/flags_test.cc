@@ -39,15 +39,17 @@ TEST(FlagsTest, DefaultsAreThoseOfTheHelp) {
 TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   const ParsedFlags parsed = ParseFlags(
       {"--config.file=a.yml", "--web.listen-address", "[::1]:0", "--web.enable-lifecycle",
-       "--storage.max-queue-bytes=64MiB", "--spool.max-bytes=1GiB", "--spool.max-age=2h",
-       "--spool.sync-interval=100ms", "--spool.in-memory", "--storage.embedded-path=x.db",
-       "--shards=3", "--status.max-scrape-now=9", "--web.enable-admin-api", "--log.level=debug",
+       "--web.read-timeout=3s", "--storage.max-queue-bytes=64MiB", "--spool.max-bytes=1GiB",
+       "--spool.max-age=2h", "--spool.sync-interval=100ms", "--spool.in-memory",
+       "--storage.embedded-path=x.db", "--shards=3", "--status.max-scrape-now=9",
+       "--status.max-watcher-silence=1m", "--web.enable-admin-api", "--log.level=debug",
        "--log.format=json", "--discovery.silent-after=5m"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   EXPECT_EQ(parsed.flags->config_file, "a.yml");
   EXPECT_EQ(parsed.flags->web_listen.ToString(), "[::1]:0");
   EXPECT_TRUE(parsed.flags->enable_lifecycle);
+  EXPECT_EQ(parsed.flags->web_read_timeout, absl::Seconds(3));
   EXPECT_EQ(parsed.flags->max_queue_bytes, 64u << 20);
   EXPECT_EQ(parsed.flags->spool.max_bytes, 1u << 30);
   EXPECT_EQ(parsed.flags->spool.max_age, absl::Hours(2));
@@ -56,6 +58,7 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   EXPECT_EQ(parsed.flags->embedded_path, "x.db");
   EXPECT_EQ(parsed.flags->shards, 3u);
   EXPECT_EQ(parsed.flags->max_scrape_now, 9u);
+  EXPECT_EQ(parsed.flags->max_watcher_silence, absl::Minutes(1));
   EXPECT_TRUE(parsed.flags->enable_admin_api);
   EXPECT_EQ(parsed.flags->log_level, LogLevel::kDebug);
   EXPECT_EQ(parsed.flags->discovery.sets.silent_after, absl::Minutes(5));
@@ -66,7 +69,8 @@ TEST(FlagsTest, DiscoverysLimitsAndTimesAreOptions) {
       ParseFlags({"--discovery.max-group-labels=3", "--discovery.max-name-bytes=1KiB",
                   "--discovery.max-value-bytes=2KiB", "--discovery.max-message-bytes=3KiB",
                   "--discovery.max-request-bytes=4KiB", "--discovery.shrink-hold=0s",
-                  "--discovery.shrink-min=7", "--discovery.max-restored-age=2h"});
+                  "--discovery.shrink-min=7", "--discovery.max-restored-age=2h",
+                  "--discovery.max-refused=5", "--discovery.max-wanted=6"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   const Discovery::Options& discovery = parsed.flags->discovery;
@@ -78,6 +82,8 @@ TEST(FlagsTest, DiscoverysLimitsAndTimesAreOptions) {
   EXPECT_EQ(discovery.sets.plan.guard.hold, absl::ZeroDuration());
   EXPECT_EQ(discovery.sets.plan.guard.min_removals, 7u);
   EXPECT_EQ(discovery.max_restored_age, absl::Hours(2));
+  EXPECT_EQ(discovery.sets.max_refused, 5u);
+  EXPECT_EQ(discovery.max_wanted, 6u);
 }
 
 TEST(FlagsTest, AccessRulesAddUp) {

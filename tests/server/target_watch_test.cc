@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/telemetry/metrics.h"
 #include "tests/fakes/fake_event_loop.h"
 #include "tests/matchers/status_matchers.h"
 #include "tests/server/service_fixture.h"
@@ -26,7 +27,8 @@ class TargetWatchTest : public ::testing::Test, private TargetWatch::Reader {
   void Start(TargetWatch::Options options = {}) {
     watch_ = std::make_unique<TargetWatch>(
         options,
-        TargetWatch::Deps{loop_, [this] { return pools_; }, [this] { return lanes_; }, *this},
+        TargetWatch::Deps{loop_, [this] { return pools_; }, [this] { return lanes_; }, *this,
+                          metrics_.server()},
         TargetFilter::Make({}).value());
     watch_->Start();
   }
@@ -78,6 +80,7 @@ class TargetWatchTest : public ::testing::Test, private TargetWatch::Reader {
   }
 
   FakeEventLoop loop_;
+  Metrics metrics_;
   std::vector<std::shared_ptr<ActiveTarget>> targets_;
   std::shared_ptr<const PoolsSnapshot> pools_;
   std::vector<std::shared_ptr<const LaneStatus>> lanes_;
@@ -158,6 +161,7 @@ TEST_F(TargetWatchTest, AReaderThatWasSilentForTooLongStartsAnew) {
   loop_.Advance(absl::Minutes(10));
   EXPECT_TRUE(old.expired());
   EXPECT_TRUE(pool.expired()) << "a silent reader holds an old state";
+  EXPECT_EQ(metrics_.server().watchers_given_up_total.Value(), 1);
 
   EXPECT_THAT(Read(), ElementsAre("changed 1 removed 0 merged 0", "reset", "part 2", "done 2"));
   Scrape(1);

@@ -313,6 +313,29 @@ TEST_F(WantTest, RefusalsThatAreRememberedAreBounded) {
   for (const char* key : {"a", "b", "c", ""}) change.groups.push_back({"node", {key, {"x/"}, {}}});
   EXPECT_EQ(world_.Apply(change).issue_count, 5u);
   EXPECT_EQ(world_.View().refused_count, 2u);
+  EXPECT_EQ(world_.metrics.limit_hits_total.Value({"refused"}), 1);
+}
+
+TEST_F(WantTest, ManyRefusedGroupsAreAskedForInSeveralMessages) {
+  world_.options.max_wanted = 2;
+  world_.Start();
+  Begin();
+  SyncDelta delta{5, 6, {}, {}};
+  for (const char* key : {"a", "b", "c"}) delta.upsert.push_back({"node", {key, {"x/"}, {}}});
+  world_.Say(1, {5, std::move(delta)});
+  peer_.sent.clear();
+
+  world_.discovery->SetKnownJobsAsync({"node"}, {});
+  world_.loop.RunUntilIdle();
+
+  std::vector<size_t> sizes;
+  for (const SyncOutput& output : peer_.sent) {
+    if (const auto* want = std::get_if<SyncWant>(&output.message)) {
+      sizes.push_back(want->groups.size());
+    }
+  }
+  EXPECT_THAT(sizes, ElementsAre(2, 2, 1));
+  world_.Stop();
 }
 
 }  // namespace
