@@ -63,11 +63,7 @@ TEST_F(TargetsOverviewTest, WhatIsHeldAndWhatWasRefusedIsShown) {
   EXPECT_FALSE(plain.contains("held"));
   EXPECT_FALSE(plain.contains("rejected"));
   const auto target = MakeTarget("web", "c:1");
-  TargetGroup held{"0", {"c:1"}, {}};
-  held.held = 1;
-  auto group = MakeGroup("ops", {});
-  group->group = std::make_shared<const TargetGroup>(held);
-  target->owners = {{group, 0}};
+  target->owners.front().held = true;
   pools_.pools[2] = MakePool("web", {target});
   RejectedSamples rejected;
   rejected.NoteRecord(1, target->target->public_hash);
