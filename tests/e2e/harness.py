@@ -70,10 +70,15 @@ class Exporter:
         self.scrapes = 0
         self.requests = []
         self.connections = set()  # client addresses
+        self.sockets = set()
         self.lock = threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                exporter.sockets.add(self.connection)
 
             def do_GET(self):
                 with exporter.lock:
@@ -106,8 +111,12 @@ class Exporter:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
+        """Also of connections that are kept alive: whoever asks from now on is refused."""
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.sockets):
+            with contextlib.suppress(OSError):  # closed long ago
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Program:
