@@ -60,6 +60,10 @@ absl::StatusOr<DataDirectory> OpenDataDirectory(FileSystem& files, const std::st
   DataDirectory out;
   out.path = path;
   RETURN_IF_ERROR(Annotate(files.CreateDirectory(path), "data directory"));
+  if (files.ReadFile(absl::StrCat(path, "/trawl-store.lock")).ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "data directory ", path, " is trawl-store's: give trawld a --data-dir of its own"));
+  }
   absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(absl::StrCat(path, "/lock"));
   if (absl::IsFailedPrecondition(lock.status())) {
     return absl::FailedPreconditionError(

@@ -21,7 +21,8 @@ struct DataDirectory {
   std::unique_ptr<FileLock> lock;
 };
 
-// Creates what is not there. kFailedPrecondition: another process holds it; kDataLoss: a file of
+// Creates what is not there. kFailedPrecondition: another process holds it, or it is trawl-store's
+// (which refuses one that has a writer-id); kDataLoss: a file of
 // it is damaged; others of the file system.
 absl::StatusOr<DataDirectory> OpenDataDirectory(FileSystem& files, const std::string& path,
                                                 absl::Time now);

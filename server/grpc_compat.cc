@@ -50,6 +50,10 @@ void ShutdownServer(grpc::Server& server, absl::Duration grace) {
   server.Wait();
 }
 
+void AddToHealth(grpc::Server& server, const std::string& service) {
+  if (auto* health = server.GetHealthCheckService()) health->SetServingStatus(service, false);
+}
+
 void SetServing(grpc::Server& server, bool serving) {
   if (auto* health = server.GetHealthCheckService()) health->SetServingStatus(serving);
 }

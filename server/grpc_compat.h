@@ -41,7 +41,9 @@ void SetInterceptors(
 // Waits for them.
 void ShutdownServer(grpc::Server& server, absl::Duration grace);
 
-// For each of the server's services and for "".
+// From now on health is told of this service, too. Not serving at first.
+void AddToHealth(grpc::Server& server, const std::string& service);
+// For each service of health's and for "".
 void SetServing(grpc::Server& server, bool serving);
 
 }  // namespace trawl

@@ -27,6 +27,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
       options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials());
   out->server_ = builder.BuildAndStart();
   if (out->server_ == nullptr) return absl::InternalError("the gRPC server did not start");
+  for (const std::string& service : options.health_services) AddToHealth(*out->server_, service);
   trawl::SetServing(*out->server_, false);
   out->accept_loop_ = std::make_unique<AcceptLoop>(
       AcceptLoop::Options{.max_connections = options.max_connections,

@@ -33,6 +33,8 @@ class RpcServer {
     std::function<void()> on_refused;  // one was; on a thread of the server's. May be null.
     size_t max_resets = 200;  // calls that a connection may give up in a second; it is closed then
     std::function<void()> on_flood;  // one was; as on_refused
+    // Names of services that may be asked for by health, beside "" for all.
+    std::vector<std::string> health_services;
     // Null: without TLS.
     std::shared_ptr<grpc::ServerCredentials> credentials;
   };

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/append/storage_channel.h"
+#include "client/store/http_senders.h"
 #include "client/store/remote_write_backend.h"
 #include "client/store/sqlite/sqlite_backend.h"
 #include "core/base/hash.h"
@@ -26,6 +27,8 @@ struct Sinks::Sink {
   // Of remote_write's endpoint; others have nothing to say here.
   std::shared_ptr<Published<EndpointCondition>> endpoint =
       std::make_shared<Published<EndpointCondition>>();
+  // Likewise: how it is spoken to.
+  std::shared_ptr<Published<HttpAccess>> access = std::make_shared<Published<HttpAccess>>();
   std::unique_ptr<EmbeddedStore> store;                             // null for a service elsewhere
   std::vector<std::unique_ptr<GrpcAppendStreamFactory>> factories;  // by shard
   DrainOrder order{{}};
@@ -33,10 +36,16 @@ struct Sinks::Sink {
 
 namespace {
 
-constexpr absl::Duration kReopenDeadline = absl::Seconds(2);
-
 bool SamePlace(const SinkSpec& a, const SinkSpec& b) {
   return a.name == b.name && a.kind == b.kind && a.address == b.address;
+}
+
+// Null where there is nothing to say.
+absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeAccess(const SinkSpec& spec) {
+  if (!spec.remote_write.has_value()) return nullptr;
+  auto access = MakeHttpAccess(spec.remote_write->http, spec.remote_write->remote_timeout);
+  if (!access.ok()) return Annotate(access.status(), absl::StrCat("sink ", spec.name));
+  return access;
 }
 
 std::string UniqueName(std::string name, std::set<std::string>& taken) {
@@ -76,29 +85,59 @@ Sinks::Sinks(Options options, Deps deps)
 
 Sinks::~Sinks() { Shutdown(absl::ZeroDuration()); }
 
-absl::Status Sinks::Apply(const std::vector<SinkSpec>& specs) {
+// What a change of the sinks comes to: all that can fail has been done, and nothing is changed yet.
+struct Sinks::Plan {
+  struct Change {
+    Sink* sink;
+    SinkSpec spec;
+    std::shared_ptr<const HttpAccess> access;
+  };
   std::vector<std::unique_ptr<Sink>> added;
-  std::vector<std::pair<Sink*, const SinkSpec*>> changed;
-  std::set<const Sink*> kept;
+  std::vector<Change> changed;
+  std::set<const Sink*> kept;  // the changed ones, too
+};
+
+absl::Status Sinks::Apply(const std::vector<SinkSpec>& specs) {
+  ASSIGN_OR_RETURN(Plan plan, MakePlan(specs));
+  Commit(std::move(plan));
+  return absl::OkStatus();
+}
+
+// Stores open last: they leave files behind.
+absl::StatusOr<Sinks::Plan> Sinks::MakePlan(const std::vector<SinkSpec>& specs) {
+  Plan plan;
   for (const SinkSpec& spec : specs) {
     const auto old = std::find_if(sinks_.begin(), sinks_.end(),
                                   [&](const auto& sink) { return SamePlace(sink->spec, spec); });
-    if (old == sinks_.end()) {
-      ASSIGN_OR_RETURN(std::unique_ptr<Sink> sink, Open(spec));
-      added.push_back(std::move(sink));
+    if (old != sinks_.end()) plan.kept.insert(old->get());
+    if (old != sinks_.end() && (*old)->spec == spec) continue;
+    ASSIGN_OR_RETURN(std::shared_ptr<const HttpAccess> access, MakeAccess(spec));
+    if (old != sinks_.end()) {
+      plan.changed.push_back({old->get(), spec, std::move(access)});
       continue;
     }
-    kept.insert(old->get());
-    if ((*old)->spec != spec) changed.emplace_back(old->get(), &spec);
+    auto& sink = plan.added.emplace_back(std::make_unique<Sink>());
+    sink->spec = spec;
+    sink->access->Set(std::move(access));
   }
-  for (const auto& [sink, spec] : changed) RETURN_IF_ERROR(Reopen(*sink, *spec));
+  for (const auto& sink : plan.added) RETURN_IF_ERROR(OpenStore(*sink));
+  return plan;
+}
+
+void Sinks::Commit(Plan plan) {
+  for (Plan::Change& change : plan.changed) {
+    change.sink->spec = std::move(change.spec);
+    change.sink->access->Set(std::move(change.access));
+    StreamAnew(*change.sink);
+  }
   std::erase_if(sinks_, [&](const std::unique_ptr<Sink>& sink) {
-    if (kept.contains(sink.get())) return false;
+    if (plan.kept.contains(sink.get())) return false;
     RemoveFromLanes(*sink);
     deps_.metrics.RemoveSink(sink->spec.name);
     return true;
   });
-  for (std::unique_ptr<Sink>& sink : added) {
+  for (std::unique_ptr<Sink>& sink : plan.added) {
+    MakeFactories(*sink);
     AddToLanes(*sink);
     sinks_.push_back(std::move(sink));
   }
@@ -107,15 +146,6 @@ absl::Status Sinks::Apply(const std::vector<SinkSpec>& specs) {
     RunOn(shard->loop(), [shard] { shard->earlier().CloseUnwanted(); });
   }
   Publish();
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::unique_ptr<Sinks::Sink>> Sinks::Open(const SinkSpec& spec) {
-  auto sink = std::make_unique<Sink>();
-  sink->spec = spec;
-  RETURN_IF_ERROR(OpenStore(*sink));
-  MakeFactories(*sink);
-  return sink;
 }
 
 absl::Status Sinks::OpenStore(Sink& sink) {
@@ -132,8 +162,7 @@ absl::Status Sinks::OpenStore(Sink& sink) {
   } else if (spec.kind == status::v1::Sink::REMOTE_WRITE) {
     RemoteWriteOptions remote;
     remote.url = spec.remote_write->url;
-    remote.http = spec.remote_write->http;
-    remote.timeout = spec.remote_write->remote_timeout;
+    remote.access = sink.access;
     // Another endpoint has other numbers, also under the same name.
     remote.state_path =
         absl::StrFormat("%s/remote-write/%016x", options_.data_dir,
@@ -150,26 +179,6 @@ absl::Status Sinks::OpenStore(Sink& sink) {
   if (!store.ok()) return Annotate(store.status(), absl::StrCat("sink ", spec.name));
   sink.store = *std::move(store);
   return absl::OkStatus();
-}
-
-// The store's file is its own while it is open: the old one closes before the new one opens.
-absl::Status Sinks::Reopen(Sink& sink, const SinkSpec& spec) {
-  const SinkSpec before = std::exchange(sink.spec, spec);
-  if (sink.store != nullptr) sink.store->Shutdown(kReopenDeadline);
-  const std::unique_ptr<EmbeddedStore> closed = std::move(sink.store);
-  absl::Status status = OpenStore(sink);
-  if (!status.ok()) {
-    sink.spec = before;
-    const absl::Status back = OpenStore(sink);
-    if (!back.ok()) {
-      LogError("Sink lost by a failed reload", {{"sink", before.name}, {"err", back}});
-      return status;
-    }
-  }
-  const auto old_factories = std::move(sink.factories);
-  MakeFactories(sink);
-  ReplaceInLanes(sink);
-  return status;
 }
 
 void Sinks::MakeFactories(Sink& sink) {
@@ -223,8 +232,8 @@ void Sinks::AddToLanes(Sink& sink) {
   StreamInOrder(sink);
 }
 
-// New factories in place of the old ones.
-void Sinks::ReplaceInLanes(Sink& sink) {
+// What waits for its next try, with an access that was refused, goes out at once.
+void Sinks::StreamAnew(Sink& sink) {
   for (size_t i = 0; i < deps_.shards.size(); ++i) {
     ShardThread& shard = *deps_.shards[i];
     AppendStreamFactory& factory = *sink.factories[i];

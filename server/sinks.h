@@ -69,8 +69,8 @@ class Sinks {
   ~Sinks();
 
   // From now on the sinks are these. A sink of the same name and address keeps its place in the
-  // lanes, also if its credentials changed; one with another address starts anew. Errors are the
-  // stores'; no sink is added or removed then.
+  // lanes, also if its credentials changed, which count from its next request on; one with another
+  // address starts anew. An error, of a store or of a sink's certificates, has changed nothing.
   absl::Status Apply(const std::vector<SinkSpec>& specs);
 
   // Of EarlierLanes::Callbacks.
@@ -91,18 +91,19 @@ class Sinks {
 
  private:
   struct Sink;
+  struct Plan;
   // What Descriptions tells of a sink.
   struct Described {
     SinkDescription as_configured;
     std::shared_ptr<const Published<EndpointCondition>> endpoint;
   };
 
-  absl::StatusOr<std::unique_ptr<Sink>> Open(const SinkSpec& spec);
+  absl::StatusOr<Plan> MakePlan(const std::vector<SinkSpec>& specs);
+  void Commit(Plan plan);
   absl::Status OpenStore(Sink& sink);
-  absl::Status Reopen(Sink& sink, const SinkSpec& spec);
   void MakeFactories(Sink& sink);
   void AddToLanes(Sink& sink);
-  void ReplaceInLanes(Sink& sink);
+  void StreamAnew(Sink& sink);
   void StreamInOrder(Sink& sink);
   Sink* FindSink(const std::string& name);
   ShardThread& ShardOf(const EpochLane& lane) const;

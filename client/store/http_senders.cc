@@ -2,14 +2,24 @@
 
 #include <utility>
 
+#include "core/base/status_macros.h"
+#include "core/fetch/curl_http_client.h"
+
 namespace trawl {
 
-HttpSenders::HttpSenders(const Options& options, const std::shared_ptr<const HttpClient>& client,
-                         EventLoop& loop)
-    : options_(options), loop_(loop) {
+absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClientConfig& config,
+                                                                 absl::Duration timeout) {
+  CurlHttpClientFactory factory;
+  ASSIGN_OR_RETURN(auto client, factory.MakeClient(config));
+  return std::make_shared<const HttpAccess>(HttpAccess{std::move(client), timeout});
+}
+
+HttpSenders::HttpSenders(const Options& options,
+                         std::shared_ptr<const Published<HttpAccess>> access, EventLoop& loop)
+    : options_(options), access_(std::move(access)), loop_(loop) {
   for (size_t i = 0; i < options_.threads; ++i) {
     clients_.push_back(std::make_unique<BlockingHttpClient>(
-        BlockingHttpClient::Options{.user_agent = options_.user_agent}, client));
+        BlockingHttpClient::Options{.user_agent = options_.user_agent}, access_->Get()->client));
   }
   for (auto& one : clients_) threads_.emplace_back([this, &one] { Run(*one); });
 }
@@ -42,10 +52,12 @@ void HttpSenders::Run(BlockingHttpClient& client) {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
+    const std::shared_ptr<const HttpAccess> access = access_->Get();
+    client.SetClient(access->client);
     auto answer = client.Post({.url = options_.url,
                                .headers = options_.headers,
                                .body = std::move(job.body),
-                               .timeout = options_.timeout});
+                               .timeout = access->timeout});
     loop_.Post([done = std::move(job.done), answer = std::move(answer)]() mutable {
       done(std::move(answer));
     });

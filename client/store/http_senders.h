@@ -10,12 +10,25 @@
 #include "absl/status/statusor.h"
 #include "core/base/event_loop.h"
 #include "core/base/mutex.h"
+#include "core/base/published.h"
 #include "core/fetch/blocking_http_client.h"
+#include "core/model/http_client_config.h"
 
 namespace trawl {
 
+// How an endpoint is spoken to: credentials, trust and patience.
+struct HttpAccess {
+  std::shared_ptr<const HttpClient> client;    // of CurlHttpClientFactory
+  absl::Duration timeout = absl::Seconds(30);  // of one request
+};
+
+// Errors: TLS files that can't be read or don't fit. Nothing is connected yet.
+absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClientConfig& config,
+                                                                 absl::Duration timeout);
+
 // A few threads that send requests to one URL, each over a connection of its own; answers come
-// back on a loop. Requests start in order and end in any.
+// back on a loop. Requests start in order and end in any. Each is sent with the access that is
+// published when it starts; another one has connections of its own.
 //
 // Send is for the loop's thread. Destroying it cancels what is under way; its callbacks don't run.
 class HttpSenders {
@@ -23,13 +36,12 @@ class HttpSenders {
   struct Options {
     std::string url;
     std::vector<std::string> headers;  // "Name: value"
-    absl::Duration timeout = absl::Seconds(30);
     size_t threads = 4;
     std::string user_agent;
   };
   using Done = std::function<void(absl::StatusOr<BlockingHttpResponse>)>;
 
-  HttpSenders(const Options& options, const std::shared_ptr<const HttpClient>& client,
+  HttpSenders(const Options& options, std::shared_ptr<const Published<HttpAccess>> access,
               EventLoop& loop);
   ~HttpSenders();
 
@@ -44,6 +56,7 @@ class HttpSenders {
   void Run(BlockingHttpClient& client);
 
   const Options options_;
+  const std::shared_ptr<const Published<HttpAccess>> access_;
   EventLoop& loop_;
   std::vector<std::unique_ptr<BlockingHttpClient>> clients_;
   std::vector<std::thread> threads_;

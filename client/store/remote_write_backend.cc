@@ -12,7 +12,6 @@
 #include "client/store/remote_write_queue.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
-#include "core/fetch/curl_http_client.h"
 #include "core/fetch/fetch_url.h"
 
 namespace trawl {
@@ -177,14 +176,11 @@ class RemoteWriteBackend final : public StoreBackend {
 absl::StatusOr<std::unique_ptr<StoreBackend>> RemoteWriteBackend::Open(
     const RemoteWriteOptions& options, FileSystem& fs, EventLoop& loop) {
   RETURN_IF_ERROR(Annotate(ParseFetchUrl(options.url).status(), "remote-write URL"));
-  CurlHttpClientFactory factory;
-  ASSIGN_OR_RETURN(auto client, factory.MakeClient(options.http));
   std::unique_ptr<RemoteWriteBackend> backend(new RemoteWriteBackend(options, loop));
   ASSIGN_OR_RETURN(backend->state_file_,
                    LaneStateFile::Open(options.state_path, fs, backend->ledger_));
   HttpSenders::Options http;
   http.url = options.url;
-  http.timeout = options.timeout;
   http.threads = options.senders;
   http.user_agent = options.user_agent;
   http.headers = {"Content-Type: application/x-protobuf", "Content-Encoding: snappy",
@@ -192,7 +188,7 @@ absl::StatusOr<std::unique_ptr<StoreBackend>> RemoteWriteBackend::Open(
   for (const auto& [name, value] : options.headers) {
     http.headers.push_back(absl::StrCat(name, ": ", value));
   }
-  backend->senders_ = std::make_unique<HttpSenders>(http, std::move(client), loop);
+  backend->senders_ = std::make_unique<HttpSenders>(http, options.access, loop);
   return backend;
 }
 

@@ -3,14 +3,16 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/time/time.h"
 #include "client/store/endpoint_condition.h"
+#include "client/store/http_senders.h"
 #include "client/store/store_backend.h"
 #include "core/base/backoff.h"
 #include "core/base/file_system.h"
-#include "core/model/http_client_config.h"
+#include "core/base/published.h"
 
 namespace trawl {
 
@@ -25,13 +27,12 @@ namespace trawl {
 // samples stand alone, within bisect_requests, and these are counted as rejects.
 struct RemoteWriteOptions {
   std::string url;
-  HttpClientConfig http;
+  // May be set anew while the back end is open; counts from the next request on.
+  std::shared_ptr<const Published<HttpAccess>> access;
   // Sent with each request.
   std::map<std::string, std::string> headers;
   // Holds the numbers of lanes. Its directory is created.
   std::string state_path;
-  // Of one request.
-  absl::Duration timeout = absl::Seconds(30);
   size_t max_samples = 10'000;         // of one request
   size_t max_bytes = size_t{1} << 20;  // of one request before compression; one sample always goes
   size_t senders = 4;                  // requests at a time
@@ -47,7 +48,7 @@ struct RemoteWriteOptions {
   std::function<void(const EndpointCondition&)> on_condition;
 };
 
-// Errors of the factory: kInvalidArgument (url, TLS files), kDataLoss (state file),
+// Errors of the factory: kInvalidArgument (url), kDataLoss (state file),
 // kFailedPrecondition (state file in use by another process), others of the file system.
 // `fs` must outlive the back end.
 StoreBackendFactory RemoteWriteBackendFactory(RemoteWriteOptions options, FileSystem& fs);

@@ -28,9 +28,8 @@ constexpr int kPollMilliseconds = 1000;
 class BlockingHttpClient::Connection {
  public:
   Connection(Options options, std::shared_ptr<const HttpClient> client)
-      : options_(std::move(options)),
-        client_(std::move(client)),
-        curl_client_(dynamic_cast<const CurlHttpClient*>(client_.get())) {
+      : options_(std::move(options)) {
+    SetClient(std::move(client));
     curl_global_init(CURL_GLOBAL_DEFAULT);  // thread-safe and counted since 7.84
     easy_.emplace(options_.user_agent, nullptr, nullptr);
     curl_easy_setopt(easy_->handle(), CURLOPT_DNS_CACHE_TIMEOUT, 60L);
@@ -53,6 +52,11 @@ class BlockingHttpClient::Connection {
     }
     return Named(
         url, absl::UnavailableError(absl::StrCat("stopped after ", kMaxRedirects, " redirects")));
+  }
+
+  void SetClient(std::shared_ptr<const HttpClient> client) {
+    client_ = std::move(client);
+    curl_client_ = dynamic_cast<const CurlHttpClient*>(client_.get());
   }
 
   void Cancel() {
@@ -156,14 +160,15 @@ class BlockingHttpClient::Connection {
 
   // Constant after construction.
   const Options options_;
-  const std::shared_ptr<const HttpClient> client_;
-  const CurlHttpClient* const curl_client_;
   const SystemClock clock_;
 
   std::atomic<bool> cancelled_{false};
   Mutex mutex_;  // between Cancel and the exchange of multi_
 
-  // Owned by the calling thread. Connections (multi_) end before their trust (tls_).
+  // Owned by the calling thread.
+  std::shared_ptr<const HttpClient> client_;
+  const CurlHttpClient* curl_client_ = nullptr;  // client_
+  // Connections (multi_) end before their trust (tls_).
   std::shared_ptr<const TlsContext> tls_;
   std::optional<CurlEasy> easy_;
   CURLM* multi_ = nullptr;
@@ -176,6 +181,10 @@ BlockingHttpClient::~BlockingHttpClient() = default;
 
 absl::StatusOr<BlockingHttpResponse> BlockingHttpClient::Post(const BlockingHttpRequest& request) {
   return connection_->Post(request);
+}
+
+void BlockingHttpClient::SetClient(std::shared_ptr<const HttpClient> client) {
+  connection_->SetClient(std::move(client));
 }
 
 void BlockingHttpClient::Cancel() { connection_->Cancel(); }

@@ -47,6 +47,9 @@ class BlockingHttpClient {
   // kUnavailable, kFailedPrecondition (a secret's file), kInvalidArgument (the URL), kCancelled.
   absl::StatusOr<BlockingHttpResponse> Post(const BlockingHttpRequest& request);
 
+  // Credentials and trust of the next Post; those of other trust get new connections.
+  void SetClient(std::shared_ptr<const HttpClient> client);
+
   // Ends the Post under way and all later ones with kCancelled, at once.
   void Cancel();
 

@@ -179,6 +179,20 @@ scrape_configs:
         self.assertIn("in use", result.stderr)
         self.assertTrue(first.running())
 
+    def test_trawld_and_its_store_refuse_each_others_directory(self):
+        trawld = self.trawld(GOOD).wait_ready()
+        self.assertEqual(trawld.stop(), 0)
+        refused = subprocess.run(
+            [BIN / "trawl-store", f"--grpc.listen-address=127.0.0.1:{free_port()}",
+             f"--data-dir={trawld.data}"], capture_output=True, text=True, timeout=30)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("is trawld's: give trawl-store a --data-dir of its own", refused.stderr)
+
+        self.assertEqual(self.store().stop(), 0)
+        refused = self.run_trawld(GOOD, f"--data-dir={self.directory}/store-data")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("is trawl-store's: give trawld a --data-dir of its own", refused.stderr)
+
     def test_a_data_directory_that_is_a_file_is_one_clear_line(self):
         (self.directory / "data").write_text("")
         result = self.run_trawld(GOOD)

@@ -35,7 +35,9 @@ class GrpcTest(EndToEndTest):
             "describe trawl.discovery.v1.PushRequest"))
 
     def test_health_is_serving(self):
-        self.assertEqual(self.server.grpcurl("grpc.health.v1.Health/Check"), {"status": "SERVING"})
+        for service in ("", "trawl.discovery.v1.DiscoveryService", "trawl.status.v1.StatusService"):
+            answer = self.server.grpcurl("grpc.health.v1.Health/Check", {"service": service})
+            self.assertEqual(answer, {"status": "SERVING"}, service)
 
     def test_a_pushed_target_is_listed_when_push_returns_and_scraped_in_its_interval(self):
         answer = self.push([{"job": "node", "targets": [self.exporter_.address],

@@ -56,11 +56,13 @@ class Receiver:
 
     def __init__(self, status):
         self.status = status
+        self.authorizations = []  # of all requests
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.authorizations.append(self.headers["Authorization"])
                 self.send_response(receiver.status)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
@@ -178,7 +180,9 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         self.assertEqual(failing["endpoint_error"], "401 Unauthorized: no")
         self.assertIn("endpoint_error_time", failing)
         self.assertEqual(trawld.metric("trawl_sink_degraded"), 1)
-        self.assertRegex(trawld.trawlctl("sinks").stdout, r"peer .* degraded .* ago: 401 Unauth")
+        # Its lane is published within half a second.
+        row = wait_for("its row", lambda: trawld.trawlctl("sinks").stdout.splitlines()[1:])[0]
+        self.assertRegex(row, r"peer .* degraded .* ago: 401 Unauth")
 
         # The longest step of the back-off is 5 s: a new lane's stream tries at once.
         receiver.status = 400
@@ -193,6 +197,45 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         self.assertIn("durable_time", lane)
         self.assertIn("last_ack", lane)
         self.assertGreater(int(lane["window_bytes"]), 0)
+
+    def test_a_reload_that_one_endpoint_cannot_take_changes_none(self):
+        exporter = self.exporter(lambda path, n: PAGE)
+        receivers = [Receiver(204), Receiver(204)]
+        for receiver in receivers:
+            self.addCleanup(receiver.close)
+
+        def config(token, ca):
+            return json.dumps({
+                "global": {"scrape_interval": "200ms"},
+                "scrape_configs": [{"job_name": "j", "static_configs": [
+                    {"targets": [exporter.address]}]}],
+                "remote_write": [
+                    {"url": f"http://{receiver.address}/write", "name": name,
+                     "authorization": {"credentials": token},
+                     **({"tls_config": {"ca_file": ca}} if ca and name == "two" else {})}
+                    for name, receiver in zip(("one", "two"), receivers)]})
+
+        def wait_for_more(token):
+            seen = [len(receiver.authorizations) for receiver in receivers]
+            wait_for(f"requests with {token}", lambda: all(
+                f"Bearer {token}" in receiver.authorizations[n:]
+                for receiver, n in zip(receivers, seen)))
+        trawld = self.trawld(config("old", ""), "--shards=1")
+        trawld.wait_ready().wait_up(1)
+        wait_for_more("old")
+
+        trawld.config.write_text(config("new", "/nowhere/ca.pem"))
+        reload = trawld.trawlctl("reload", check=False)
+
+        self.assertEqual(reload.returncode, 1)
+        self.assertIn("sink two", reload.stderr)
+        wait_for_more("old")
+        self.assertEqual({a for r in receivers for a in r.authorizations}, {"Bearer old"})
+        trawld.config.write_text(config("new", ""))
+        trawld.trawlctl("reload")
+        wait_for_more("new")
+        self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
+        self.assertEqual(trawld.stop(), 0)
 
     def victoria_metrics(self, *flags):
         address = f"127.0.0.1:{free_port()}"

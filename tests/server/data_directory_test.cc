@@ -1,5 +1,6 @@
 #include "server/data_directory.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/fakes/mem_file_system.h"
@@ -7,6 +8,8 @@
 
 namespace trawl {
 namespace {
+
+using ::testing::HasSubstr;
 
 const absl::Time kNow = absl::FromUnixMillis(1'700'000'000'000);
 
@@ -35,6 +38,15 @@ TEST(DataDirectoryTest, OneProcessAtATime) {
 
   EXPECT_THAT(OpenDataDirectory(files, "data", kNow),
               StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST(DataDirectoryTest, AStoresDirectoryIsRefused) {
+  MemFileSystem files;
+  ASSERT_OK(files.CreateDirectory("data"));
+  ASSERT_OK_AND_ASSIGN(const auto lock, files.Lock("data/trawl-store.lock"));
+
+  EXPECT_THAT(OpenDataDirectory(files, "data", kNow),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is trawl-store's")));
 }
 
 TEST(DataDirectoryTest, ADamagedEpochIsNotTakenForNone) {

@@ -2,11 +2,25 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/model/layout.h"
+#include "server/await.h"
+#include "tests/fakes/mem_file_system.h"
+#include "tests/matchers/status_matchers.h"
 
 namespace trawl {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::vector<std::string> Names(const SinkFlags& flags, const Config& config) {
   std::vector<std::string> names;
@@ -36,6 +50,153 @@ TEST(DesiredSinksTest, SqliteThatIsAskedForStandsBesideTheOthers) {
 TEST(DesiredSinksTest, NamesAreUnique) {
   EXPECT_THAT(Names({.storage_address = "a:1"}, WithRemoteWrite("storage")),
               ElementsAre("storage", "storage-remote"));
+}
+
+// A remote-write endpoint that takes everything, and remembers who sent it.
+class Endpoint {
+ public:
+  Endpoint() {
+    server_.Post("/write", [this](const httplib::Request& request, httplib::Response& response) {
+      response.status = 204;
+      MutexLock lock(mutex_);
+      authorizations_.push_back(request.get_header_value("Authorization"));
+      changed_.NotifyAll();
+    });
+    port_ = server_.bind_to_any_port("127.0.0.1");
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+  }
+  ~Endpoint() {
+    server_.stop();
+    thread_.join();
+  }
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/write"; }
+  // Of the first `count` requests.
+  std::vector<std::string> Wait(size_t count) {
+    MutexLock lock(mutex_);
+    while (authorizations_.size() < count) changed_.Wait(mutex_);
+    return authorizations_;
+  }
+
+ private:
+  httplib::Server server_;
+  int port_ = 0;
+  std::thread thread_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<std::string> authorizations_ TRAWL_GUARDED_BY(mutex_);
+};
+
+// One shard, and its sinks.
+class SinksTest : public ::testing::Test {
+ protected:
+  SinksTest() {
+    ShardThread::Options options;
+    options.lane.identity = {.writer_id = "w1", .incarnation = 10, .epoch = 10};
+    shard_ = std::make_unique<ShardThread>(
+        options, ShardThread::Deps{clock_, budget_, scrape_metrics_, EarlierLanes::Callbacks{}});
+    sinks_ =
+        std::make_unique<Sinks>(Sinks::Options{.data_dir = "data", .version = "test", .epoch = 10},
+                                Sinks::Deps{clock_, files_, {shard_.get()}, append_metrics_, {}});
+    const Labels target{{"instance", "a:1"}, {"job", "node"}};
+    const KeyId key = keys_.Intern({Labels{{"__name__", "m"}}});
+    layout_ = std::make_shared<Layout>(keys_, std::make_shared<const Labels>(target),
+                                       std::vector<KeyId>{key}, 0, LayoutPatch{});
+    keys_.Unref(key);
+  }
+  ~SinksTest() override {
+    sinks_->Shutdown(absl::ZeroDuration());
+    shard_->Shutdown();
+  }
+
+  static SinkSpec RemoteWrite(const std::string& name, const Endpoint& to,
+                              const std::string& token) {
+    RemoteWriteConfig config{.url = to.url(), .name = name};
+    config.http.authorization.emplace().credentials.value = token;
+    return {name, status::v1::Sink::REMOTE_WRITE, to.url(), config};
+  }
+  static SinkSpec WithoutCa(SinkSpec spec) {
+    spec.remote_write->http.tls_config.ca.file = "/nowhere/ca.pem";
+    return spec;
+  }
+
+  void Scrape() {
+    const std::vector<double> values = {1};
+    ScrapeBatch batch;
+    batch.layout = layout_;
+    batch.timestamp_ms = ++time_ms_;
+    batch.values = values;
+    absl::Status appended;
+    RunOn(shard_->loop(), [&] { appended = shard_->lane().Append(batch); });
+    ASSERT_TRUE(appended.ok()) << appended;
+  }
+  std::vector<std::string> SinkNames() const {
+    std::vector<std::string> names;
+    for (const SinkDescription& sink : sinks_->Descriptions()) names.push_back(sink.name);
+    return names;
+  }
+
+  SystemClock clock_;
+  MemFileSystem files_;
+  prometheus::Registry registry_;
+  ScrapeMetrics scrape_metrics_{registry_};
+  AppendMetrics append_metrics_{registry_};
+  DescriptorBudget budget_{16};
+  KeyTable keys_;
+  LayoutPtr layout_;
+  int64_t time_ms_ = 1'767'225'600'000;
+  Endpoint one_;
+  Endpoint two_;
+  std::unique_ptr<ShardThread> shard_;
+  std::unique_ptr<Sinks> sinks_;
+};
+
+TEST_F(SinksTest, ANewTokenCountsFromTheNextRequestOn) {
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "old")}));
+  Scrape();
+  EXPECT_THAT(one_.Wait(1), ElementsAre("Bearer old"));
+
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "new")}));
+  Scrape();
+
+  EXPECT_EQ(one_.Wait(2).back(), "Bearer new");
+}
+
+TEST_F(SinksTest, AChangeThatIsRejectedAtOneSinkChangesNone) {
+  const std::vector<SinkSpec> before = {RemoteWrite("one", one_, "old"),
+                                        RemoteWrite("two", two_, "old")};
+  ASSERT_OK(sinks_->Apply(before));
+  const std::vector<SinkSpec> half = {RemoteWrite("one", one_, "new"),
+                                      WithoutCa(RemoteWrite("two", two_, "new"))};
+
+  EXPECT_THAT(sinks_->Apply(half), StatusIs(testing::Not(absl::StatusCode::kOk),
+                                            AllOf(HasSubstr("ca.pem"), HasSubstr("sink two"))));
+  Scrape();
+
+  EXPECT_THAT(one_.Wait(1), ElementsAre("Bearer old"));
+  EXPECT_THAT(two_.Wait(1), ElementsAre("Bearer old"));
+}
+
+TEST_F(SinksTest, AChangeThatIsRejectedAddsAndRemovesNothing) {
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "old")}));
+  const std::vector<SinkSpec> other = {RemoteWrite("new", two_, "new"),
+                                       WithoutCa(RemoteWrite("newer", two_, "new"))};
+
+  EXPECT_FALSE(sinks_->Apply(other).ok());
+  Scrape();
+
+  EXPECT_THAT(SinkNames(), ElementsAre("one"));
+  EXPECT_THAT(one_.Wait(1), ElementsAre("Bearer old"));
+}
+
+TEST_F(SinksTest, ASinkWithAnotherAddressTakesThePlaceOfTheOld) {
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "old")}));
+
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", two_, "new")}));
+  Scrape();
+
+  EXPECT_THAT(two_.Wait(1), ElementsAre("Bearer new"));
+  EXPECT_THAT(SinkNames(), ElementsAre("one"));
 }
 
 }  // namespace

@@ -18,14 +18,22 @@ namespace {
 
 // Above the largest record (32 MiB) and what is around it in a message.
 constexpr int kMaxMessageBytes = 40 << 20;
+constexpr absl::Duration kRemoteWriteTimeout = absl::Seconds(30);
 
-StoreBackendFactory FactoryFor(const StoreFlags& flags, FileSystem& fs) {
+absl::StatusOr<StoreBackendFactory> RemoteWriteFactory(const StoreFlags& flags, FileSystem& fs) {
+  ASSIGN_OR_RETURN(auto access, MakeHttpAccess({}, kRemoteWriteTimeout));
+  return RemoteWriteBackendFactory(
+      {.url = flags.remote_write_url,
+       .access = std::make_shared<Published<HttpAccess>>(std::move(access)),
+       .state_path = flags.data_dir + "/remote-write.state",
+       .user_agent = "trawl-store/" + GetBuildInfo().version},
+      fs);
+}
+
+absl::StatusOr<StoreBackendFactory> FactoryFor(const StoreFlags& flags, FileSystem& fs) {
   switch (flags.backend) {
     case StoreFlags::Backend::kRemoteWrite:
-      return RemoteWriteBackendFactory({.url = flags.remote_write_url,
-                                        .state_path = flags.data_dir + "/remote-write.state",
-                                        .user_agent = "trawl-store/" + GetBuildInfo().version},
-                                       fs);
+      return RemoteWriteFactory(flags, fs);
     case StoreFlags::Backend::kDiscard:
       return DiscardBackendFactory();
     case StoreFlags::Backend::kSqlite:
@@ -35,6 +43,13 @@ StoreBackendFactory FactoryFor(const StoreFlags& flags, FileSystem& fs) {
                                .retention_time = flags.retention_time,
                                .retention_bytes = flags.retention_bytes},
                               fs);
+}
+
+// Both keep a samples.db and a remote-write state in their directory, under locks of other names.
+absl::Status CheckNotTrawlds(FileSystem& fs, const std::string& directory) {
+  if (!fs.ReadFile(directory + "/writer-id").ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError("data directory " + directory +
+                                       " is trawld's: give trawl-store a --data-dir of its own");
 }
 
 }  // namespace
@@ -56,18 +71,20 @@ absl::StatusOr<std::unique_ptr<StoreServer>> StoreServer::Start(const StoreFlags
   ASSIGN_OR_RETURN(ListenSockets sockets, ListenSockets::Open(flags.grpc_listen));
   if (flags.backend != StoreFlags::Backend::kDiscard) {
     RETURN_IF_ERROR(deps.fs.CreateDirectory(flags.data_dir));
+    RETURN_IF_ERROR(CheckNotTrawlds(deps.fs, flags.data_dir));
     ASSIGN_OR_RETURN(parts->lock, deps.fs.Lock(flags.data_dir + "/trawl-store.lock"));
   }
   EmbeddedStore::Options options;
   options.version = "trawl-store " + GetBuildInfo().version;
-  ASSIGN_OR_RETURN(parts->store,
-                   EmbeddedStore::Open(options, {deps.clock}, FactoryFor(flags, deps.fs)));
+  ASSIGN_OR_RETURN(StoreBackendFactory backend, FactoryFor(flags, deps.fs));
+  ASSIGN_OR_RETURN(parts->store, EmbeddedStore::Open(options, {deps.clock}, std::move(backend)));
   parts->reflection = std::make_unique<ReflectionService>(std::vector<std::string>{
       storage::v1::StorageService::service_full_name(), ReflectionService::HealthServiceName()});
 
   RpcServer::Options rpc;
   rpc.max_message_bytes = kMaxMessageBytes;
   rpc.max_connections = flags.max_connections;
+  rpc.health_services = {storage::v1::StorageService::service_full_name()};
   ASSIGN_OR_RETURN(parts->server,
                    RpcServer::Start(rpc, std::move(sockets),
                                     {&parts->store->service(), &parts->reflection->v1(),

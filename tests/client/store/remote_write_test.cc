@@ -35,6 +35,7 @@ class RemoteWriteTest : public ::testing::Test {
  protected:
   RemoteWriteTest() {
     options_.url = endpoint_.url();
+    options_.access = access_;
     options_.state_path = "data/remote-write.state";
     options_.backoff = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(2)};
     options_.user_agent = "trawl-test";
@@ -90,6 +91,9 @@ class RemoteWriteTest : public ::testing::Test {
   RemoteWriteEndpoint endpoint_;
   SystemClock clock_;
   MemFileSystem fs_;
+  // Without credentials to begin with.
+  std::shared_ptr<Published<HttpAccess>> access_ =
+      std::make_shared<Published<HttpAccess>>(MakeHttpAccess({}, absl::Seconds(30)).value());
   RemoteWriteOptions options_;
   std::unique_ptr<LoopThread> thread_;
   std::unique_ptr<StoreBackend> backend_;
@@ -149,6 +153,25 @@ TEST_F(RemoteWriteTest, TriesAgainUntilTheEndpointTakesIt) {
   ASSERT_EQ(samples.size(), 3u);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(samples[static_cast<size_t>(i)].value, i);
   EXPECT_GE(endpoint_.requests(), 10u);  // each of these answers was given
+}
+
+TEST_F(RemoteWriteTest, AnotherAccessCountsFromTheNextRequestOn) {
+  Start();
+  const auto id = Open(wire_);
+  const LayoutPtr target = writer_.Target("a:1", {"m"});
+  for (int i = 0; i < 2; ++i) writer_.Scrape(target, kT0 + i, {1.0 * i});
+  Send(id, writer_.Records(1, 2));
+  wire_->WaitDurable(2);
+  EXPECT_EQ(endpoint_.headers().count("Authorization"), 0u);
+
+  HttpClientConfig http;
+  http.authorization.emplace().credentials.value = "token";
+  access_->Set(MakeHttpAccess(http, absl::Seconds(30)).value());
+  Send(id, writer_.Records(3, 3));
+  wire_->WaitDurable(3);
+
+  EXPECT_EQ(endpoint_.headers().find("Authorization")->second, "Bearer token");
+  EXPECT_EQ(endpoint_.accepted().size(), 2u);
 }
 
 // What an endpoint was said to be like, change by change.
