@@ -59,8 +59,17 @@ void AppendCollector::CollectLane(const LaneStatus& lane) {
   if (!lane.earlier) {
     metrics_.records_total.Increment({name}, Added("records/" + name, lane.next_number - 1));
     metrics_.samples_total.Increment(Added("samples/" + name, lane.samples));
+    CountDropped(name, "cap", lane.capped_samples);
+    CountDropped(name, "age", lane.aged_samples);
+    CountDropped(name, "refused", lane.refused_samples);
   }
   for (const SinkStatus& sink : lane.sinks) CollectSink(lane, sink);
+}
+
+void AppendCollector::CountDropped(const std::string& lane, std::string_view reason,
+                                   uint64_t samples) {
+  metrics_.dropped_samples_total.Increment(
+      {reason}, Added(absl::StrCat("dropped/", reason, "/", lane), samples));
 }
 
 void AppendCollector::CollectSink(const LaneStatus& of, const SinkStatus& sink) {

@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/append/sink.h"
@@ -25,6 +26,7 @@ class AppendCollector {
 
  private:
   void CollectLane(const LaneStatus& lane);
+  void CountDropped(const std::string& lane, std::string_view reason, uint64_t samples);
   void CollectSink(const LaneStatus& of, const SinkStatus& sink);
   // What was added to a counter; one that went back (the sink is another) counts from 0.
   double Added(const std::string& counter, uint64_t value);

@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -219,7 +220,7 @@ const std::vector<Flag>& AllFlags() {
        TRAWL_SET(SetText(value, f.embedded_path.emplace()))},
       {"Storage", "--storage.max-queue-bytes", "SIZE",
        "Memory for samples that storage doesn't have yet, where the spool can't take them; over it "
-       "the oldest go. (256MiB)",
+       "the oldest go. At least 1MiB for each shard. (256MiB)",
        TRAWL_SET(SetBytes(value, f.max_queue_bytes))},
 
       {"Storage", "--spool.max-bytes", "SIZE",
@@ -371,8 +372,19 @@ absl::Status CheckAccess(const Flags& flags) {
   return absl::OkStatus();
 }
 
+// Below it a page of some thousand series can't be defined.
+absl::Status CheckQueue(const Flags& flags) {
+  constexpr uint64_t kMinOfShard = uint64_t{1} << 20;
+  const uint64_t shards = ShardCount(flags);
+  if (flags.max_queue_bytes >= kMinOfShard * shards) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--storage.max-queue-bytes=", flags.max_queue_bytes,
+                   " is too little for --shards=", shards, ": each needs 1MiB"));
+}
+
 absl::Status CheckTogether(const Flags& flags) {
   RETURN_IF_ERROR(CheckAccess(flags));
+  RETURN_IF_ERROR(CheckQueue(flags));
   if (!flags.grpc_listen.IsLoopback() && !flags.grpc_tls.enabled() && !flags.insecure) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--grpc.listen-address ", flags.grpc_listen.ToString(),
@@ -383,6 +395,10 @@ absl::Status CheckTogether(const Flags& flags) {
 }
 
 }  // namespace
+
+uint32_t ShardCount(const Flags& flags) {
+  return flags.shards != 0 ? flags.shards : std::max(1u, std::thread::hardware_concurrency());
+}
 
 ParsedFlags ParseFlags(std::vector<std::string> arguments) {
   Flags flags;

@@ -34,7 +34,7 @@ struct Flags {
   std::string storage_address;               // "": none
   std::optional<std::string> embedded_path;  // unset: DATA_DIR/samples.db, if nothing else stores
   uint64_t max_inflight_bytes = 256 << 20;   // of bodies, over all shards
-  uint64_t max_queue_bytes = 256 << 20;      // over all lanes
+  uint64_t max_queue_bytes = 256 << 20;      // over all lanes; 1 MiB each at least
   struct Spool {
     bool in_memory = false;
     uint64_t max_bytes = uint64_t{16} << 30;
@@ -51,6 +51,7 @@ struct Flags {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kLogfmt;
 };
+uint32_t ShardCount(const Flags& flags);
 
 // What main is to do: run with `flags`, or print `text` and exit.
 struct ParsedFlags {

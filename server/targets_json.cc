@@ -79,15 +79,14 @@ std::string TargetJson(const PoolStatus& pool, const ActiveTarget& active,
   const Target& target = *active.target;
   const ScrapeReport report = active.status->Get();
   const GlobalUrl global = MakeGlobalUrl(target.url, external);
-  std::string error = report.last_error;
+  std::string error = report.last.error;
   if (!global.error.empty()) absl::StrAppend(&error, ": ", global.error);
   return absl::StrCat(
       "{\"discoveredLabels\":", LabelsJson(DiscoveredLabels(pool, active)),
       ",\"labels\":", LabelsJson(*target.labels), ",\"scrapePool\":", GoJsonString(pool.job),
       ",\"scrapeUrl\":", GoJsonString(target.url), ",\"globalUrl\":", GoJsonString(global.url),
-      ",\"lastError\":", GoJsonString(error), ",\"lastScrape\":\"",
-      FormatGoTime(report.last_scrape),
-      "\",\"lastScrapeDuration\":", GoJsonFloat(absl::ToDoubleSeconds(report.last_duration)),
+      ",\"lastError\":", GoJsonString(error), ",\"lastScrape\":\"", FormatGoTime(report.last.start),
+      "\",\"lastScrapeDuration\":", GoJsonFloat(absl::ToDoubleSeconds(report.last.duration)),
       ",\"health\":\"", HealthName(report.health),
       "\",\"scrapeInterval\":", GoJsonString(target.interval_text),
       ",\"scrapeTimeout\":", GoJsonString(target.timeout_text), "}");

@@ -3,10 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
+namespace {
+
+constexpr absl::Duration kWarnEvery = absl::Minutes(1);
+
+}  // namespace
 
 size_t Lane::SegmentBytes(size_t log_cap_bytes) {
   return std::min(kMaxSegmentBytes, log_cap_bytes / 16);
@@ -39,6 +45,8 @@ absl::Status Lane::Append(const ScrapeBatch& batch) {
     status = EncodeAndCommit(batch);
   }
   if (!status.ok()) ++counters_.append_failures;
+  if (absl::IsResourceExhausted(status)) counters_.refused_samples += encoded_.samples;
+  WarnOfDrops();
   if (sinks_.empty()) TrimLog();
   for (const auto& sink : sinks_) sink->Wake();
   OnSinkChanged();
@@ -51,7 +59,8 @@ absl::Status Lane::EncodeAndCommit(const ScrapeBatch& batch) {
     encoder_.BeginKeyframe();
   }
   RETURN_IF_ERROR(encoder_.Encode(batch, encoded_));
-  absl::Status committed = Commit();
+  absl::Status committed = CheckFits();
+  if (committed.ok()) committed = Commit();
   // What the sinks will decode no longer is what the encoder thinks that they know.
   if (!committed.ok()) roll_ = true;
   if (committed.ok()) {
@@ -71,6 +80,16 @@ void Lane::BeginSegment() {
   segment_due_ = true;
   segment_started_ = loop_.clock().Steady();
   keyframe_at_bytes_ = 0;
+}
+
+// Before its first record is in the log: to make room for them others would go.
+absl::Status Lane::CheckFits() const {
+  uint64_t bytes = encoded_.scrape.size() + (segment_due_ ? 0 : log_.segment_bytes());
+  for (const std::string& record : encoded_.dictionary) bytes += record.size();
+  if (bytes <= log_.max_segment_bytes()) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the queue to storage holds ", log_.max_segment_bytes(), " bytes a shard, and ",
+                   bytes, " are needed for the definitions and values of this scrape"));
 }
 
 absl::Status Lane::Commit() {
@@ -216,8 +235,22 @@ LaneStatus Lane::Snapshot() const {
   status.next_number = log_.next_number();
   status.log_bytes = log_.total_bytes();
   status.rejected = rejected_.Snapshot();
+  status.capped_samples = log_.dropped_samples(HoleReason::kCap);
+  status.aged_samples = log_.dropped_samples(HoleReason::kAge);
   for (const auto& sink : sinks_) status.sinks.push_back(sink->Snapshot());
   return status;
+}
+
+void Lane::WarnOfDrops() {
+  const uint64_t dropped = log_.dropped_samples(HoleReason::kCap);
+  const absl::Duration now = loop_.clock().Steady();
+  if (dropped == warned_samples_ || now - warned_at_ < kWarnEvery) return;
+  LogWarn("The queue to storage is full: its oldest samples go",
+          {{"lane", options_.identity.lane},
+           {"samples", dropped - warned_samples_},
+           {"queue_bytes", log_.total_bytes()}});
+  warned_samples_ = dropped;
+  warned_at_ = now;
 }
 
 // At the end of an interval that begins with the first change, so that an idle lane has no timer.

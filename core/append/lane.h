@@ -32,7 +32,8 @@ namespace trawl {
 //   1. What Append took stays in the log until every sink has it durably, or the log's cap took
 //      it; what a sink misses that way it is told as a Gap.
 //   2. A slow or dead sink holds up neither Append nor the other sinks.
-//   3. Segments end by size and age, when external labels change, when a sink is added and after
+//   3. A scrape that is too large for the log takes nothing else with it.
+//   4. Segments end by size and age, when external labels change, when a sink is added and after
 //      a failed write (storage-protocol.md, Objects).
 // The loop's thread only, but for status(), which any thread may call.
 class Lane final : public Appender, private SinkSession::Listener {
@@ -95,6 +96,7 @@ class Lane final : public Appender, private SinkSession::Listener {
  private:
   bool SegmentIsOver() const;
   absl::Status EncodeAndCommit(const ScrapeBatch& batch);
+  absl::Status CheckFits() const;
   absl::Status Commit();
   absl::Status CommitRecord(LogRecord record);
   void BeginSegment();
@@ -106,6 +108,7 @@ class Lane final : public Appender, private SinkSession::Listener {
   void TrimLog();
   bool AllDurable() const;
   void FinishDrain(bool drained);
+  void WarnOfDrops();
   void PublishStatus();
 
   // Constant after construction.
@@ -124,6 +127,8 @@ class Lane final : public Appender, private SinkSession::Listener {
   uint64_t keyframe_at_bytes_ = 0;  // segment_bytes at the newest keyframe
   LaneStatus counters_;             // without what Snapshot fills in
   RejectedSamples rejected_;
+  uint64_t warned_samples_ = 0;                           // of those that the cap took
+  absl::Duration warned_at_ = -absl::InfiniteDuration();  // steady
   MessageCompressor compressor_;
   std::vector<std::unique_ptr<SinkSession>> sinks_;
   absl::AnyInvocable<void(bool)> drained_;

@@ -129,6 +129,7 @@ uint64_t MemoryRecordLog::Dropped::SamplesBelow(uint64_t number) const {
 }
 
 void MemoryRecordLog::Trim(uint64_t durable) {
+  durable_ = std::max(durable_, durable);
   while (!dropped_.empty() && dropped_.front().end <= durable + 1) dropped_.pop_front();
   // The newest segment goes only when the next begins: it is still being written.
   while (segments_.size() > 1 && segments_.front().end() <= durable + 1) {
@@ -150,6 +151,9 @@ const MemoryRecordLog::Segment* MemoryRecordLog::Find(uint64_t number) const {
 }
 
 void MemoryRecordLog::DropOldest() {
+  // Of a segment that every sink has in part the rest is lost.
+  capped_samples_ +=
+      SamplesBetween(std::max(segments_.front().first, durable_ + 1), segments_.front().end() - 1);
   NoteDropped(segments_.front());
   total_bytes_ -= segments_.front().bytes;
   segments_.pop_front();

@@ -34,6 +34,10 @@ class MemoryRecordLog final : public RecordLog {
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const override;
   uint64_t BytesFrom(uint64_t number) const override;
   void Trim(uint64_t durable) override;
+  uint64_t max_segment_bytes() const override { return options_.max_bytes; }
+  uint64_t dropped_samples(HoleReason reason) const override {
+    return reason == HoleReason::kCap ? capped_samples_ : 0;
+  }
   uint64_t segment_bytes() const override;
   uint64_t total_bytes() const override { return total_bytes_; }
 
@@ -71,6 +75,8 @@ class MemoryRecordLog final : public RecordLog {
   const Options options_;
   uint64_t next_number_ = 1;
   uint64_t total_bytes_ = 0;
+  uint64_t durable_ = 0;  // at every sink
+  uint64_t capped_samples_ = 0;
   std::deque<Segment> segments_;  // each has a record
   std::deque<Dropped> dropped_;
 };

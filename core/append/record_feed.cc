@@ -1,5 +1,6 @@
 #include "core/append/record_feed.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/status_macros.h"
@@ -54,6 +55,17 @@ std::optional<storage::v1::Gap> RecordFeed::NextGap() {
   if (!hole) return std::nullopt;
   storage::v1::Gap gap = MakeGap(hole->to, GapReason(hole->reason));
   gap.set_samples(hole->samples);
+  return gap;
+}
+
+std::optional<storage::v1::Gap> RecordFeed::LossAt(uint64_t number) const {
+  const std::optional<LogHole> hole = log_.HoleAt(std::max(number, start_));
+  if (!hole || hole->reason == HoleReason::kTrimmed) return std::nullopt;
+  storage::v1::Gap gap;
+  gap.set_from(hole->from);
+  gap.set_to(hole->to);
+  gap.set_samples(hole->samples);
+  gap.set_reason(GapReason(hole->reason));
   return gap;
 }
 

@@ -56,6 +56,8 @@ class RecordFeed {
   uint64_t SamplesBetween(uint64_t from, uint64_t to) const {
     return log_.SamplesBetween(from, to);
   }
+  // The gap that would begin at `number`, if the log lost records there.
+  std::optional<storage::v1::Gap> LossAt(uint64_t number) const;
   // What giving `number` up would take: itself, or the rest of its segment if it is a D record.
   uint64_t SkippedThrough(uint64_t number);
 

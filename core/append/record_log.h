@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -79,6 +80,10 @@ class RecordLog : public RecordSource {
   // kResourceExhausted: nothing can be taken. Over the cap the oldest whole segments go.
   virtual absl::Status Append(const LogRecord& record) = 0;
 
+  // A segment that grows beyond this is refused, whatever else the log gives up for it.
+  virtual uint64_t max_segment_bytes() const { return std::numeric_limits<uint64_t>::max(); }
+  // Samples that went for this reason, so far; those that every sink had are not among them.
+  virtual uint64_t dropped_samples(HoleReason reason) const = 0;
   // The next scrape should start a segment: the one that is being written can't be written to its
   // end.
   virtual bool wants_segment() const { return false; }

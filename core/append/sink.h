@@ -69,11 +69,14 @@ struct SinkStatus {
   uint64_t messages_sent = 0;
   uint64_t records_sent = 0;  // rebuilds included
   uint64_t records_rebuilt = 0;
-  uint64_t body_bytes_sent = 0;            // compressed
-  uint64_t raw_bytes_sent = 0;             // the same before compression
-  uint64_t protocol_errors = 0;            // rewinds, acks of what was never sent
-  std::map<int, uint64_t> gap_samples;     // by storage::v1::Gap::Reason
-  std::map<int, uint64_t> gap_records;     // likewise
+  uint64_t body_bytes_sent = 0;  // compressed
+  uint64_t raw_bytes_sent = 0;   // the same before compression
+  uint64_t protocol_errors = 0;  // rewinds, acks of what was never sent
+  // By storage::v1::Gap::Reason: what the sink was told that it won't get.
+  std::map<int, uint64_t> gap_samples;
+  std::map<int, uint64_t> gap_records;
+  // The same of what it will be told as soon as a stream gets there.
+  std::map<int, uint64_t> untold_gap_samples;
   std::map<int, uint64_t> reject_samples;  // by storage::v1::Reject::Code, of acks received
 };
 
@@ -102,6 +105,9 @@ struct LaneStatus {
   uint64_t segments = 0;
   uint64_t keyframes = 0;
   uint64_t append_failures = 0;
+  uint64_t refused_samples = 0;  // of scrapes that are too large for the log
+  uint64_t capped_samples = 0;   // of records that went while a sink still wanted them: the cap,
+  uint64_t aged_samples = 0;     // or their age
   // What its sinks refused for good, by target; null: nothing, or of an earlier run.
   std::shared_ptr<const RejectedSamples::ByTarget> rejected;
   std::vector<SinkStatus> sinks;

@@ -114,6 +114,9 @@ SinkStatus SinkSession::Snapshot() const {
     status.window_shut = status.window_bytes == 0;
   }
   if (status.backlog_records == 0) status.caught_up = loop_.clock().Now();
+  const std::optional<storage::v1::Gap> loss = feed_.LossAt(done_through() + 1);
+  const uint64_t untold = loss ? NewlyLost(*loss) : 0;
+  if (untold > 0) status.untold_gap_samples[loss->reason()] = untold;
   return status;
 }
 
@@ -456,11 +459,11 @@ void SinkSession::SendGap(storage::v1::Gap gap) {
 
 // A store that does not get as far as to keep a Gap is told of it again on the next stream.
 void SinkSession::CountLost(const storage::v1::Gap& gap) {
-  uint64_t& counted = lost_through_[gap.reason()];
+  const uint64_t counted = CountedThrough(gap.reason());
   if (gap.to() <= counted) return;
   const uint64_t from = std::max(gap.from(), counted + 1);
-  const uint64_t samples = from == gap.from() ? gap.samples() : log_.SamplesBetween(from, gap.to());
-  counted = gap.to();
+  const uint64_t samples = NewlyLost(gap);
+  lost_through_[gap.reason()] = gap.to();
   counters_.gap_samples[gap.reason()] += samples;
   counters_.gap_records[gap.reason()] += gap.to() - from + 1;
   LogWarn("Records are lost for a sink", {{"sink", name_},
@@ -469,6 +472,18 @@ void SinkSession::CountLost(const storage::v1::Gap& gap) {
                                           {"to", gap.to()},
                                           {"samples", samples},
                                           {"reason", storage::v1::Gap::Reason_Name(gap.reason())}});
+}
+
+uint64_t SinkSession::CountedThrough(storage::v1::Gap::Reason reason) const {
+  const auto found = lost_through_.find(reason);
+  return found == lost_through_.end() ? 0 : found->second;
+}
+
+// Samples of a gap that were not counted yet.
+uint64_t SinkSession::NewlyLost(const storage::v1::Gap& gap) const {
+  const uint64_t counted = CountedThrough(gap.reason());
+  if (gap.from() > counted) return gap.samples();
+  return gap.to() <= counted ? 0 : log_.SamplesBetween(counted + 1, gap.to());
 }
 
 void SinkSession::SendMessage() {

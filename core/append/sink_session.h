@@ -146,6 +146,8 @@ class SinkSession final : private AppendStream::Observer {
   bool MessageIsDue();
   void SendGap(storage::v1::Gap gap);
   void CountLost(const storage::v1::Gap& gap);
+  uint64_t CountedThrough(storage::v1::Gap::Reason reason) const;
+  uint64_t NewlyLost(const storage::v1::Gap& gap) const;
   void SendMessage();
   void Write(storage::v1::AppendRequest request);
 

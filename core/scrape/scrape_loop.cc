@@ -113,12 +113,16 @@ void ScrapeLoop::TakeUpSettings() {
   }
   settings_ = newest;
   if (cache_ == nullptr) {
-    cache_ = std::make_unique<SeriesCache>(
-        SeriesCache::Options{settings_->samples, target_->labels},
-        SeriesCache::Deps{context_.shard.keys, context_.shard.hash_key});
+    cache_ = MakeCache();
   } else {
     cache_->set_samples(settings_->samples);
   }
+}
+
+std::unique_ptr<SeriesCache> ScrapeLoop::MakeCache() const {
+  return std::make_unique<SeriesCache>(
+      SeriesCache::Options{settings_->samples, target_->labels},
+      SeriesCache::Deps{context_.shard.keys, context_.shard.hash_key});
 }
 
 // Sets the clock marks of a scrape that begins now.
@@ -258,15 +262,16 @@ void ScrapeLoop::Fail(ScrapeFailure failure, size_t body_bytes) {
 
 void ScrapeLoop::Finish(Outcome outcome) {
   absl::Status appended = AppendBatch(outcome);
-  if (appended.code() == absl::StatusCode::kInvalidArgument && outcome.result.status.ok()) {
-    AppendFailureInstead(outcome, std::move(appended));
-  } else if (!appended.ok()) {
+  const bool too_large = absl::IsInvalidArgument(appended) || absl::IsResourceExhausted(appended);
+  if (!appended.ok() && outcome.result.status.ok()) {
+    outcome.result.status = appended;
+    outcome.result.reason =
+        absl::IsInvalidArgument(appended) ? FailureReason::kTooLarge : FailureReason::kAppend;
+  }
+  if (too_large) appended = AppendLess(outcome);
+  if (!appended.ok()) {
     LogWarn("Scrape commit failed",
             {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", appended}});
-    if (outcome.result.status.ok()) {
-      outcome.result.status = std::move(appended);
-      outcome.result.reason = FailureReason::kAppend;
-    }
   }
   TakePhase();
   Publish(outcome);
@@ -274,15 +279,17 @@ void ScrapeLoop::Finish(Outcome outcome) {
   Next();
 }
 
-// A scrape that is too large for a record has failed; to say so takes a small one.
-void ScrapeLoop::AppendFailureInstead(Outcome& outcome, absl::Status why) {
+// A scrape that is too large for a record, or for the log, has failed; to say so takes a small
+// one. Where not even the stale markers of its series have room it goes without them, and without
+// these series.
+absl::Status ScrapeLoop::AppendLess(const Outcome& outcome) {
   cache_->IngestNothing(timestamp_ms_, /*failed=*/true, outcome.scratch);
-  outcome.result.status = std::move(why);
-  outcome.result.reason = FailureReason::kTooLarge;
   const absl::Status appended = AppendBatch(outcome);
-  if (appended.ok()) return;
-  LogWarn("Scrape commit failed",
-          {{"scrape_pool", settings_->job}, {"target", target_->url}, {"err", appended}});
+  if (!absl::IsInvalidArgument(appended) && !absl::IsResourceExhausted(appended)) return appended;
+  context_.shard.appender.Forget(cache_->layout());
+  cache_ = MakeCache();
+  cache_->IngestNothing(timestamp_ms_, /*failed=*/true, outcome.scratch);
+  return AppendBatch(outcome);
 }
 
 absl::Status ScrapeLoop::AppendBatch(const Outcome& outcome) {
@@ -311,44 +318,33 @@ void ScrapeLoop::Publish(const Outcome& outcome) {
   failures_ += up ? 0 : 1;
   if (up) last_body_bytes_ = static_cast<uint64_t>(outcome.body_bytes);
   const absl::Duration now = Steady();
+  ScrapeRecord& record = outcome.scratch.trace().Finish(now);
+  Note(outcome, now, record);
   ScrapeReport report;
   report.health = up ? TargetHealth::kUp : TargetHealth::kDown;
-  report.last_error = PresentableText(result.status.message(), kMaxErrorBytes);
-  report.reason = result.reason;
-  report.last_scrape = absl::FromUnixMillis(timestamp_ms_);
-  report.last_duration = now - started_;
-  report.last_lateness = lateness_;
+  report.last = record;
   if (!stopping_) report.next_scrape = context_.shard.loop.clock().Now() + ticker_.Wait(now);
-  report.samples_scraped = static_cast<uint64_t>(result.total);
-  report.samples_post_relabeling = static_cast<uint64_t>(result.added);
-  report.series_added = static_cast<uint64_t>(result.series_added);
-  report.out_of_order = static_cast<uint64_t>(result.out_of_order);
-  report.duplicates = static_cast<uint64_t>(result.duplicates);
-  report.out_of_bounds = static_cast<uint64_t>(result.out_of_bounds);
   report.series = cache_->series_count();
-  report.body_bytes = static_cast<uint64_t>(std::max<int64_t>(outcome.body_bytes, 0));
   report.scrapes = scrapes_;
   report.failures = failures_;
-  ScrapeRecord& record = outcome.scratch.trace().Finish(now);
-  Note(report, record);
   status_->Set(std::move(report), record);
   Count(result);
 }
 
-// What the record of a scrape has from its report.
-void ScrapeLoop::Note(const ScrapeReport& report, ScrapeRecord& record) const {
-  record.start = report.last_scrape;
-  record.lateness = report.last_lateness;
-  record.duration = report.last_duration;
-  record.inflated_bytes = report.body_bytes;
-  record.samples_scraped = report.samples_scraped;
-  record.samples_post_relabeling = report.samples_post_relabeling;
-  record.series_added = report.series_added;
-  record.out_of_order = report.out_of_order;
-  record.duplicates = report.duplicates;
-  record.out_of_bounds = report.out_of_bounds;
-  record.reason = report.reason;
-  record.error = report.last_error;
+void ScrapeLoop::Note(const Outcome& outcome, absl::Duration now, ScrapeFigures& figures) const {
+  const ScrapeResult& result = outcome.result;
+  figures.start = absl::FromUnixMillis(timestamp_ms_);
+  figures.lateness = lateness_;
+  figures.duration = now - started_;
+  figures.inflated_bytes = static_cast<uint64_t>(std::max<int64_t>(outcome.body_bytes, 0));
+  figures.samples_scraped = static_cast<uint64_t>(result.total);
+  figures.samples_post_relabeling = static_cast<uint64_t>(result.added);
+  figures.series_added = static_cast<uint64_t>(result.series_added);
+  figures.out_of_order = static_cast<uint64_t>(result.out_of_order);
+  figures.duplicates = static_cast<uint64_t>(result.duplicates);
+  figures.out_of_bounds = static_cast<uint64_t>(result.out_of_bounds);
+  figures.reason = result.reason;
+  figures.error = PresentableText(result.status.message(), kMaxErrorBytes);
 }
 
 // Before the first scrape of a loop.

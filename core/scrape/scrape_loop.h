@@ -125,9 +125,10 @@ class ScrapeLoop {
   void Fail(ScrapeFailure failure, size_t body_bytes = 0);
   void Finish(Outcome outcome);
   absl::Status AppendBatch(const Outcome& outcome);
-  void AppendFailureInstead(Outcome& outcome, absl::Status why);
+  absl::Status AppendLess(const Outcome& outcome);
+  std::unique_ptr<SeriesCache> MakeCache() const;
   void Publish(const Outcome& outcome);
-  void Note(const ScrapeReport& report, ScrapeRecord& record) const;
+  void Note(const Outcome& outcome, absl::Duration now, ScrapeFigures& figures) const;
   void PublishNext(absl::Duration delay);
   void Count(const ScrapeResult& result);
   void LogFailure(const ScrapeResult& result) const;

@@ -27,13 +27,11 @@ struct ScrapePhases {
 // The phases of a fetch that ended for `reason` (kNone: it did not fail). Pure.
 ScrapePhases PhasesOf(const FetchTimings& timings, FailureReason reason);
 
-// One scrape, as a target's history shows it.
-struct ScrapeRecord {
-  absl::Time start = absl::InfinitePast();  // the time that its samples carry
+// What a scrape came to, in figures.
+struct ScrapeFigures {
+  absl::Time start = absl::InfinitePast();  // the time that its samples carry; that: no scrape
   absl::Duration lateness;                  // against the schedule
   absl::Duration duration;
-  ScrapePhases phases;
-  uint64_t body_bytes = 0;      // as received
   uint64_t inflated_bytes = 0;  // the text that was parsed
   uint64_t samples_scraped = 0;
   uint64_t samples_post_relabeling = 0;
@@ -42,8 +40,16 @@ struct ScrapeRecord {
   uint64_t duplicates = 0;
   uint64_t out_of_bounds = 0;
   FailureReason reason = FailureReason::kNone;  // kNone: up
-  std::string error;                            // "" when up; cut in a history
-  int http_status = 0;                          // 0: no answer
+  std::string error;                            // "" when up
+
+  friend bool operator==(const ScrapeFigures&, const ScrapeFigures&) = default;
+};
+
+// One scrape, as a target's history shows it, which cuts long errors.
+struct ScrapeRecord : ScrapeFigures {
+  ScrapePhases phases;
+  uint64_t body_bytes = 0;  // as received
+  int http_status = 0;      // 0: no answer
   std::string content_type;
   bool connection_reused = false;
 

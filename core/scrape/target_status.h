@@ -17,24 +17,13 @@ namespace trawl {
 
 enum class TargetHealth { kUnknown, kUp, kDown };
 
-// What the last scrape of a target came to.
+// How a target is, by its last scrape.
 struct ScrapeReport {
   TargetHealth health = TargetHealth::kUnknown;
-  std::string last_error;  // "" when up
-  FailureReason reason = FailureReason::kNone;
-  absl::Time last_scrape = absl::InfinitePast();
-  absl::Duration last_duration;
-  absl::Duration last_lateness;                     // against the schedule
+  ScrapeFigures last;
   absl::Time next_scrape = absl::InfiniteFuture();  // that: not known, or none
-  uint64_t samples_scraped = 0;
-  uint64_t samples_post_relabeling = 0;
-  uint64_t series_added = 0;
-  uint64_t out_of_order = 0;
-  uint64_t duplicates = 0;
-  uint64_t out_of_bounds = 0;
-  uint64_t series = 0;      // in the cache
-  uint64_t body_bytes = 0;  // uncompressed
-  uint64_t scrapes = 0;     // since the loop started
+  uint64_t series = 0;                              // in the cache
+  uint64_t scrapes = 0;                             // since the loop started
   uint64_t failures = 0;
 };
 

@@ -264,7 +264,9 @@ void Spool::Drop(size_t at, HoleReason reason) {
   file_bytes_ -= segment.file_bytes;
   memory_bytes_ -= std::min<uint64_t>(memory_bytes_, segment.resident_bytes());
   remembered_records_ -= std::min(remembered_records_, segment.record_samples.size());
-  const uint64_t samples = segment.samples_end() - segment.samples_before();
+  // What every sink has is no loss.
+  const uint64_t samples =
+      log_.SamplesBetween(std::max(segment.first(), durable_ + 1), segment.end() - 1);
   status_.dropped_samples[static_cast<size_t>(reason)] += samples;
   if (reason != HoleReason::kTrimmed) {
     LogWarn("A segment of the spool is dropped", {{"directory", options_.directory},

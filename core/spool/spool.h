@@ -62,6 +62,10 @@ class Spool final : public RecordLog {
     return log_.SamplesBetween(from, to);
   }
   uint64_t BytesFrom(uint64_t number) const override { return log_.BytesFrom(number); }
+  uint64_t max_segment_bytes() const override { return options_.max_bytes; }
+  uint64_t dropped_samples(HoleReason reason) const override {
+    return status_.dropped_samples[static_cast<size_t>(reason)];
+  }
   void Trim(uint64_t durable) override;
   uint64_t segment_bytes() const override { return segment_bytes_; }
   uint64_t total_bytes() const override { return file_bytes_ + memory_bytes_; }

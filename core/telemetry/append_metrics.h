@@ -21,7 +21,7 @@ class AppendMetrics {
   prometheus::Gauge& queue_limit_bytes;
   LabelledCounter records_total;  // lane
   prometheus::Counter& samples_total;
-  LabelledCounter dropped_samples_total;  // reason
+  LabelledCounter dropped_samples_total;  // reason: cap, age, refused
 
   // Sinks.
   LabelledGauge sink_connected;                 // sink, lane: 1 or 0

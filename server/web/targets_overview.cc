@@ -73,7 +73,7 @@ class Search {
     for (const Label& label : *target.target->labels) {
       if (Contains(absl::StrCat(label.name, "=\"", label.value, "\""), word)) return true;
     }
-    return Contains(target.status->Get().last_error, word);
+    return Contains(target.status->Get().last.error, word);
   }
 
   const std::vector<std::string> words_;
@@ -111,20 +111,20 @@ Json RejectedJson(const RejectedSamples::Counts& counts) {
 
 Json TargetJson(const std::string& job, const ActiveTarget& active, Lanes lanes) {
   const ScrapeReport report = active.status->Get();
-  const bool scraped = report.last_scrape != absl::InfinitePast();
-  Json out = {
-      {"id", absl::StrFormat("%016x", active.target->hash)},
-      {"scrapePool", job},
-      {"scrapeUrl", active.target->url},
-      {"labels", LabelsJson(*active.target->labels)},
-      {"health", NameOf(report.health)},
-      {"lastError", report.last_error},
-      {"reason", report.last_error.empty() ? "" : std::string(FailureReasonName(report.reason))},
-      {"lastScrape", scraped ? absl::ToUnixMillis(report.last_scrape) : 0},
-      {"duration", absl::ToDoubleSeconds(report.last_duration)},
-      {"lateness", absl::ToDoubleSeconds(report.last_lateness)},
-      {"samples", report.samples_scraped},
-      {"history", HistoryJson(*active.status)}};
+  const bool scraped = report.last.start != absl::InfinitePast();
+  Json out = {{"id", absl::StrFormat("%016x", active.target->hash)},
+              {"scrapePool", job},
+              {"scrapeUrl", active.target->url},
+              {"labels", LabelsJson(*active.target->labels)},
+              {"health", NameOf(report.health)},
+              {"lastError", report.last.error},
+              {"reason",
+               report.last.error.empty() ? "" : std::string(FailureReasonName(report.last.reason))},
+              {"lastScrape", scraped ? absl::ToUnixMillis(report.last.start) : 0},
+              {"duration", absl::ToDoubleSeconds(report.last.duration)},
+              {"lateness", absl::ToDoubleSeconds(report.last.lateness)},
+              {"samples", report.last.samples_scraped},
+              {"history", HistoryJson(*active.status)}};
   if (IsHeld(active)) out["held"] = true;
   const auto rejected = RejectedOf(lanes, active.target->public_hash);
   if (!rejected.empty()) out["rejected"] = RejectedJson(rejected);

@@ -177,7 +177,7 @@ class Player {
         const ScrapeReport report = target->status->Get();
         lines.insert(absl::StrCat("target ", pool->job, " ", target->target->url, " ",
                                   HealthName(report.health), " ",
-                                  GoQuote(WithoutPlace(report.last_error))));
+                                  GoQuote(WithoutPlace(report.last.error))));
       }
     }
     lines_.insert(lines_.end(), lines.begin(), lines.end());

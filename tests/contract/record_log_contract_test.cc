@@ -142,6 +142,20 @@ TEST_P(RecordLogContractTest, OverTheCapTheOldestSegmentsGo) {
   EXPECT_THAT(log_->Read(log_->first_number() - 1), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_P(RecordLogContractTest, WhatTheCapTookIsCounted) {
+  Make(10'000);
+  AppendSegment(20);
+  EXPECT_EQ(log_->dropped_samples(HoleReason::kCap), 0u);
+
+  for (int i = 0; i < 9; ++i) AppendSegment(20);
+
+  const uint64_t lost = log_->SamplesBetween(1, log_->first_number() - 1);
+  EXPECT_GT(lost, 0u);
+  EXPECT_EQ(log_->dropped_samples(HoleReason::kCap), lost);
+  log_->Trim(log_->next_number() - 1);
+  EXPECT_EQ(log_->dropped_samples(HoleReason::kCap), lost) << "what is trimmed is no loss";
+}
+
 TEST_P(RecordLogContractTest, SamplesOfDroppedRecordsAreStillKnown) {
   Make(10'000);
   for (int i = 0; i < 10; ++i) AppendSegment(20);
@@ -224,6 +238,7 @@ TEST_P(RecordLogContractTest, RecordOverTheCapIsRefusedAndTheLogGoesOn) {
               StatusIs(absl::StatusCode::kResourceExhausted));
 
   EXPECT_EQ(log_->next_number(), 4u);
+  EXPECT_EQ(log_->max_segment_bytes(), 10'000u);
   AppendSegment(1);
   EXPECT_EQ(log_->next_number(), 6u);
 }

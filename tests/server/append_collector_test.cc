@@ -39,6 +39,21 @@ TEST(AppendCollectorTest, CountersGrowByWhatWasAdded) {
   EXPECT_EQ(metrics.append().records_total.Value({"0"}), 10);
 }
 
+TEST(AppendCollectorTest, WhatWasDroppedIsCountedBeforeASinkIsTold) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+  auto lane = std::make_shared<LaneStatus>();
+  lane->capped_samples = 7;
+  lane->aged_samples = 5;
+  lane->refused_samples = 3;
+
+  collector.Collect(std::vector<std::shared_ptr<const LaneStatus>>{lane}, {});
+
+  EXPECT_EQ(metrics.append().dropped_samples_total.Value({"cap"}), 7);
+  EXPECT_EQ(metrics.append().dropped_samples_total.Value({"age"}), 5);
+  EXPECT_EQ(metrics.append().dropped_samples_total.Value({"refused"}), 3);
+}
+
 TEST(AppendCollectorTest, ACounterThatWentBackIsAnotherSinks) {
   Metrics metrics;
   AppendCollector collector(metrics.append());

@@ -122,6 +122,8 @@ TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
   ExpectWrong({"--shards=0"}, "--shards=0: want a number from 1 to 1024");
   ExpectWrong({"--shards=many"}, "--shards=many");
   ExpectWrong({"--storage.max-queue-bytes=-1"}, "--storage.max-queue-bytes=-1");
+  ExpectWrong({"--storage.max-queue-bytes=3MiB", "--shards=4"},
+              "--storage.max-queue-bytes=3145728 is too little for --shards=4: each needs 1MiB");
   ExpectWrong({"--spool.max-bytes=0"}, "--spool.max-bytes=0");
   ExpectWrong({"--spool.max-age=0s"}, "--spool.max-age=0s");
   ExpectWrong({"--spool.sync-interval=0s"}, "--spool.sync-interval=0s");

@@ -12,9 +12,9 @@ const ExternalAddress kExternal{.scheme = "http", .host = "example.org:8730", .o
 PoolsSnapshot OnePool() {
   ScrapeReport report;
   report.health = TargetHealth::kDown;
-  report.last_error = "Get \"http://x\": connection refused & <more>";
-  report.last_scrape = absl::FromUnixNanos(1'700'000'000'123'456'789);
-  report.last_duration = absl::Microseconds(1500);
+  report.last.error = "Get \"http://x\": connection refused & <more>";
+  report.last.start = absl::FromUnixNanos(1'700'000'000'123'456'789);
+  report.last.duration = absl::Microseconds(1500);
   const auto target = WithLabels(MakeTarget("node <1>", "a.example:9100"),
                                  {{"instance", "a.example:9100"}, {"path", "<\\\"\n>"}});
   const auto pool = WithDropped(MakePool("node <1>", {WithReport(target, report)}), "ops", {"d:1"});

@@ -27,9 +27,9 @@ class TargetsOverviewTest : public ::testing::Test {
   TargetsOverviewTest() {
     const auto down =
         WithReport(MakeTarget("node", "b:1"), {.health = TargetHealth::kDown,
-                                               .last_error = "dial tcp: Refused",
-                                               .reason = FailureReason::kConnectionRefused,
-                                               .last_scrape = absl::FromUnixMillis(5000)});
+                                               .last = {.start = absl::FromUnixMillis(5000),
+                                                        .reason = FailureReason::kConnectionRefused,
+                                                        .error = "dial tcp: Refused"}});
     const auto labelled = WithLabels(MakeTarget("node", "a:1"), {{"team", "Blue"}});
     pools_.pools = {MakePool("empty", {}), MakePool("node", {labelled, down}),
                     MakePool("web", {MakeTarget("web", "c:1")})};

@@ -54,6 +54,9 @@ class DamagedLog final : public RecordLog {
     return log_.SamplesBetween(from, to);
   }
   uint64_t BytesFrom(uint64_t number) const override { return log_.BytesFrom(number); }
+  uint64_t dropped_samples(HoleReason reason) const override {
+    return log_.dropped_samples(reason);
+  }
   void Trim(uint64_t durable) override { log_.Trim(durable); }
   uint64_t segment_bytes() const override { return log_.segment_bytes(); }
   uint64_t total_bytes() const override { return log_.total_bytes(); }

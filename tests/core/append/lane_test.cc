@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 
+#include "absl/strings/str_cat.h"
 #include "core/append/memory_record_log.h"
 #include "tests/core/append/model_store.h"
 #include "tests/core/append/page_source.h"
@@ -241,6 +242,37 @@ TEST_F(LaneTest, ScrapeThatIsTooLargeIsRefusedAndTheLaneGoesOn) {
   EXPECT_EQ(store.rows(), expected_);
 }
 
+// A page that the log can't hold takes nothing else with it.
+TEST_F(LaneTest, AScrapeThatTheLogCannotHoldIsCountedAndTakesNothingWithIt) {
+  MemoryRecordLog small({.max_bytes = 8'000});
+  FakeAppendStreamFactory factory(loop_);  // nobody takes anything
+  lane_.emplace(Lane::Options{}, Lane::Deps{loop_, small, random_});
+  lane_->AddSink("s", factory);
+  ASSERT_OK(lane_->Append(page_.NextScrape()));
+  const uint64_t kept = small.next_number();
+  SeriesKey key;
+  std::vector<KeyId> ids;
+  for (int i = 0; i < 1'000; ++i) {
+    key.labels = Labels{{"__name__", absl::StrCat("metric_", i)}};
+    ids.push_back(table_.Intern(key));
+  }
+  const auto big =
+      std::make_shared<Layout>(table_, std::make_shared<Labels>(), ids, 0, LayoutPatch{});
+  for (const KeyId id : ids) table_.Unref(id);
+  const std::vector<double> values(ids.size(), 1);
+  ScrapeBatch batch;
+  batch.layout = big;
+  batch.values = values;
+
+  EXPECT_THAT(lane_->Append(batch), StatusIs(absl::StatusCode::kResourceExhausted));
+
+  EXPECT_EQ(small.first_number(), 1u);
+  EXPECT_EQ(small.next_number(), kept);
+  EXPECT_EQ(lane_->Snapshot().refused_samples, 1'000u);
+  EXPECT_EQ(lane_->Snapshot().capped_samples, 0u);
+  EXPECT_OK(lane_->Append(page_.NextScrape())) << "the lane goes on";
+}
+
 // A log that refuses one record: what the refused scrape defined must be defined again.
 class RefusingLog final : public RecordLog {
  public:
@@ -258,6 +290,7 @@ class RefusingLog final : public RecordLog {
     return log.SamplesBetween(from, to);
   }
   uint64_t BytesFrom(uint64_t number) const override { return log.BytesFrom(number); }
+  uint64_t dropped_samples(HoleReason reason) const override { return log.dropped_samples(reason); }
   void Trim(uint64_t durable) override { log.Trim(durable); }
   uint64_t segment_bytes() const override { return log.segment_bytes(); }
   uint64_t total_bytes() const override { return log.total_bytes(); }

@@ -282,6 +282,29 @@ TEST(SinkSessionTest, RecordsOverTheCapAreTold) {
   EXPECT_THAT(rig.store.complaints(), IsEmpty());
 }
 
+TEST(SinkSessionTest, WhatIsLostIsKnownBeforeTheStoreIsBack) {
+  Rig::Options options;
+  options.log_bytes = 20'000;
+  options.segment_bytes = 4'000;
+  Rig rig(options);
+  rig.Connect();
+  rig.Scrapes(5);
+  ASSERT_TRUE(rig.Finish());
+  rig.store.Crash();
+  rig.loop.RunUntilIdle();
+  EXPECT_THAT(rig.sink().untold_gap_samples, IsEmpty());
+
+  rig.Scrapes(200);
+
+  const uint64_t lost = rig.lane.Snapshot().capped_samples;
+  EXPECT_GT(lost, 0u);
+  EXPECT_THAT(rig.sink().gap_samples, IsEmpty());
+  EXPECT_THAT(rig.sink().untold_gap_samples, ElementsAre(Pair(storage::v1::Gap::SPOOL_CAP, lost)));
+  ASSERT_TRUE(rig.Finish());
+  EXPECT_THAT(rig.sink().gap_samples, ElementsAre(Pair(storage::v1::Gap::SPOOL_CAP, lost)));
+  EXPECT_THAT(rig.sink().untold_gap_samples, IsEmpty());
+}
+
 TEST(SinkSessionTest, WhatIsLostIsCountedOnceThoughItIsToldAgain) {
   Rig::Options options;
   options.log_bytes = 20'000;

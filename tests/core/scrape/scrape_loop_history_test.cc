@@ -159,7 +159,7 @@ TEST_F(ScrapeLoopHistoryTest, SamplesThatAreLeftOutAreCountedInReportAndHistory)
   const ScrapeRecord record = Next();
 
   EXPECT_EQ(record.duplicates, 1u);
-  EXPECT_EQ(world_.Report("job").duplicates, 1u);
+  EXPECT_EQ(world_.Report("job").last.duplicates, 1u);
   EXPECT_EQ(world_.Report("job").series, 2u);
 }
 

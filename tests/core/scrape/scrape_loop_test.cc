@@ -30,6 +30,12 @@ std::string LargePage(size_t times = 1) {
   return page;
 }
 
+std::string Page(int series) {
+  std::string page;
+  for (int i = 0; i < series; ++i) absl::StrAppend(&page, "m", i, " 1\n");
+  return page;
+}
+
 // One job with one target, whose loop is what these tests are about.
 class ScrapeLoopTest : public ::testing::Test {
  protected:
@@ -118,17 +124,17 @@ TEST_F(ScrapeLoopTest, StatusFollowsTheScrapes) {
   Next();
   ScrapeReport report = world_.Report("job");
   EXPECT_EQ(report.health, TargetHealth::kUp);
-  EXPECT_EQ(report.last_error, "");
-  EXPECT_EQ(absl::ToUnixMillis(report.last_scrape), world_.last().timestamp_ms);
-  EXPECT_EQ(report.samples_scraped, 1u);
-  EXPECT_EQ(report.body_bytes, 4u);
+  EXPECT_EQ(report.last.error, "");
+  EXPECT_EQ(absl::ToUnixMillis(report.last.start), world_.last().timestamp_ms);
+  EXPECT_EQ(report.last.samples_scraped, 1u);
+  EXPECT_EQ(report.last.inflated_bytes, 4u);
 
   world_.fetcher.Fail(ScrapeWorld::Url("a"), FailureReason::kConnectionRefused, "refused");
   Next();
   report = world_.Report("job");
   EXPECT_EQ(report.health, TargetHealth::kDown);
-  EXPECT_EQ(report.last_error, "Get \"http://a/metrics\": refused");
-  EXPECT_EQ(report.reason, FailureReason::kConnectionRefused);
+  EXPECT_EQ(report.last.error, "Get \"http://a/metrics\": refused");
+  EXPECT_EQ(report.last.reason, FailureReason::kConnectionRefused);
   EXPECT_EQ(report.scrapes, 2u);
   EXPECT_EQ(report.failures, 1u);
   EXPECT_EQ(world_.metrics.scrape().failures_total.Value({"job", "connect_refused"}), 1);
@@ -165,19 +171,19 @@ TEST_F(ScrapeLoopTest, AnyStatusBut200IsAFailure) {
   Start();
 
   EXPECT_EQ(Next().Get("up"), 0);
-  EXPECT_EQ(world_.Report("job").last_error, "server returned HTTP status 404 Not Found");
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kHttpStatus4xx);
+  EXPECT_EQ(world_.Report("job").last.error, "server returned HTTP status 404 Not Found");
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kHttpStatus4xx);
 }
 
 TEST_F(ScrapeLoopTest, AnErrorThatIsShownIsShortAndUtf8WhateverTheTargetSent) {
   world_.fetcher.Serve(ScrapeWorld::Url("a"), {.status_code = 503, .status_line = "503 \xff\x01"});
   Start();
   Next();
-  EXPECT_EQ(world_.Report("job").last_error, "server returned HTTP status 503 \ufffd\x01");
+  EXPECT_EQ(world_.Report("job").last.error, "server returned HTTP status 503 \ufffd\x01");
 
   world_.Serve("a", absl::StrCat("m{a=\"", std::string(3'000'000, '\0'), "\"} ?\n"));
   Next();
-  const std::string error = world_.Report("job").last_error;
+  const std::string error = world_.Report("job").last.error;
   EXPECT_LE(error.size(), 8192u);
   EXPECT_THAT(error, HasSubstr("strconv.ParseFloat: parsing \"?\": invalid syntax"));
   EXPECT_THAT(error, HasSubstr("line 1, column 3000009"));
@@ -198,10 +204,10 @@ TEST_F(ScrapeLoopTest, ABodyNeedsAContentType) {
   Start();
 
   EXPECT_EQ(Next().Get("up"), 0);
-  EXPECT_EQ(world_.Report("job").last_error,
+  EXPECT_EQ(world_.Report("job").last.error,
             "non-compliant scrape target sending blank Content-Type and no "
             "fallback_scrape_protocol specified for target");
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kContentType);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kContentType);
 }
 
 TEST_F(ScrapeLoopTest, TheFallbackProtocolStandsInForAContentType) {
@@ -256,7 +262,7 @@ TEST_F(ScrapeLoopTest, AParseErrorEndsSeriesOnceAndKeepsNothing) {
   EXPECT_EQ(failed.Get("up"), 0);
   EXPECT_TRUE(failed.IsStale("x"));
   EXPECT_FALSE(failed.Has("new"));
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kParse);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kParse);
 }
 
 TEST_F(ScrapeLoopTest, ASeriesThatVanishesEndsInThatScrape) {
@@ -279,8 +285,8 @@ TEST_F(ScrapeLoopTest, AHangingTargetTimesOutAndIsScrapedEachInterval) {
   const int64_t first = Next().timestamp_ms;
   EXPECT_EQ(world_.last().Get("up"), 0);
   EXPECT_EQ(world_.last().Get("scrape_duration_seconds"), 10);
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kTimeoutResponse);
-  EXPECT_THAT(world_.Report("job").last_error, HasSubstr("context deadline exceeded"));
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kTimeoutResponse);
+  EXPECT_THAT(world_.Report("job").last.error, HasSubstr("context deadline exceeded"));
   EXPECT_EQ(Next().timestamp_ms, first + 10000);
 }
 
@@ -294,7 +300,7 @@ TEST_F(ScrapeLoopTest, BodySizeLimitIsAboutTheText) {
   const SampleLog::Scrape failed = Next();
   EXPECT_EQ(failed.Get("up"), 0);
   EXPECT_EQ(failed.Get("scrape_body_size_bytes"), -1);
-  EXPECT_EQ(world_.Report("job").last_error, "body size limit exceeded");
+  EXPECT_EQ(world_.Report("job").last.error, "body size limit exceeded");
   EXPECT_EQ(world_.metrics.scrape().exceeded_body_size_limit_total.Value(), 1);
 
   world_.Serve("a", "x 1.00\n");
@@ -310,7 +316,7 @@ TEST_F(ScrapeLoopTest, SampleLimitFailsTheScrapeAndIsCountedOnce) {
   const SampleLog::Scrape failed = Next();
   EXPECT_EQ(failed.Get("up"), 0);
   EXPECT_EQ(failed.Get("scrape_samples_scraped"), 3);
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kSampleLimit);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kSampleLimit);
   EXPECT_EQ(world_.metrics.scrape().exceeded_sample_limit_total.Value(), 1);
 }
 
@@ -321,7 +327,7 @@ TEST_F(ScrapeLoopTest, CorruptGzipIsAFailure) {
   Start();
 
   EXPECT_EQ(Next().Get("up"), 0);
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kContentEncoding);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kContentEncoding);
 }
 
 TEST_F(ScrapeLoopTest, ALargeBodyIsIngestedWhole) {
@@ -345,7 +351,7 @@ TEST_F(ScrapeLoopTest, ASmallGzipBodyThatTurnsOutLargeIsIngestedWhole) {
   Start();
 
   EXPECT_EQ(Next().Get("up"), 1);
-  EXPECT_EQ(world_.Report("job").body_bytes, page.size());
+  EXPECT_EQ(world_.Report("job").last.inflated_bytes, page.size());
   EXPECT_EQ(Next().Get("scrape_series_added"), 0);
 }
 
@@ -358,8 +364,8 @@ TEST_F(ScrapeLoopTest, BodySizeLimitHoldsForLargeBodiesToo) {
   Start(job);
 
   EXPECT_EQ(Next().Get("up"), 0);
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kBodySizeLimit);
-  EXPECT_EQ(world_.Report("job").last_error, "body size limit exceeded");
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kBodySizeLimit);
+  EXPECT_EQ(world_.Report("job").last.error, "body size limit exceeded");
 }
 
 TEST_F(ScrapeLoopTest, LargeBodiesAreTakenUpOneAfterTheOther) {
@@ -437,13 +443,13 @@ TEST_F(ScrapeLoopTest, ALargeClockStepBackIsBelievedAndFlagged) {
 TEST_F(ScrapeLoopTest, ARefusedRecordTakesTheTargetDown) {
   world_.Serve("a", "x 1\n");
   Start();
-  world_.appender.next_status = absl::ResourceExhaustedError("the queue is full");
+  world_.appender.next_status = absl::InternalError("the log is broken");
   loop_.Advance(kInterval);
 
   EXPECT_TRUE(world_.scrapes().empty());
   EXPECT_EQ(world_.Report("job").health, TargetHealth::kDown);
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kAppend);
-  EXPECT_EQ(world_.Report("job").last_error, "the queue is full");
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kAppend);
+  EXPECT_EQ(world_.Report("job").last.error, "the log is broken");
   EXPECT_EQ(Next().Get("up"), 1);
 }
 
@@ -457,7 +463,54 @@ TEST_F(ScrapeLoopTest, AScrapeTooLargeForARecordIsAFailedOne) {
 
   EXPECT_EQ(failed.Get("up"), 0);
   EXPECT_TRUE(failed.IsStale("x"));
-  EXPECT_EQ(world_.Report("job").reason, FailureReason::kTooLarge);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kTooLarge);
+}
+
+TEST_F(ScrapeLoopTest, AScrapeTooLargeForTheLogIsAFailedOne) {
+  world_.Serve("a", "x 1\n");
+  Start();
+  Next();
+  world_.appender.next_status = absl::ResourceExhaustedError("the log holds less");
+
+  const SampleLog::Scrape failed = Next();
+
+  EXPECT_EQ(failed.Get("up"), 0);
+  EXPECT_TRUE(failed.IsStale("x"));
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kAppend);
+  EXPECT_EQ(world_.Report("job").last.error, "the log holds less");
+}
+
+TEST_F(ScrapeLoopTest, WithoutRoomForASeriesEndTheTargetIsToldDownWithoutIt) {
+  world_.appender.max_series = 20;
+  world_.Serve("a", Page(50));
+  Start();
+
+  const SampleLog::Scrape failed = Next();
+
+  EXPECT_EQ(failed.Get("up"), 0);
+  EXPECT_EQ(failed.Get("scrape_samples_scraped"), 50);
+  EXPECT_EQ(failed.StaleMarkers(), 0);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kAppend);
+
+  world_.Serve("a", "x 1\n");
+  const SampleLog::Scrape mended = Next();
+  EXPECT_EQ(mended.Get("up"), 1);
+  EXPECT_EQ(mended.Get("x"), 1);
+}
+
+TEST_F(ScrapeLoopTest, AnEndWithoutRoomIsToldWithoutIt) {
+  world_.Serve("a", Page(50));
+  Start();
+  Next();
+  world_.appender.max_series = 20;
+  world_.fetcher.Fail(ScrapeWorld::Url("a"), FailureReason::kConnectionRefused, "refused");
+
+  const SampleLog::Scrape failed = Next();
+
+  EXPECT_EQ(failed.Get("up"), 0);
+  EXPECT_EQ(failed.StaleMarkers(), 0);
+  EXPECT_EQ(world_.Report("job").last.reason, FailureReason::kConnectionRefused);
+  EXPECT_EQ(world_.appender.forgotten, 1);
 }
 
 TEST_F(ScrapeLoopTest, StopDuringTheOffsetMeansNoScrape) {

@@ -302,8 +302,8 @@ TEST_F(ScrapeManagerTest, OverTheTargetLimitEveryScrapeFailsWithoutAFetch) {
   for (const auto& target : pool->active) {
     const ScrapeReport report = target->status->Get();
     EXPECT_EQ(report.health, TargetHealth::kDown);
-    EXPECT_EQ(report.last_error, "target_limit exceeded (number of targets: 2, limit: 1)");
-    EXPECT_EQ(report.reason, FailureReason::kTargetLimit);
+    EXPECT_EQ(report.last.error, "target_limit exceeded (number of targets: 2, limit: 1)");
+    EXPECT_EQ(report.last.reason, FailureReason::kTargetLimit);
   }
 
   job.target_limit = 2;
@@ -586,8 +586,7 @@ TEST(ScrapeManagerShardsTest, ATargetsShardFollowsFromItsPublicLabels) {
   EXPECT_THAT(world.scrapes(), SizeIs(40));
   const auto pool = world.Pool("job");
   for (const auto& target : pool->active) {
-    EXPECT_EQ(ShardOf(*target->target, pool->shards),
-              target->target->labels->Hash() % 4);
+    EXPECT_EQ(ShardOf(*target->target, pool->shards), target->target->labels->Hash() % 4);
   }
 }
 

@@ -57,6 +57,7 @@ int SampleLog::Scrape::StaleMarkers() const {
 
 absl::Status SampleLog::Append(const ScrapeBatch& batch) {
   if (!next_status.ok()) return std::exchange(next_status, absl::OkStatus());
+  if (batch.layout->size() > max_series) return absl::ResourceExhaustedError("too many series");
   Scrape scrape{batch.timestamp_ms, batch.flags, {}};
   const bool ended = (batch.flags & (ScrapeBatch::kTargetGone | ScrapeBatch::kScrapeFailed)) != 0;
   for (size_t i = 0; i < batch.layout->size(); ++i) {

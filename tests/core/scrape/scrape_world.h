@@ -43,7 +43,8 @@ class SampleLog final : public Appender {
 
   std::vector<Scrape> scrapes;
   int forgotten = 0;
-  absl::Status next_status;  // of the next Append
+  absl::Status next_status;      // of the next Append
+  size_t max_series = SIZE_MAX;  // of a layout; a larger one is kResourceExhausted
 };
 
 // A scrape manager with one or more shards on one loop of virtual time.
