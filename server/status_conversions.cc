@@ -13,9 +13,7 @@ namespace {
 
 namespace pb = status::v1;
 
-// Reports and records count the same things.
-template <typename Scrape>
-void AddSamples(const Scrape& scrape, pb::SampleCounts& out) {
+void AddSamples(const ScrapeFigures& scrape, pb::SampleCounts& out) {
   out.set_scraped(scrape.samples_scraped);
   out.set_post_relabeling(scrape.samples_post_relabeling);
   out.set_series_added(scrape.series_added);
@@ -38,19 +36,19 @@ pb::Phases ToProto(const ScrapePhases& phases) {
 
 void AddReport(const ScrapeReport& report, pb::Target& out) {
   out.set_health(ToProto(report.health));
-  out.set_last_error(report.last_error);
-  out.set_failure_reason(ToProto(report.reason));
+  out.set_last_error(report.last.error);
+  out.set_failure_reason(ToProto(report.last.reason));
   out.set_scrapes(report.scrapes);
   out.set_failures(report.failures);
   out.set_series(report.series);
   if (report.next_scrape != absl::InfiniteFuture()) {
     SetTime(report.next_scrape, out.mutable_next_scrape());
   }
-  if (report.last_scrape == absl::InfinitePast()) return;
-  SetTime(report.last_scrape, out.mutable_last_scrape());
-  SetDuration(report.last_duration, out.mutable_last_scrape_duration());
-  SetDuration(report.last_lateness, out.mutable_last_lateness());
-  AddSamples(report, *out.mutable_last_samples());
+  if (report.last.start == absl::InfinitePast()) return;
+  SetTime(report.last.start, out.mutable_last_scrape());
+  SetDuration(report.last.duration, out.mutable_last_scrape_duration());
+  SetDuration(report.last.lateness, out.mutable_last_lateness());
+  AddSamples(report.last, *out.mutable_last_samples());
 }
 
 pb::Drop::Reason ToProto(DropReason reason) {
@@ -82,7 +80,9 @@ void AddOwner(std::string_view source, std::string_view key, pb::Target& out) {
 }
 
 void AddLosses(const SinkStatus& sink, pb::SinkLane& out) {
-  for (const auto& [reason, samples] : sink.gap_samples) {
+  std::map<int, uint64_t> lost_samples = sink.gap_samples;
+  for (const auto& [reason, samples] : sink.untold_gap_samples) lost_samples[reason] += samples;
+  for (const auto& [reason, samples] : lost_samples) {
     pb::Lost& lost = *out.add_lost();
     lost.set_reason(static_cast<storage::v1::Gap::Reason>(reason));
     lost.set_samples(samples);
@@ -293,14 +293,16 @@ pb::Pool ToProto(const PoolStatus& pool) {
   for (const auto& target : pool.active) {
     const ScrapeReport report = target->status->Get();
     ++health[static_cast<int>(report.health)];
-    samples += report.samples_post_relabeling;
+    samples += report.last.samples_post_relabeling;
     scrapes += report.scrapes;
     failures += report.failures;
   }
   out.set_job(pool.job);
   out.set_active(pool.active.size());
-  out.set_dropped(pool.dropped_count + pool.failed_count + pool.withheld_count +
-                  pool.duplicate_count);
+  out.set_dropped(pool.dropped_count);
+  out.set_invalid(pool.failed_count);
+  out.set_duplicates(pool.duplicate_count);
+  out.set_withheld(pool.withheld_count);
   out.set_unknown(health[static_cast<int>(TargetHealth::kUnknown)]);
   out.set_up(health[static_cast<int>(TargetHealth::kUp)]);
   out.set_down(health[static_cast<int>(TargetHealth::kDown)]);

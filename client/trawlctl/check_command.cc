@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "core/base/file_system.h"
 #include "core/base/text.h"
 #include "core/config/config_files.h"
@@ -15,6 +16,12 @@
 
 namespace trawl {
 namespace {
+
+struct CheckOptions {
+  std::string file;
+  std::string trawl_config;  // "" for none
+  bool json = false;
+};
 
 std::optional<std::string> Environment(std::string_view name) {
   const char* value = std::getenv(std::string(name).c_str());
@@ -45,8 +52,8 @@ std::string JsonOf(const CheckOptions& options, const std::vector<ConfigProblem>
       ",\"errors\":", JsonOf(problems), ",\"warnings\":", JsonOf(loaded.warnings), "}\n]\n");
 }
 
-}  // namespace
-
+// Checks a configuration as trawld would at its start; needs no server. Warnings go to standard
+// output, every problem is in the error.
 absl::Status RunCheckConfig(const CheckOptions& options) {
   PosixFileSystem files;
   CurlHttpClientFactory clients;
@@ -68,6 +75,18 @@ absl::Status RunCheckConfig(const CheckOptions& options) {
                      loaded->config->remote_writes.size(), " remote_write endpoints, ",
                      loaded->warnings.size(), " warnings\n"));
   return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddCheckCommand(Program& program) {
+  CLI::App* check = program.app().add_subcommand("check", "check files, without a server");
+  check->require_subcommand(1);
+  const auto options = std::make_shared<CheckOptions>();
+  CLI::App* config = program.AddOffline(
+      *check, "config", "a configuration file, as trawld reads it", options, RunCheckConfig);
+  config->add_option("file", options->file, "Prometheus' YAML")->required();
+  config->add_option("--trawl.config", options->trawl_config, "trawl's own file");
 }
 
 }  // namespace trawl

@@ -8,6 +8,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/file_system.h"
@@ -16,6 +17,53 @@
 
 namespace trawl {
 namespace {
+
+struct PushOptions {
+  std::string file;  // file_sd's JSON or YAML; "-" for standard input
+  std::string job;
+  std::string source = "trawlctl";
+  bool allow_shrink = false;  // its removals are meant, however many
+  bool dry_run = false;
+  bool json = false;
+};
+
+struct UpdateOptions {
+  std::string job;
+  std::string source = "trawlctl";
+  std::string key;                   // of the group that is put; "" for none
+  std::vector<std::string> targets;  // of that group
+  std::vector<std::string> labels;   // of that group: name=value
+  std::vector<std::string> remove;   // keys of groups that go
+  bool allow_shrink = false;
+  bool dry_run = false;
+  bool json = false;
+};
+
+struct AcceptOptions {
+  std::string source;
+  std::string what = "removals";  // removals, restored, discard
+  std::vector<std::string> jobs;  // none: all
+  bool dry_run = false;
+  bool json = false;
+};
+
+struct ReleaseOptions {
+  std::string source;
+  bool remove_targets = false;
+  bool force = false;
+  bool dry_run = false;
+  bool json = false;
+};
+
+struct SourcesOptions {
+  bool json = false;
+};
+
+struct GroupsOptions {
+  std::string source;  // "": all
+  std::string job;     // "": all
+  bool json = false;
+};
 
 using discovery::v1::DiscoveryService;
 
@@ -73,8 +121,7 @@ absl::Status SetLabels(const std::vector<std::string>& labels, discovery::v1::Ta
   return absl::OkStatus();
 }
 
-}  // namespace
-
+// Replaces what `source` has in `job` by the file's groups.
 absl::Status RunPush(Connection& connection, const PushOptions& options) {
   ASSIGN_OR_RETURN(const std::string text, ReadInput(options.file));
   ASSIGN_OR_RETURN(const std::vector<TargetGroup> groups, ParseTargetGroups(text, options.file));
@@ -90,6 +137,7 @@ absl::Status RunPush(Connection& connection, const PushOptions& options) {
   return PrintResult(response, options);
 }
 
+// Puts a group of `source` in `job` and removes others; none at all renews the source's lease.
 absl::Status RunUpdate(Connection& connection, const UpdateOptions& options) {
   discovery::v1::UpdateRequest request;
   request.set_source(options.source);
@@ -114,6 +162,7 @@ absl::Status RunUpdate(Connection& connection, const UpdateOptions& options) {
   return PrintResult(response, options);
 }
 
+// Decides about what is held of a source.
 absl::Status RunAccept(Connection& connection, const AcceptOptions& options) {
   using Request = discovery::v1::AcceptHeldRequest;
   Request request;
@@ -149,10 +198,10 @@ absl::Status RunRelease(Connection& connection, const ReleaseOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status RunSources(Servers& servers, bool json) {
+absl::Status RunSources(Servers& servers, const SourcesOptions& options) {
   Listing listing({"SOURCE", "KIND", "STATE", "STREAM", "VERSION", "GROUPS", "TARGETS", "HELD",
                    "LAST HEARD", "PENDING JOBS"},
-                  servers, json);
+                  servers, options.json);
   const absl::Time now = SystemClock().Now();
   return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
     discovery::v1::ListSourcesResponse response;
@@ -172,11 +221,10 @@ absl::Status RunSources(Servers& servers, bool json) {
   }));
 }
 
-absl::Status RunGroups(Connection& connection, const std::string& source, const std::string& job,
-                       bool json) {
+absl::Status RunGroups(Connection& connection, const GroupsOptions& options) {
   discovery::v1::ListGroupsRequest request;
-  request.set_source(source);
-  request.set_job(job);
+  request.set_source(options.source);
+  request.set_job(options.job);
   google::protobuf::RepeatedPtrField<discovery::v1::Group> groups;
   do {
     discovery::v1::ListGroupsResponse page;
@@ -185,7 +233,7 @@ absl::Status RunGroups(Connection& connection, const std::string& source, const 
     for (auto& group : *page.mutable_groups()) groups.Add(std::move(group));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
-  if (json) return PrintJson(groups);
+  if (options.json) return PrintJson(groups);
   std::vector<std::vector<std::string>> rows;
   for (const auto& group : groups) {
     rows.push_back({group.source(), group.group().job(), group.group().key(),
@@ -195,6 +243,87 @@ absl::Status RunGroups(Connection& connection, const std::string& source, const 
   }
   Print(FormatTable({"SOURCE", "JOB", "KEY", "TARGETS", "HELD", "STATE", "LABELS"}, rows));
   return absl::OkStatus();
+}
+
+// ---- Their flags
+
+void AddPush(Program& program) {
+  const auto options = std::make_shared<PushOptions>();
+  CLI::App* push =
+      program.Add(program.app(), "push", "replace a source's targets in a job by those of a file",
+                  options, RunPush);
+  push->add_option("file", options->file, "groups as file_sd's JSON or YAML; - for stdin")
+      ->required();
+  push->add_option("--job", options->job, "the scrape config's job_name")->required();
+  push->add_option("--source", options->source, "name of the owner")->capture_default_str();
+  push->add_flag("--allow-shrink", options->allow_shrink,
+                 "its removals are meant, however many, and those that are held");
+  push->add_flag("--dry-run", options->dry_run, "check and count, change nothing");
+}
+
+void AddUpdate(Program& program) {
+  const auto options = std::make_shared<UpdateOptions>();
+  CLI::App* update = program.Add(program.app(), "update",
+                                 "put or remove single groups of a source; none renews its lease",
+                                 options, RunUpdate);
+  update->add_option("targets", options->targets, "addresses of the group that is put");
+  update->add_option("--job", options->job, "the scrape config's job_name");
+  update->add_option("--source", options->source, "name of the owner")->capture_default_str();
+  update->add_option("--key", options->key, "name of the group that is put");
+  update->add_option("--label", options->labels, "name=value, of that group; repeatable")
+      ->allow_extra_args(false);
+  update->add_option("--remove", options->remove, "key of a group that goes; repeatable")
+      ->allow_extra_args(false);
+  update->add_flag("--allow-shrink", options->allow_shrink,
+                   "its removals are meant, however many, and those that are held");
+  update->add_flag("--dry-run", options->dry_run, "check and count, change nothing");
+}
+
+void AddSources(Program& program) {
+  CLI::App* sources = program.AddListing("sources", "who pushed which number of targets",
+                                         std::make_shared<SourcesOptions>(), RunSources);
+  const auto options = std::make_shared<AcceptOptions>();
+  CLI::App* accept =
+      program.Add(*sources, "accept", "decide about what is held of a source", options, RunAccept);
+  accept->add_option("source", options->source, "its name")->required();
+  accept
+      ->add_option("--what", options->what,
+                   "removals: carry them out; discard: keep the targets until an update removes "
+                   "them again; restored: scrape a source that is held")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"removals", "restored", "discard"}));
+  accept->add_option("--job", options->jobs, "only of this job; repeatable")
+      ->allow_extra_args(false);
+  accept->add_flag("--dry-run", options->dry_run, "count, change nothing");
+}
+
+void AddGroups(Program& program) {
+  const auto options = std::make_shared<GroupsOptions>();
+  CLI::App* groups =
+      program.Add(program.app(), "groups", "target groups as applied", options, RunGroups);
+  groups->add_option("--source", options->source, "only of this source");
+  groups->add_option("--job", options->job, "only of this job");
+}
+
+void AddRelease(Program& program) {
+  const auto options = std::make_shared<ReleaseOptions>();
+  CLI::App* release =
+      program.Add(program.app(), "release", "give a source up", options, RunRelease);
+  release->add_option("source", options->source, "its name")->required();
+  release->add_flag("--remove-targets", options->remove_targets,
+                    "remove its targets; otherwise they stay");
+  release->add_flag("--force", options->force, "whoever holds it");
+  release->add_flag("--dry-run", options->dry_run, "count, change nothing");
+}
+
+}  // namespace
+
+void AddDiscoveryCommands(Program& program) {
+  AddPush(program);
+  AddUpdate(program);
+  AddSources(program);
+  AddGroups(program);
+  AddRelease(program);
 }
 
 }  // namespace trawl

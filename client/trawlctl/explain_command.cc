@@ -9,6 +9,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "client/trawlctl/target_argument.h"
 #include "client/trawlctl/usage.h"
 #include "core/base/status_macros.h"
@@ -16,6 +17,18 @@
 
 namespace trawl {
 namespace {
+
+struct ExplainOptions {
+  std::string target;  // id or URL; "": `labels` of `job`
+  std::string job;
+  std::vector<std::string> labels;  // name=value, as discovery would say
+  bool json = false;
+};
+
+struct ConfigOptions {
+  std::string job;  // "": all
+  bool json = false;
+};
 
 using status::v1::ExplainStep;
 using status::v1::StatusService;
@@ -80,18 +93,7 @@ absl::StatusOr<status::v1::ExplainTargetRequest> MakeRequest(const ExplainOption
   return request;
 }
 
-}  // namespace
-
-status::v1::TargetRef TargetArgument(const std::string& text, const std::string& job) {
-  status::v1::TargetRef out;
-  out.set_job(job);
-  const bool is_id = text.size() == 16 && std::all_of(text.begin(), text.end(), [](char c) {
-                       return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-                     });
-  (is_id ? *out.mutable_id() : *out.mutable_scrape_url()) = text;
-  return out;
-}
-
+// How a target came to be what it is, step by step.
 absl::Status RunExplain(Connection& connection, const ExplainOptions& options) {
   ASSIGN_OR_RETURN(const status::v1::ExplainTargetRequest request, MakeRequest(options));
   status::v1::ExplainTargetResponse response;
@@ -112,13 +114,14 @@ absl::Status RunExplain(Connection& connection, const ExplainOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status RunConfig(Connection& connection, const std::string& job, bool json) {
+// The running configuration, secrets masked; of one job if one is named.
+absl::Status RunConfig(Connection& connection, const ConfigOptions& options) {
   status::v1::GetConfigRequest request;
-  request.set_job(job);
+  request.set_job(options.job);
   status::v1::GetConfigResponse response;
   RETURN_IF_ERROR(
       connection.Call(connection.status(), &StatusService::Stub::GetConfig, request, response));
-  if (json) {
+  if (options.json) {
     ASSIGN_OR_RETURN(const std::string text, FormatJson({&response}));
     std::fputs(text.c_str(), stdout);
     return absl::OkStatus();
@@ -131,6 +134,38 @@ absl::Status RunConfig(Connection& connection, const std::string& job, bool json
     std::fprintf(stderr, "the last reload failed: %s\n", response.last_reload_error().c_str());
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+status::v1::TargetRef TargetArgument(const std::string& text, const std::string& job) {
+  status::v1::TargetRef out;
+  out.set_job(job);
+  const bool is_id = text.size() == 16 && std::all_of(text.begin(), text.end(), [](char c) {
+                       return std::isxdigit(static_cast<unsigned char>(c)) != 0;
+                     });
+  (is_id ? *out.mutable_id() : *out.mutable_scrape_url()) = text;
+  return out;
+}
+
+void AddExplainCommands(Program& program) {
+  const auto options = std::make_shared<ExplainOptions>();
+  CLI::App* explain =
+      program.Add(program.app(), "explain", "how a target came to be what it is, rule by rule",
+                  options, RunExplain);
+  explain->add_option("target", options->target, "its id or URL");
+  explain->add_option("--job", options->job, "its job; required with --label");
+  explain
+      ->add_option("--label", options->labels,
+                   "instead of a target: name=value as discovery would say, again and again")
+      ->allow_extra_args(false)
+      ->excludes("target");
+
+  const auto config = std::make_shared<ConfigOptions>();
+  program
+      .Add(program.app(), "config", "the running configuration, with secrets masked", config,
+           RunConfig)
+      ->add_option("--job", config->job, "only this job, with what it inherits");
 }
 
 }  // namespace trawl

@@ -10,11 +10,21 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "core/base/file_system.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
 namespace {
+
+constexpr int kExitWouldChange = 4;  // as 0 says that nothing would
+
+struct PlanOptions {
+  std::string file;           // Prometheus' YAML; "-" for standard input
+  std::string trawl_config;   // trawl's own; "": as it runs
+  uint32_t max_targets = 20;  // to list, a job
+  bool json = false;
+};
 
 using status::v1::JobPlan;
 using status::v1::PlanConfigResponse;
@@ -78,8 +88,7 @@ void PrintWarnings(const PlanConfigResponse& plan) {
   }
 }
 
-}  // namespace
-
+// What a reload of that text would do; changes nothing. Whether it would do anything.
 absl::StatusOr<bool> RunPlan(Connection& connection, const PlanOptions& options) {
   status::v1::PlanConfigRequest request;
   ASSIGN_OR_RETURN(*request.mutable_config(), ReadInput(options.file));
@@ -101,6 +110,29 @@ absl::StatusOr<bool> RunPlan(Connection& connection, const PlanOptions& options)
          std::any_of(plan.jobs().begin(), plan.jobs().end(), [](const JobPlan& job) {
            return job.change() != JobPlan::UNCHANGED || ChangesTargets(job);
          });
+}
+
+}  // namespace
+
+void AddPlanCommand(Program& program) {
+  const auto options = std::make_shared<PlanOptions>();
+  CLI::App* plan = program.AddCall(program.app(), "plan",
+                                   "what a reload of a configuration would do, target by target; "
+                                   "changes nothing; exit code 0 if "
+                                   "it would do nothing, 4 if it would do something",
+                                   [&program, options](Connection& connection) {
+                                     options->json = program.json();
+                                     const absl::StatusOr<bool> changes =
+                                         RunPlan(connection, *options);
+                                     if (changes.ok() && *changes)
+                                       program.set_exit_code(kExitWouldChange);
+                                     return changes.status();
+                                   });
+  plan->add_option("file", options->file, "Prometheus' YAML; - for stdin")->required();
+  plan->add_option("--trawl.config", options->trawl_config,
+                   "trawl's own file; without it the running one");
+  plan->add_option("--targets", options->max_targets, "targets to list, a job")
+      ->capture_default_str();
 }
 
 }  // namespace trawl

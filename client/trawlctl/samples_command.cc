@@ -5,6 +5,7 @@
 #include "client/store/sqlite/store_summary.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "core/base/duration.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -12,6 +13,14 @@
 
 namespace trawl {
 namespace {
+
+struct SamplesOptions {
+  std::string path = "data/samples.db";
+  std::string selector;  // metric{label="value", other=~"regex"}; "" for all
+  size_t last = 10;      // newest samples of each series
+  bool summary = false;  // one line on what is stored
+  bool json = false;
+};
 
 std::string SeriesName(const Labels& labels) {
   LabelsBuilder rest(labels);
@@ -62,8 +71,6 @@ absl::Status PrintSummary(const SamplesOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
 absl::Status RunSamples(const SamplesOptions& options) {
   if (options.summary) return PrintSummary(options);
   SampleQuery query;
@@ -75,6 +82,21 @@ absl::Status RunSamples(const SamplesOptions& options) {
   if (options.json) return PrintJson(samples);
   PrintTable(samples);
   return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddSamplesCommand(Program& program) {
+  const auto options = std::make_shared<SamplesOptions>();
+  CLI::App* samples = program.AddOffline(
+      program.app(), "samples", "stored samples, from the SQLite file", options, RunSamples);
+  samples->add_option("selector", options->selector,
+                      "metric and label matchers, as in up{job=\"node\"}");
+  samples->add_option("--sqlite.path", options->path, "the file")->capture_default_str();
+  samples->add_option("--last", options->last, "newest samples of each series")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 1'000'000'000u));
+  samples->add_flag("--summary", options->summary, "one line on what is stored");
 }
 
 }  // namespace trawl

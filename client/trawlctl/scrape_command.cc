@@ -8,12 +8,21 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "client/trawlctl/target_argument.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
 namespace trawl {
 namespace {
+
+struct ScrapeOptions {
+  std::string target;  // id or URL
+  std::string job;
+  uint64_t max_samples = 100;  // to list
+  bool body = false;           // print the body instead
+  bool json = false;
+};
 
 using status::v1::ScrapedSample;
 using status::v1::ScrapeNowResponse;
@@ -66,8 +75,8 @@ void PrintHead(const ScrapeNowResponse& response) {
   std::fputs(FormatTable({response.status_line(), ""}, rows).c_str(), stdout);
 }
 
-}  // namespace
-
+// Scrapes a target once, out of turn, and tells the fate of each sample; stores nothing. A scrape
+// that fails is printed, and an error.
 absl::Status RunScrape(Connection& connection, const ScrapeOptions& options) {
   status::v1::ScrapeNowRequest request;
   *request.mutable_target() = TargetArgument(options.target, options.job);
@@ -90,6 +99,22 @@ absl::Status RunScrape(Connection& connection, const ScrapeOptions& options) {
   if (response.scrape().health() == Target::UP) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("the scrape failed: ", response.scrape().error()));
+}
+
+}  // namespace
+
+void AddScrapeCommand(Program& program) {
+  const auto options = std::make_shared<ScrapeOptions>();
+  CLI::App* scrape = program.Add(program.app(), "scrape",
+                                 "scrape a target now, out of turn: what becomes of each sample; "
+                                 "nothing is stored; exit code 1 if the scrape fails",
+                                 options, RunScrape);
+  scrape->add_option("target", options->target, "its id or URL")->required();
+  scrape->add_option("--job", options->job, "its job");
+  scrape->add_option("--samples", options->max_samples, "samples to list")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  scrape->add_flag("--body", options->body, "print the page instead");
 }
 
 }  // namespace trawl

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "core/append/record_decoder.h"
 #include "core/base/clock.h"
 #include "core/base/duration.h"
@@ -21,6 +22,26 @@
 
 namespace trawl {
 namespace {
+
+struct SkipOptions {
+  std::string sink;
+  uint32_t lane = 0;
+  uint64_t epoch = 0;  // 0: of the running trawld
+  uint64_t number = 0;
+  bool dry_run = false;
+  bool json = false;
+};
+
+// Commands on a spool's files. They need no server and change nothing; of a running trawld they
+// show what it had written.
+struct SpoolOptions {
+  std::string data_dir = "data";
+  uint64_t epoch = 0;            // 0: all
+  std::optional<uint32_t> lane;  // unset: all
+  uint64_t from = 0;             // records to be dumped, both ends included
+  uint64_t to = UINT64_MAX;
+  bool json = false;
+};
 
 const char* ReasonName(HoleReason reason) {
   switch (reason) {
@@ -174,8 +195,7 @@ absl::Status DumpLog(StoredLog& log, Dump& dump) {
       });
 }
 
-}  // namespace
-
+// The lanes of each run.
 absl::Status RunSpoolLs(const SpoolOptions& options) {
   OfflineSpool spool(options);
   ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
@@ -203,6 +223,7 @@ absl::Status RunSpoolLs(const SpoolOptions& options) {
   return absl::OkStatus();
 }
 
+// Reads all, and lists what is missing. kDataLoss: there is damage.
 absl::Status RunSpoolVerify(const SpoolOptions& options) {
   OfflineSpool spool(options);
   ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
@@ -230,6 +251,7 @@ absl::Status RunSpoolVerify(const SpoolOptions& options) {
   return absl::DataLossError(absl::StrCat("damage takes ", damaged, " records"));
 }
 
+// The samples in the records.
 absl::Status RunSpoolDump(const SpoolOptions& options) {
   OfflineSpool spool(options);
   ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
@@ -241,6 +263,54 @@ absl::Status RunSpoolDump(const SpoolOptions& options) {
   }
   dump.Finish();
   return absl::OkStatus();
+}
+
+absl::Status RunSkip(Connection& connection, const SkipOptions& options) {
+  status::v1::SkipRecordRequest request;
+  request.set_sink(options.sink);
+  request.set_lane(options.lane);
+  request.set_epoch(options.epoch);
+  request.set_number(options.number);
+  request.set_dry_run(options.dry_run);
+  status::v1::SkipRecordResponse response;
+  RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::SkipRecord,
+                                  request, response));
+  if (options.json) return PrintJson(std::vector{response});
+  Print(absl::StrCat("record ", options.number, ", ", response.samples(), " samples",
+                     response.target_labels().empty() ? "" : " of ", response.target_labels(),
+                     options.dry_run ? ": would be skipped\n" : ": skipped\n"));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddSpoolCommands(Program& program) {
+  CLI::App* spool = program.app().add_subcommand("spool", "records that wait for storage");
+  spool->require_subcommand(1);
+  const auto skip = std::make_shared<SkipOptions>();
+  CLI::App* give_up = program.Add(
+      *spool, "skip", "give up the record that a sink is stuck at (see sinks), for it alone", skip,
+      RunSkip);
+  give_up->add_option("sink", skip->sink, "its name")->required();
+  give_up->add_option("lane", skip->lane, "the lane")->required();
+  give_up->add_option("number", skip->number, "the record")->required();
+  give_up->add_option("--epoch", skip->epoch, "the run that made it [this one]");
+  give_up->add_flag("--dry-run", skip->dry_run, "say what would be lost; change nothing");
+
+  const auto options = std::make_shared<SpoolOptions>();
+  const auto add = [&](const std::string& name, const std::string& help,
+                       absl::Status (*run)(const SpoolOptions&)) {
+    CLI::App* command = program.AddOffline(*spool, name, help, options, run);
+    command->add_option("--data-dir", options->data_dir, "trawld's")->capture_default_str();
+    command->add_option("--epoch", options->epoch, "only of this run");
+    command->add_option("--lane", options->lane, "only this lane");
+    return command;
+  };
+  add("ls", "the spool's lanes, from its files", RunSpoolLs);
+  add("verify", "read all of the spool's files, and list what is missing", RunSpoolVerify);
+  CLI::App* dump = add("dump", "samples in the spool's files", RunSpoolDump);
+  dump->add_option("--from", options->from, "first record");
+  dump->add_option("--to", options->to, "last record");
 }
 
 }  // namespace trawl

@@ -3,11 +3,21 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
 namespace {
+
+struct PoolsOptions {
+  std::string job;  // "": all
+  bool json = false;
+};
+
+struct PlainOptions {
+  bool json = false;
+};
 
 uint64_t LostSamples(const status::v1::SinkLane& lane) {
   uint64_t samples = 0;
@@ -40,14 +50,12 @@ std::string SinkError(const status::v1::Sink& sink, const status::v1::SinkLane& 
   return absl::StrCat(FormatAgo(time, true, now), ": ", error);
 }
 
-}  // namespace
-
-absl::Status RunPools(Servers& servers, const std::string& job, bool json) {
-  Listing listing({"JOB", "ACTIVE", "UP", "DOWN", "UNKNOWN", "DROPPED", "INTERVAL", "SAMPLES",
-                   "SOURCES", "ERROR"},
-                  servers, json);
+absl::Status RunPools(Servers& servers, const PoolsOptions& options) {
+  Listing listing({"JOB", "ACTIVE", "UP", "DOWN", "UNKNOWN", "DROPPED", "INVALID", "INTERVAL",
+                   "SAMPLES", "SOURCES", "ERROR"},
+                  servers, options.json);
   status::v1::ListPoolsRequest request;
-  request.set_job(job);
+  request.set_job(options.job);
   return listing.Print(servers.ForEach([&](const std::string& server, Connection& connection) {
     status::v1::ListPoolsResponse response;
     RETURN_IF_ERROR(connection.Call(
@@ -57,18 +65,18 @@ absl::Status RunPools(Servers& servers, const std::string& job, bool json) {
           server, pool,
           {pool.job(), absl::StrCat(pool.active()), absl::StrCat(pool.up()),
            absl::StrCat(pool.down()), absl::StrCat(pool.unknown()), absl::StrCat(pool.dropped()),
-           FormatShort(pool.scrape_interval()), absl::StrCat(pool.samples()),
-           absl::StrJoin(pool.sources(), ","), pool.error()}));
+           absl::StrCat(pool.invalid()), FormatShort(pool.scrape_interval()),
+           absl::StrCat(pool.samples()), absl::StrJoin(pool.sources(), ","), pool.error()}));
     }
     return absl::OkStatus();
   }));
 }
 
-absl::Status RunSinks(Connection& connection, bool json) {
+absl::Status RunSinks(Connection& connection, const PlainOptions& options) {
   status::v1::ListSinksResponse response;
   RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::ListSinks,
                                   status::v1::ListSinksRequest(), response));
-  if (json) return PrintJson(response.sinks());
+  if (options.json) return PrintJson(response.sinks());
   std::vector<std::vector<std::string>> rows;
   const absl::Time now = SystemClock().Now();
   for (const auto& sink : response.sinks()) {
@@ -88,41 +96,37 @@ absl::Status RunSinks(Connection& connection, bool json) {
   return absl::OkStatus();
 }
 
-absl::Status RunSkip(Connection& connection, const SkipOptions& options) {
-  status::v1::SkipRecordRequest request;
-  request.set_sink(options.sink);
-  request.set_lane(options.lane);
-  request.set_epoch(options.epoch);
-  request.set_number(options.number);
-  request.set_dry_run(options.dry_run);
-  status::v1::SkipRecordResponse response;
-  RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::SkipRecord,
-                                  request, response));
-  if (options.json) return PrintJson(std::vector{response});
-  Print(absl::StrCat("record ", options.number, ", ", response.samples(), " samples",
-                     response.target_labels().empty() ? "" : " of ", response.target_labels(),
-                     options.dry_run ? ": would be skipped\n" : ": skipped\n"));
-  return absl::OkStatus();
-}
-
-absl::Status RunReload(Connection& connection, bool json) {
+absl::Status RunReload(Connection& connection, const PlainOptions& options) {
   status::v1::ReloadConfigResponse response;
   RETURN_IF_ERROR(connection.Call(connection.status(),
                                   &status::v1::StatusService::Stub::ReloadConfig,
                                   status::v1::ReloadConfigRequest(), response));
-  if (json) return PrintJson(std::vector{response});
+  if (options.json) return PrintJson(std::vector{response});
   Print("configuration reloaded\n");
   return absl::OkStatus();
 }
 
-absl::Status RunVersion(Connection& connection, bool json) {
+absl::Status RunVersion(Connection& connection, const PlainOptions& options) {
   status::v1::GetBuildInfoResponse response;
   RETURN_IF_ERROR(connection.Call(connection.status(),
                                   &status::v1::StatusService::Stub::GetBuildInfo,
                                   status::v1::GetBuildInfoRequest(), response));
-  if (json) return PrintJson(std::vector{response});
+  if (options.json) return PrintJson(std::vector{response});
   Print(response.DebugString());
   return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddStatusCommands(Program& program) {
+  const auto pools = std::make_shared<PoolsOptions>();
+  program.AddListing("pools", "scrape pools, one a job", pools, RunPools)
+      ->add_option("--job", pools->job, "only this one");
+  const auto plain = std::make_shared<PlainOptions>();
+  program.Add(program.app(), "sinks", "where samples go, and how far each sink is", plain,
+              RunSinks);
+  program.Add(program.app(), "reload", "reload trawld's configuration", plain, RunReload);
+  program.Add(program.app(), "version", "version of the running trawld", plain, RunVersion);
 }
 
 }  // namespace trawl

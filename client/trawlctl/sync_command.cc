@@ -15,6 +15,8 @@
 #include "client/discovery/discovery_client.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/file_groups.h"
+#include "client/trawlctl/program.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/directory_watch.h"
 #include "core/base/epoll_loop.h"
@@ -23,6 +25,20 @@
 
 namespace trawl {
 namespace {
+
+struct SyncOptions {
+  std::vector<std::string> addresses;
+  std::vector<std::string> patterns;  // JOB=GLOB, or GLOB with `job`
+  std::string job;                    // of all files; "": each pattern says its own
+  std::string source = "sync";
+  std::string instance;  // "": the host's name
+  size_t replicas = 1;
+  std::vector<std::string> leaving;
+  bool allow_shrink = false;
+  bool once = false;
+  absl::Duration timeout = absl::Seconds(10);          // of `once`
+  absl::Duration refresh_interval = absl::Minutes(5);  // besides what inotify tells
+};
 
 std::string Hostname() {
   std::array<char, 256> name = {};
@@ -174,8 +190,7 @@ class Sync {
   std::unique_ptr<DiscoveryClient> client_;
 };
 
-}  // namespace
-
+// Keeps the trawlds at what file_sd files say until SIGTERM, or, with `once`, until they have it.
 absl::Status RunSync(const Connection::Options& connection, const SyncOptions& options) {
   // Blocked before gRPC starts its threads, so that a descriptor alone sees them.
   const sigset_t signals = EndSignals();
@@ -191,6 +206,41 @@ absl::Status RunSync(const Connection::Options& connection, const SyncOptions& o
   client.credentials = std::move(credentials.channel);
   client.token = std::move(credentials.token);
   return Sync(options, std::move(groups)).Run(std::move(client));
+}
+
+}  // namespace
+
+void AddSyncCommand(Program& program) {
+  const auto options = std::make_shared<SyncOptions>();
+  CLI::App* sync = program.AddOffline(
+      program.app(), "sync",
+      "keep trawlds at what file_sd files say, until SIGTERM; several addresses share the targets",
+      [&program, options] {
+        options->addresses = program.Addresses();
+        if (options->addresses.empty()) return UsageError("--address names no server");
+        options->timeout = program.connection().timeout;
+        return RunSync(program.connection(), *options);
+      });
+  sync->add_option("--file-sd", options->patterns,
+                   "files of target groups, JSON or YAML, watched: JOB=GLOB, or GLOB with --job; "
+                   "repeatable")
+      ->required()
+      ->allow_extra_args(false);
+  sync->add_option("--job", options->job, "the scrape config's job_name, for all files");
+  sync->add_option("--source", options->source, "name of the owner")->capture_default_str();
+  sync->add_option("--instance", options->instance,
+                   "which replica of the owner this is [the host's name]");
+  sync->add_option("--replicas", options->replicas, "trawlds that scrape each target")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  sync->add_option("--leaving", options->leaving,
+                   "addresses of an earlier run that are not used any more: they give up the "
+                   "source and its targets once the others have them")
+      ->delimiter(',');
+  sync->add_flag("--allow-shrink", options->allow_shrink,
+                 "what goes is meant to go, however much; a glob may match no file");
+  sync->add_flag("--once", options->once,
+                 "end when every trawld has it, or after --timeout with an error");
 }
 
 }  // namespace trawl

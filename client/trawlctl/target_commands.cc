@@ -12,6 +12,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
+#include "client/trawlctl/program.h"
 #include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
@@ -19,6 +20,22 @@
 
 namespace trawl {
 namespace {
+
+struct TargetsOptions {
+  std::string job;
+  std::string source;
+  std::string health;            // up, down, unknown; "" for any
+  std::string state = "active";  // active, dropped, any
+  std::vector<std::string> matchers;
+  bool watch = false;
+  bool json = false;
+};
+
+struct TargetOptions {
+  std::string target;  // URL, id, or job/instance
+  std::string job;     // "": any
+  bool json = false;
+};
 
 using status::v1::GetTargetRequest;
 using status::v1::GetTargetResponse;
@@ -238,8 +255,9 @@ absl::StatusOr<std::string> FindId(Connection& connection, const TargetOptions& 
       absl::StrCat(ids.size(), " targets are ", name, ", by id: ", absl::StrJoin(ids, ", ")));
 }
 
-}  // namespace
-
+// With `watch`, until the server ends the stream or nobody reads the output: a table, then a line
+// for each target that comes, goes or changes its health. JSON is then each message of the stream,
+// one a line.
 absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
   if (options.watch) {
     if (servers.several()) {
@@ -267,6 +285,7 @@ absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
   }));
 }
 
+// One target and its last scrapes. kNotFound; kFailedPrecondition if the name fits several.
 absl::Status RunTarget(Connection& connection, const TargetOptions& options) {
   GetTargetRequest request;
   request.mutable_target()->set_job(options.job);
@@ -284,6 +303,32 @@ absl::Status RunTarget(Connection& connection, const TargetOptions& options) {
   if (options.json) return PrintJson(std::vector{response});
   Print(TargetText(response));
   return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddTargetCommands(Program& program) {
+  const auto targets = std::make_shared<TargetsOptions>();
+  CLI::App* list = program.AddListing(
+      "targets", "targets with their health, last scrape and last error", targets, RunTargets);
+  list->add_option("--job", targets->job, "only of this job");
+  list->add_option("--source", targets->source, "only those this source wants");
+  list->add_option("--health", targets->health, "only with this health")
+      ->check(CLI::IsMember({"up", "down", "unknown"}));
+  list->add_option("--state", targets->state, "active, dropped or any")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"active", "dropped", "any"}));
+  list->add_flag(
+      "--watch", targets->watch,
+      "then each target that comes, goes or changes its health; with --json each message "
+      "of the stream, one a line");
+  list->add_option("matchers", targets->matchers, "label matchers, as in team=\"db\"");
+
+  const auto target = std::make_shared<TargetOptions>();
+  CLI::App* one =
+      program.Add(program.app(), "target", "one target and its last scrapes", target, RunTarget);
+  one->add_option("target", target->target, "its URL, id, or job/instance")->required();
+  one->add_option("--job", target->job, "only of this job");
 }
 
 }  // namespace trawl

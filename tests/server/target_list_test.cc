@@ -279,6 +279,19 @@ TEST(StatusConversionsTest, ReasonsOnTheWireAreTheWordsOfMetricAndLog) {
   }
 }
 
+TEST(StatusConversionsTest, WhatIsInvalidOrADuplicateWasNotDroppedByARule) {
+  PoolStatus status(*TwoPools().pools[1]);
+  status.dropped_count = 5;
+  status.failed_count = 3;
+  status.duplicate_count = 2;
+
+  const pb::Pool pool = ToProto(status);
+
+  EXPECT_EQ(pool.dropped(), 5u);
+  EXPECT_EQ(pool.invalid(), 3u);
+  EXPECT_EQ(pool.duplicates(), 2u);
+}
+
 TEST(StatusConversionsTest, APoolCountsItsTargetsByHealth) {
   const pb::Pool pool = ToProto(*TwoPools().pools[1]);
 
@@ -286,6 +299,7 @@ TEST(StatusConversionsTest, APoolCountsItsTargetsByHealth) {
   EXPECT_EQ(pool.up(), 1u);
   EXPECT_EQ(pool.unknown(), 1u);
   EXPECT_EQ(pool.dropped(), 1u);
+  EXPECT_EQ(pool.invalid(), 0u);
   EXPECT_THAT(pool.sources(), ElementsAre("ops", "ops2", "static"));
 }
 
