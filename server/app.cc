@@ -1,7 +1,6 @@
 #include "server/app.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,12 +29,13 @@ constexpr absl::Duration kAccessRefresh = absl::Seconds(5);
 constexpr size_t kMaxUnusedHeap = size_t{64} << 20;
 constexpr absl::Duration kHeapLook = absl::Seconds(10);
 
-uint32_t ShardCount(const Flags& flags) {
-  return flags.shards != 0 ? flags.shards : std::max(1u, std::thread::hardware_concurrency());
-}
-
 Metrics::Options MetricsOptions() {
   return {.version = GetBuildInfo().version, .revision = GetBuildInfo().revision};
+}
+
+std::vector<std::string> ServiceNames() {
+  return {discovery::v1::DiscoveryService::service_full_name(),
+          status::v1::StatusService::service_full_name()};
 }
 
 }  // namespace
@@ -44,13 +44,16 @@ Metrics::Options MetricsOptions() {
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup env,
                                                 FileSystem& files) {
-  std::unique_ptr<App> app(new App(flags, std::move(env), files));
+  CurlHttpClientFactory clients;
   LoadOptions load;
-  load.env = app->env_;
-  load.check_client = CheckBy(app->clients_);
-  absl::StatusOr<LoadedConfig> loaded =
-      LoadConfigFiles(app->files_, {flags.config_file, flags.trawl_config}, load);
-  RETURN_IF_ERROR(loaded.status());
+  load.env = env;
+  load.check_client = CheckBy(clients);
+  ASSIGN_OR_RETURN(const LoadedConfig loaded,
+                   LoadConfigFiles(files, {flags.config_file, flags.trawl_config}, load));
+  const size_t sinks = loaded.config->remote_writes.size() + 1;
+  ASSIGN_OR_RETURN(const DescriptorShares descriptors,
+                   ShareDescriptors(RaiseDescriptorLimit(), OpenDescriptors(), flags, sinks));
+  std::unique_ptr<App> app(new App(flags, descriptors, std::move(env), files));
 
   ASSIGN_OR_RETURN(ListenSockets rpc_sockets, ListenSockets::Open(flags.grpc_listen));
   // The HTTP server binds for itself, later; a port that is taken is told before anything starts.
@@ -74,15 +77,16 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Flags& flags, EnvLookup en
                            .stop = [&loop = app->main_loop_] { loop.Stop(); }});
   app->RefreshAccess();
   app->GiveMemoryBack();
-  RETURN_IF_ERROR(app->reloads_->Start(*loaded));
+  RETURN_IF_ERROR(app->reloads_->Start(loaded));
   app->ready_.store(true);
   app->rpc_->SetServing(true);
   LogInfo("Server is ready to receive web requests.");
   return app;
 }
 
-App::App(const Flags& flags, EnvLookup env, FileSystem& files)
+App::App(const Flags& flags, const DescriptorShares& descriptors, EnvLookup env, FileSystem& files)
     : flags_(flags),
+      descriptors_(descriptors),
       env_(std::move(env)),
       files_(files),
       start_time_(clock_.Now()),
@@ -92,9 +96,15 @@ App::App(const Flags& flags, EnvLookup env, FileSystem& files)
 
 absl::Status App::OpenResources() {
   ASSIGN_OR_RETURN(data_, OpenDataDirectory(files_, flags_.data_dir, clock_.Now()));
-  RaiseDescriptorLimit();
-  budget_ =
-      std::make_unique<DescriptorBudget>(DescriptorBudget::LimitOfProcess(DescriptorReserve()));
+  budget_ = std::make_unique<DescriptorBudget>(descriptors_.targets, descriptors_.cells);
+  metrics_.fetch().max_descriptors.Set(static_cast<double>(descriptors_.targets));
+  if (descriptors_.max_grpc_connections < flags_.max_grpc_connections ||
+      descriptors_.max_web_connections < flags_.max_web_connections) {
+    LogWarn("The limit of open files allows fewer connections than the flags do",
+            {{"targets", descriptors_.targets},
+             {"grpc", descriptors_.max_grpc_connections},
+             {"web", descriptors_.max_web_connections}});
+  }
   return absl::OkStatus();
 }
 
@@ -242,9 +252,9 @@ void App::StartServices() {
                              .max_queue_bytes = flags_.max_queue_bytes},
       StatusServiceDeps());
   guarded_status_ = std::make_unique<GuardedStatusService>(access_->control(), *status_service_);
-  reflection_ = std::make_unique<ReflectionService>(std::vector<std::string>{
-      discovery::v1::DiscoveryService::service_full_name(),
-      status::v1::StatusService::service_full_name(), ReflectionService::HealthServiceName()});
+  std::vector<std::string> names = ServiceNames();
+  names.push_back(ReflectionService::HealthServiceName());
+  reflection_ = std::make_unique<ReflectionService>(std::move(names));
 }
 
 StatusService::Deps App::StatusServiceDeps() {
@@ -272,7 +282,7 @@ absl::Status App::StartHttp() {
   options.hostname = hostname_;
   options.enable_lifecycle = flags_.enable_lifecycle;
   options.enable_admin_api = flags_.enable_admin_api;
-  options.max_connections = flags_.max_web_connections;
+  options.max_connections = descriptors_.max_web_connections;
   options.max_wait = flags_.web_read_timeout;
   HttpServer::Deps deps{
       .clock = clock_,
@@ -296,9 +306,10 @@ absl::Status App::StartHttp() {
 absl::Status App::StartRpc(ListenSockets sockets) {
   RpcServer::Options options;
   ASSIGN_OR_RETURN(options.credentials, MakeRpcCredentials(flags_.grpc_tls));
-  options.max_connections = flags_.max_grpc_connections;
+  options.max_connections = descriptors_.max_grpc_connections;
   options.on_refused = [this] { metrics_.server().grpc_connections_refused_total.Increment(); };
   options.max_resets = flags_.max_grpc_resets;
+  options.health_services = ServiceNames();
   options.on_flood = [this] { metrics_.server().grpc_connections_reset_total.Increment(); };
   // What is a little too large is refused by the service, which counts it.
   options.max_message_bytes =

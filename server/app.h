@@ -19,6 +19,7 @@
 #include "server/config_applier.h"
 #include "server/config_reloads.h"
 #include "server/data_directory.h"
+#include "server/descriptor_shares.h"
 #include "server/discovery_service.h"
 #include "server/discovery_thread.h"
 #include "server/flags.h"
@@ -55,7 +56,7 @@ class App {
   void Run();
 
  private:
-  App(const Flags& flags, EnvLookup env, FileSystem& files);
+  App(const Flags& flags, const DescriptorShares& descriptors, EnvLookup env, FileSystem& files);
 
   // Start, step by step.
   absl::Status OpenAccess();
@@ -80,6 +81,7 @@ class App {
 
   // Constant after Start.
   const Flags flags_;
+  const DescriptorShares descriptors_;
   const EnvLookup env_;
   SystemClock clock_;
   FileSystem& files_;

@@ -10,9 +10,10 @@ namespace trawl {
 // By which others reach it; "localhost" if it does not know.
 std::string Hostname();
 
-// Lets the process have as many descriptors as the system allows it. A failure is logged.
-void RaiseDescriptorLimit();
-// How many of them its servers, its data directory and its stores should find free.
-int64_t DescriptorReserve();
+// Lets the process have as many descriptors as the system allows it, and says how many these are.
+// A failure is logged.
+int64_t RaiseDescriptorLimit();
+// How many it has. 0: it can't know.
+int64_t OpenDescriptors();
 
 }  // namespace trawl

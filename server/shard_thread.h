@@ -62,8 +62,9 @@ class ShardThread {
   }
   // Any thread: its counts only.
   const BodyBudget& bodies() const { return bodies_; }
-  // The loop's thread.
-  CurlFetcher& fetcher() { return *fetcher_; }
+  // Any thread: their totals only.
+  const CurlFetcher& fetcher() const { return *fetcher_; }
+  const CaresResolver& resolver() const { return *resolver_; }
 
  private:
   void Build(const Options& options, const Deps& deps);

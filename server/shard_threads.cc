@@ -1,6 +1,7 @@
 #include "server/shard_threads.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,11 @@ ShardThread::Options OptionsOfEach(const ShardThreads::Options& all, const Spool
                                                   std::max<size_t>(1, options.log.max_bytes / 16));
   options.lane.identity = all.identity;
   return options;
+}
+
+// A counter to what is counted elsewhere.
+void Raise(prometheus::Counter& counter, uint64_t total) {
+  counter.Increment(static_cast<double>(total) - counter.Value());
 }
 
 }  // namespace
@@ -130,7 +136,37 @@ void ShardThreads::Collect(FetchMetrics& metrics) const {
     waits += shard->bodies().waits();
   }
   metrics.inflight_bytes.Set(static_cast<double>(bytes));
-  metrics.body_waits_total.Increment(static_cast<double>(waits) - metrics.body_waits_total.Value());
+  Raise(metrics.body_waits_total, waits);
+  CollectConnections(metrics);
+  CollectLookups(metrics);
+}
+
+void ShardThreads::CollectConnections(FetchMetrics& metrics) const {
+  CurlFetcher::Totals sum;
+  for (const auto& shard : threads_) {
+    const CurlFetcher::Totals totals = shard->fetcher().totals();
+    sum.connections_opened += totals.connections_opened;
+    sum.descriptor_waits += totals.descriptor_waits;
+  }
+  Raise(metrics.connections_opened_total, sum.connections_opened);
+  Raise(metrics.waiting_for_descriptor_total, sum.descriptor_waits);
+}
+
+void ShardThreads::CollectLookups(FetchMetrics& metrics) const {
+  CaresResolver::Totals sum;
+  for (const auto& shard : threads_) {
+    const CaresResolver::Totals totals = shard->resolver().totals();
+    sum.answered += totals.answered;
+    sum.not_found += totals.not_found;
+    sum.failed += totals.failed;
+  }
+  const auto raise = [&metrics](std::string_view result, uint64_t total) {
+    metrics.dns_lookups_total.Increment(
+        {result}, static_cast<double>(total) - metrics.dns_lookups_total.Value({result}));
+  };
+  raise("ok", sum.answered);
+  raise("not_found", sum.not_found);
+  raise("failed", sum.failed);
 }
 
 }  // namespace trawl

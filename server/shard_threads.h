@@ -53,6 +53,8 @@ class ShardThreads {
  private:
   // Null: it can't be opened.
   std::unique_ptr<StoredLog> OpenEarlierLog(const StoredLane& lane, EventLoop& loop);
+  void CollectConnections(FetchMetrics& metrics) const;
+  void CollectLookups(FetchMetrics& metrics) const;
 
   Spooling* const spooling_;  // null: records are in memory
   std::vector<std::unique_ptr<ShardThread>> threads_;

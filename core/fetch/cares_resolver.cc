@@ -17,6 +17,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/shared_count.h"
 
 namespace trawl {
 namespace {
@@ -39,20 +40,14 @@ std::string AddressText(const ares_addrinfo_node& node) {
   return text;
 }
 
+bool IsNoSuchName(int status) {
+  return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
+}
+
 absl::Status LookupError(const std::string& host, int status) {
-  std::string why;
-  switch (status) {
-    case ARES_ENOTFOUND:
-    case ARES_ENODATA:
-    case ARES_EBADNAME:
-      why = "no such host";
-      break;
-    case ARES_ETIMEOUT:
-      why = "i/o timeout";
-      break;
-    default:
-      why = absl::AsciiStrToLower(ares_strerror(status));
-  }
+  std::string why = absl::AsciiStrToLower(ares_strerror(status));
+  if (IsNoSuchName(status)) why = "no such host";
+  if (status == ARES_ETIMEOUT) why = "i/o timeout";
   return absl::UnavailableError(absl::StrCat("lookup ", host, ": ", why));
 }
 
@@ -117,6 +112,7 @@ class CaresResolver::Engine {
 
   size_t cached_names() const { return cache_.size(); }
   size_t queries_sent() const { return queries_sent_; }
+  Totals totals() const { return {answered_.Get(), not_found_.Get(), failed_.Get()}; }
 
  private:
   struct Entry {
@@ -214,8 +210,10 @@ class CaresResolver::Engine {
       if (!text.empty()) addresses.push_back(std::move(text));
       ttl = std::min(ttl, node->ai_ttl);
     }
-    if (status != ARES_SUCCESS || addresses.empty()) {
-      entry.error = LookupError(host, status == ARES_SUCCESS ? ARES_ENODATA : status);
+    if (addresses.empty() && status == ARES_SUCCESS) status = ARES_ENODATA;
+    Count(status);
+    if (status != ARES_SUCCESS) {
+      entry.error = LookupError(host, status);
       entry.fresh_until = Now() + options_.failure_ttl;
       return;
     }
@@ -223,6 +221,11 @@ class CaresResolver::Engine {
     entry.error = absl::OkStatus();
     entry.fresh_until = Now() + std::clamp(absl::Seconds(ttl), options_.min_ttl, options_.max_ttl);
     entry.usable_until = entry.fresh_until + options_.stale_for;
+  }
+
+  void Count(int status) {
+    if (status == ARES_SUCCESS) return answered_.Add();
+    (IsNoSuchName(status) ? not_found_ : failed_).Add();
   }
 
   absl::StatusOr<Addresses> AnswerOf(const Entry& entry) const {
@@ -309,6 +312,9 @@ class CaresResolver::Engine {
   bool in_cares_ = false;
   int in_flight_ = 0;
   size_t queries_sent_ = 0;
+  SharedCount answered_;
+  SharedCount not_found_;
+  SharedCount failed_;
   TimerId timer_ = 0;
   absl::flat_hash_set<int> watched_;
 
@@ -332,5 +338,6 @@ void CaresResolver::Cancel(ResolveId id) { engine_->Cancel(id); }
 
 size_t CaresResolver::cached_names() const { return engine_->cached_names(); }
 size_t CaresResolver::queries_sent() const { return engine_->queries_sent(); }
+CaresResolver::Totals CaresResolver::totals() const { return engine_->totals(); }
 
 }  // namespace trawl

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -18,7 +19,7 @@ namespace trawl {
 // a kept connection must not fail for a name server. Questions for one name at the same time
 // are asked once. `localhost` and names under it need no DNS.
 //
-// Loop's thread only.
+// Loop's thread only, but for totals().
 class CaresResolver final : public Resolver {
  public:
   struct Options {
@@ -37,6 +38,13 @@ class CaresResolver final : public Resolver {
     FdWatcher& watcher;
   };
 
+  // Of questions to DNS (and /etc/hosts); what the cache knows asks none. Any thread reads.
+  struct Totals {
+    uint64_t answered = 0;
+    uint64_t not_found = 0;  // there is no such name
+    uint64_t failed = 0;     // no server said anything of use
+  };
+
   CaresResolver(Options options, Deps deps);
   ~CaresResolver() override;
 
@@ -45,6 +53,7 @@ class CaresResolver final : public Resolver {
 
   size_t cached_names() const;
   size_t queries_sent() const;
+  Totals totals() const;
 
  private:
   class Engine;

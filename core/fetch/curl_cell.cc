@@ -31,6 +31,7 @@ CurlCell::CurlCell(const Options& options, Deps deps)
 CurlCell::~CurlCell() {
   curl_multi_cleanup(multi_);
   loop_.Cancel(timer_);
+  budget_.ReturnOverhead(kOwnDescriptors);
 }
 
 void CurlCell::MakeMulti() {

@@ -38,6 +38,10 @@ struct CurlEndpoint {
 // Loop's thread only.
 class CurlCell {
  public:
+  // The pair of sockets by which another thread could wake libcurl. Taken from the budget by whom
+  // makes the cell, and given back by the cell.
+  static constexpr int64_t kOwnDescriptors = 2;
+
   struct Options {
     size_t max_endpoints = 128;
   };

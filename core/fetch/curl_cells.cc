@@ -34,9 +34,19 @@ std::shared_ptr<CurlEndpoint> CurlCells::Find(const FetchUrl& url,
 }
 
 CurlCell* CurlCells::CellWithRoom(const std::shared_ptr<const TlsContext>& tls) {
+  CurlCell* emptiest = nullptr;  // of those of this trust
   for (const auto& cell : cells_) {
-    if (cell->tls() == tls.get() && !cell->full()) return cell.get();
+    if (cell->tls() != tls.get()) continue;
+    if (!cell->full()) return cell.get();
+    if (emptiest == nullptr || cell->endpoints() < emptiest->endpoints()) emptiest = cell.get();
   }
+  if (deps_.budget.TryTakeOverhead(CurlCell::kOwnDescriptors)) return MakeCell(tls);
+  if (emptiest != nullptr) return emptiest;
+  deps_.budget.TakeOverhead(CurlCell::kOwnDescriptors);
+  return MakeCell(tls);
+}
+
+CurlCell* CurlCells::MakeCell(const std::shared_ptr<const TlsContext>& tls) {
   cells_.push_back(std::make_unique<CurlCell>(
       options_, CurlCell::Deps{deps_.loop, deps_.watcher, deps_.budget, tls, deps_.on_done}));
   return cells_.back().get();

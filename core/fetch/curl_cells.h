@@ -15,7 +15,8 @@
 namespace trawl {
 
 // The cells of one fetcher: finds an endpoint's place, gives new ones a place in a cell of the
-// same trust that has room, and forgets what was not used for long.
+// same trust that has room, and forgets what was not used for long. Without descriptors for
+// another cell those that are there take more than they should: slower, and without a limit.
 // Loop's thread only.
 class CurlCells {
  public:
@@ -41,6 +42,7 @@ class CurlCells {
 
  private:
   CurlCell* CellWithRoom(const std::shared_ptr<const TlsContext>& tls);
+  CurlCell* MakeCell(const std::shared_ptr<const TlsContext>& tls);
   void ScheduleSweep();
   void Sweep();
 

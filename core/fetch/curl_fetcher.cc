@@ -18,5 +18,6 @@ Fetcher::FetchId CurlFetcher::Fetch(FetchRequest request, Callback callback) {
 void CurlFetcher::Cancel(FetchId id) { table_->Cancel(id); }
 
 CurlFetcher::Stats CurlFetcher::stats() const { return table_->stats(); }
+CurlFetcher::Totals CurlFetcher::totals() const { return table_->totals(); }
 
 }  // namespace trawl

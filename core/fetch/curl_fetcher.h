@@ -28,8 +28,9 @@ class CurlTransferTable;
 // While somebody waits for a descriptor, connections are closed after use. So does a fetch whose
 // body finds no memory left in the budget: what its target sends waits in the kernel.
 //
-// Made and destroyed on the loop's thread (or while the loop does not run); fetches under way
-// are then dropped without a callback. Not destroyed from inside a fetch's callback.
+// Loop's thread only, but for totals(). Made and destroyed there (or while the loop does not run);
+// fetches under way are then dropped without a callback. Not destroyed from inside a fetch's
+// callback.
 class CurlFetcher final : public Fetcher {
  public:
   struct Options {
@@ -57,6 +58,11 @@ class CurlFetcher final : public Fetcher {
     size_t cells = 0;
     size_t sockets = 0;
   };
+  // What there was since the start. Any thread reads.
+  struct Totals {
+    uint64_t connections_opened = 0;
+    uint64_t descriptor_waits = 0;  // fetches that had to wait for a descriptor
+  };
 
   CurlFetcher(Options options, Deps deps);
   ~CurlFetcher() override;
@@ -65,6 +71,7 @@ class CurlFetcher final : public Fetcher {
   void Cancel(FetchId id) override;
 
   Stats stats() const;
+  Totals totals() const;
 
  private:
   const std::unique_ptr<CurlTransferTable> table_;

@@ -162,10 +162,15 @@ bool CurlTransferTable::TakeDescriptor(CurlTransfer& transfer) {
     transfer.has_descriptor = true;
     return true;
   }
+  QueueForDescriptor(transfer);
+  return false;
+}
+
+void CurlTransferTable::QueueForDescriptor(CurlTransfer& transfer) {
   transfer.phase = CurlTransfer::Phase::kAwaitsDescriptor;
   descriptor_queue_.push_back(transfer.id);
+  descriptor_waits_.Add();
   ScheduleQueues();
-  return false;
 }
 
 void CurlTransferTable::ScheduleQueues() {
@@ -283,7 +288,10 @@ int CurlTransferTable::OnOpenSocket(CurlEasy& easy, const curl_sockaddr& address
     return -1;
   }
   const int fd = transfer.endpoint->cell->OpenSocket(address, transfer.endpoint);
-  if (fd >= 0) return fd;
+  if (fd >= 0) {
+    connections_opened_.Add();
+    return fd;
+  }
   if (errno == EMFILE || errno == ENFILE) easy.set_no_descriptor();
   budget_.Release();
   return -1;
@@ -308,9 +316,7 @@ void CurlTransferTable::OnDone(CurlEasy& easy, CURLcode code) {
 void CurlTransferTable::Retry(CurlTransfer& transfer) {
   transfer.retried = true;
   LeaveUrl(transfer);
-  transfer.phase = CurlTransfer::Phase::kAwaitsDescriptor;
-  descriptor_queue_.push_back(transfer.id);
-  ScheduleQueues();
+  QueueForDescriptor(transfer);
 }
 
 void CurlTransferTable::FollowRedirect(CurlTransfer& transfer) {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/event_loop.h"
+#include "core/base/shared_count.h"
 #include "core/fetch/curl_cells.h"
 #include "core/fetch/curl_easy.h"
 #include "core/fetch/curl_fetcher.h"
@@ -65,6 +66,10 @@ class CurlTransferTable final : public CurlEasyObserver {
   Fetcher::FetchId Begin(FetchRequest request, Fetcher::Callback callback);
   void Cancel(Fetcher::FetchId id);
   CurlFetcher::Stats stats() const;
+  // Any thread.
+  CurlFetcher::Totals totals() const {
+    return {connections_opened_.Get(), descriptor_waits_.Get()};
+  }
 
   int OnOpenSocket(CurlEasy& easy, const curl_sockaddr& address) override;
   void OnConnected(CurlEasy& easy) override;
@@ -85,6 +90,7 @@ class CurlTransferTable final : public CurlEasyObserver {
   void RunQueues();
   void RunHandshakeQueue();
   void RunDescriptorQueue();
+  void QueueForDescriptor(CurlTransfer& transfer);
   void AwaitFreeDescriptor();
   void RunBodyQueue();
 
@@ -132,6 +138,8 @@ class CurlTransferTable final : public CurlEasyObserver {
   TimerId queue_timer_ = 0;
   DescriptorBudget::WaitId descriptor_wait_ = 0;
   bool awaits_descriptor_ = false;
+  SharedCount connections_opened_;
+  SharedCount descriptor_waits_;
 };
 
 }  // namespace trawl

@@ -1,22 +1,17 @@
 #include "core/fetch/descriptor_budget.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <utility>
 
 namespace trawl {
 
-int64_t DescriptorBudget::LimitOfProcess(int64_t reserve) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  constexpr rlim_t kPlenty = 1 << 30;  // RLIM_INFINITY is larger than an int64_t
-  return std::max<int64_t>(16, static_cast<int64_t>(std::min(limit.rlim_cur, kPlenty)) - reserve);
+bool DescriptorBudget::IsUsedUp() const {
+  return used_ + std::max<int64_t>(0, overhead_ - overhead_limit_) >= limit_;
 }
 
 bool DescriptorBudget::TryAcquire() {
   MutexLock lock(mutex_);
-  if (used_ >= limit_) return false;
+  if (IsUsedUp()) return false;
   ++used_;
   return true;
 }
@@ -27,6 +22,32 @@ void DescriptorBudget::Release() {
     --used_;
     if (waiting_.empty()) return;
   }
+  NotifyWaiting();
+}
+
+bool DescriptorBudget::TryTakeOverhead(int64_t count) {
+  MutexLock lock(mutex_);
+  if (overhead_ + count > overhead_limit_) return false;
+  overhead_ += count;
+  return true;
+}
+
+void DescriptorBudget::TakeOverhead(int64_t count) {
+  MutexLock lock(mutex_);
+  overhead_ += count;
+}
+
+void DescriptorBudget::ReturnOverhead(int64_t count) {
+  {
+    MutexLock lock(mutex_);
+    const bool sockets_gain = overhead_ > overhead_limit_;
+    overhead_ -= count;
+    if (!sockets_gain || waiting_.empty()) return;
+  }
+  NotifyWaiting();
+}
+
+void DescriptorBudget::NotifyWaiting() {
   MutexLock notifying(notify_mutex_);
   std::map<WaitId, absl::AnyInvocable<void()>> woken;
   {
@@ -39,7 +60,7 @@ void DescriptorBudget::Release() {
 DescriptorBudget::WaitId DescriptorBudget::NotifyWhenFree(absl::AnyInvocable<void()> notify) {
   {
     MutexLock lock(mutex_);
-    if (used_ >= limit_) {
+    if (IsUsedUp()) {
       waiting_.emplace(next_id_, std::move(notify));
       return next_id_++;
     }

@@ -14,11 +14,12 @@ class FetchMetrics {
   explicit FetchMetrics(prometheus::Registry& registry);
 
   prometheus::Gauge& open_descriptors;
+  prometheus::Gauge& max_descriptors;
   prometheus::Gauge& inflight_bytes;
   prometheus::Counter& body_waits_total;
   prometheus::Counter& waiting_for_descriptor_total;
   prometheus::Counter& connections_opened_total;
-  LabelledCounter dns_lookups_total;  // result
+  LabelledCounter dns_lookups_total;  // result: ok, not_found, failed
 };
 
 }  // namespace trawl

@@ -90,9 +90,6 @@ ScrapeMetrics::ScrapeMetrics(Registry& r)
                                {"scrape_job"})),
       pool_targets(Gauges(r, "prometheus_target_scrape_pool_targets",
                           "Current number of targets in this scrape pool.", {"scrape_job"})),
-      pool_symboltable_items(Gauges(r, "prometheus_target_scrape_pool_symboltable_items",
-                                    "Current number of symbols in table for this scrape pool.",
-                                    {"scrape_job"})),
       pool_sync_total(Counters(r, "prometheus_target_scrape_pool_sync_total",
                                "Total number of syncs that were executed on a scrape pool.",
                                {"scrape_job"})),
@@ -131,13 +128,6 @@ ScrapeMetrics::ScrapeMetrics(Registry& r)
           PlainCounter(r, "prometheus_target_scrapes_cache_flush_forced_total",
                        "How many times a scrape cache was flushed due to getting big while "
                        "scrapes are failing.")),
-      metadata_cache_entries(Gauges(r, "prometheus_target_metadata_cache_entries",
-                                    "Total number of metric metadata entries in the cache",
-                                    {"scrape_job"})),
-      metadata_cache_bytes(Gauges(r, "prometheus_target_metadata_cache_bytes",
-                                  "The number of bytes that are currently used for storing "
-                                  "metric metadata in the cache",
-                                  {"scrape_job"})),
       failures_total(Counters(r, "trawl_scrape_failures_total",
                               "Total number of failed scrapes, by the reason of the failure.",
                               {"job", "reason"})),
@@ -177,13 +167,10 @@ void ScrapeMetrics::CountFailure(std::string_view job, FailureReason reason) {
 void ScrapeMetrics::RemoveJob(std::string_view job) {
   pool_target_limit.Remove(job);
   pool_targets.Remove(job);
-  pool_symboltable_items.Remove(job);
   pool_sync_total.Remove(job);
   sync_length_seconds.Remove(job);
   sync_length_histogram_seconds.Remove(job);
   sync_failed_total.Remove(job);
-  metadata_cache_entries.Remove(job);
-  metadata_cache_bytes.Remove(job);
   failures_total.Remove(job);
 }
 
@@ -330,6 +317,9 @@ void AppendMetrics::RemoveSink(std::string_view sink) {
 FetchMetrics::FetchMetrics(Registry& r)
     : open_descriptors(PlainGauge(r, "trawl_fetch_open_descriptors",
                                   "Current number of open connections to targets.")),
+      max_descriptors(PlainGauge(r, "trawl_fetch_max_descriptors",
+                                 "How many connections to targets there may be: the process' limit "
+                                 "of open files less what other things need.")),
       inflight_bytes(PlainGauge(r, "trawl_fetch_inflight_bytes",
                                 "Current bytes that targets have sent and that are not yet "
                                 "parsed.")),

@@ -16,7 +16,8 @@ namespace trawl {
 // help texts (spec 8), so that its dashboards and alerts work; and trawl's own.
 //
 // Members without a label are there from the start. `interval` is written as Go prints a
-// duration. Metrics that only concern native histograms and exemplars are not there.
+// duration. Those of things that trawl has not (native histograms and exemplars,
+// a symbol table, a cache of metadata) are not there.
 // Thread-safe.
 class ScrapeMetrics {
  public:
@@ -31,7 +32,6 @@ class ScrapeMetrics {
   LabelledSummary reload_length_seconds;            // interval
   LabelledGauge pool_target_limit;                  // scrape_job
   LabelledGauge pool_targets;                       // scrape_job
-  LabelledGauge pool_symboltable_items;             // scrape_job
   LabelledCounter pool_sync_total;                  // scrape_job
   LabelledSummary sync_length_seconds;              // scrape_job
   LabelledHistogram sync_length_histogram_seconds;  // scrape_job
@@ -47,8 +47,6 @@ class ScrapeMetrics {
   prometheus::Counter& sample_out_of_order_total;
   prometheus::Counter& sample_out_of_bounds_total;
   prometheus::Counter& cache_flush_forced_total;
-  LabelledGauge metadata_cache_entries;  // scrape_job; set by a Metrics::OnCollect callback
-  LabelledGauge metadata_cache_bytes;    // scrape_job; the same
 
   // trawl's own.
   LabelledCounter failures_total;  // job, reason

@@ -196,6 +196,21 @@ TEST_F(CaresResolverTest, AnUnknownNameIsNoSuchHostAndKeptForAMoment) {
   EXPECT_EQ(server_.questions, asked);
 }
 
+TEST_F(CaresResolverTest, QuestionsAreCountedByTheirResult) {
+  server_.v4["node.example"] = "192.0.2.7";
+  Make({});
+  ASSERT_OK(Resolve("node.example"));
+  ASSERT_OK(Resolve("node.example"));  // from the cache
+  EXPECT_FALSE(Resolve("other.example").ok());
+  server_.silent = true;
+  EXPECT_FALSE(Resolve("hung.example").ok());
+
+  const CaresResolver::Totals totals = resolver_->totals();
+  EXPECT_EQ(totals.answered, 1u);
+  EXPECT_EQ(totals.not_found, 1u);
+  EXPECT_EQ(totals.failed, 1u);
+}
+
 TEST_F(CaresResolverTest, ASilentServerIsATimeout) {
   server_.silent = true;
   Make({});

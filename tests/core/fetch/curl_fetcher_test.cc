@@ -500,6 +500,31 @@ TEST(CurlFetcherTest, AFetchWaitsForADescriptorAndThenGoesOn) {
   curl.RunUntil([&] { return kept.has_value(); });
 
   EXPECT_TRUE(kept->ok) << kept->status;
+  EXPECT_EQ(curl.fetcher().totals().descriptor_waits, 1u);
+}
+
+TEST(CurlFetcherTest, CountsTheConnectionsThatItOpens) {
+  TestHttpServer server(Ok);
+  CurlFixture curl;
+
+  for (const char* host : {"127.0.0.1", "127.0.0.1", "127.0.0.2"}) {
+    ASSERT_TRUE(curl.Fetch(server.Url("/", host)).ok);
+  }
+
+  EXPECT_EQ(curl.fetcher().totals().connections_opened, 2u);
+  EXPECT_EQ(curl.fetcher().totals().descriptor_waits, 0u);
+}
+
+TEST(CurlFetcherTest, WithoutDescriptorsForAnotherCellTheOnesThereTakeMore) {
+  TestHttpServer server(Ok);
+  CurlFixture curl({.max_cell_endpoints = 2}, 1000, 1 << 30, 4);  // two cells
+
+  for (int i = 1; i <= 9; ++i) {
+    ASSERT_TRUE(curl.Fetch(server.Url("/", absl::StrCat("127.0.0.", i))).ok);
+  }
+
+  EXPECT_EQ(curl.fetcher().stats().cells, 2u);
+  EXPECT_EQ(curl.fetcher().stats().endpoints, 9u);
 }
 
 TEST(CurlFetcherTest, WithoutADescriptorTheTimeoutSaysSo) {

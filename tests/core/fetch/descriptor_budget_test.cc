@@ -46,9 +46,28 @@ TEST(DescriptorBudgetTest, ACancelledWaiterIsNotNotified) {
   EXPECT_EQ(notified, 0);
 }
 
-TEST(DescriptorBudgetTest, TheProcessLimitLeavesAReserve) {
-  const int64_t all = DescriptorBudget::LimitOfProcess(0);
-  EXPECT_EQ(DescriptorBudget::LimitOfProcess(all), 16);
+TEST(DescriptorBudgetTest, OverheadHasALimitOfItsOwn) {
+  DescriptorBudget budget(1, 4);
+
+  EXPECT_TRUE(budget.TryTakeOverhead(2));
+  EXPECT_TRUE(budget.TryTakeOverhead(2));
+  EXPECT_FALSE(budget.TryTakeOverhead(2));
+  EXPECT_TRUE(budget.TryAcquire());
+  budget.ReturnOverhead(2);
+  EXPECT_TRUE(budget.TryTakeOverhead(2));
+}
+
+TEST(DescriptorBudgetTest, SocketsGoWithoutWhatOverheadTakesBeyondItsLimit) {
+  DescriptorBudget budget(2, 0);
+  budget.TakeOverhead(2);
+  EXPECT_FALSE(budget.TryAcquire());
+  int notified = 0;
+  budget.NotifyWhenFree([&] { ++notified; });
+
+  budget.ReturnOverhead(2);
+
+  EXPECT_EQ(notified, 1);
+  EXPECT_TRUE(budget.TryAcquire());
 }
 
 }  // namespace

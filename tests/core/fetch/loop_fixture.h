@@ -49,8 +49,8 @@ class LoopRunner {
 class CurlFixture {
  public:
   explicit CurlFixture(CurlFetcher::Options options = {}, int64_t descriptors = 1000,
-                       uint64_t body_bytes = 1 << 30)
-      : budget_(descriptors),
+                       uint64_t body_bytes = 1 << 30, int64_t cell_descriptors = 1000)
+      : budget_(descriptors, cell_descriptors),
         bodies_(body_bytes),
         fetcher_(std::in_place, std::move(options),
                  CurlFetcher::Deps{runner_.loop(), runner_.loop(), resolver_, budget_, bodies_}) {}

@@ -64,10 +64,7 @@ TEST(MetricsTest, ARemovedJobLeavesNoSeries) {
   for (const char* job : {"gone", "kept"}) {
     scrape.pool_targets.Set({job}, 3);
     scrape.pool_target_limit.Set({job}, 0);
-    scrape.pool_symboltable_items.Set({job}, 1);
     scrape.sync_failed_total.Increment({job}, 0);
-    scrape.metadata_cache_entries.Set({job}, 1);
-    scrape.metadata_cache_bytes.Set({job}, 1);
     scrape.ObserveSync(job, absl::Milliseconds(1));
     scrape.CountFailure(job, FailureReason::kDns);
     scrape.CountFailure(job, FailureReason::kParse);
