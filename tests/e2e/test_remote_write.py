@@ -228,7 +228,7 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         reload = trawld.trawlctl("reload", check=False)
 
         self.assertEqual(reload.returncode, 1)
-        self.assertIn("sink two", reload.stderr)
+        self.assertIn("/nowhere/ca.pem", reload.stderr)
         wait_for_more("old")
         self.assertEqual({a for r in receivers for a in r.authorizations}, {"Bearer old"})
         trawld.config.write_text(config("new", ""))
