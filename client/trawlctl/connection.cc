@@ -84,10 +84,14 @@ absl::Status Connection::Translate(const grpc::Status& status) const {
     if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) {
       return absl::FailedPreconditionError(status.error_message());
     }
-    return absl::UnavailableError(
-        absl::StrCat(status.error_message(), "; server ", options_.address));
+    return Unreachable(status);
   }
   return absl::Status(code, status.error_message());
+}
+
+absl::Status Connection::Unreachable(const grpc::Status& status) const {
+  return absl::UnavailableError(
+      absl::StrCat(status.error_message(), "; server ", options_.address));
 }
 
 }  // namespace trawl

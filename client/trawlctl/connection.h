@@ -68,7 +68,10 @@ class Connection {
       context.TryCancel();
       return absl::OkStatus();
     }
-    return Translate(reader->Finish());
+    const grpc::Status end = reader->Finish();
+    // A server that ends a stream says so over a connection that still stands: it is leaving.
+    if (end.error_code() == grpc::StatusCode::UNAVAILABLE) return Unreachable(end);
+    return Translate(end);
   }
 
  private:
@@ -76,6 +79,7 @@ class Connection {
   void Prepare(grpc::ClientContext& context) const;
   void Authorize(grpc::ClientContext& context) const;
   absl::Status Translate(const grpc::Status& status) const;
+  absl::Status Unreachable(const grpc::Status& status) const;
 
   const Options options_;
   const std::string token_;  // "": none
