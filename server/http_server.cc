@@ -120,22 +120,11 @@ class HttpServer::Routes {
   }
 
   void HandleReload(httplib::Response& response) {
-    struct Waiting {
-      Mutex mutex;
-      CondVar done;
-      std::optional<absl::Status> status;
-    };
-    auto waiting = std::make_shared<Waiting>();
-    deps_.reload([waiting](absl::Status status) {
-      MutexLock lock(waiting->mutex);
-      waiting->status = std::move(status);
-      waiting->done.NotifyAll();
-    });
-    MutexLock lock(waiting->mutex);
-    while (!waiting->status) waiting->done.Wait(waiting->mutex);
-    if (waiting->status->ok()) return Reply(response, 200, "", kText);
-    Reply(response, 500,
-          absl::StrCat("failed to reload config: ", waiting->status->message(), "\n"), kText);
+    const Awaited<absl::Status> reloaded;
+    deps_.reload([reloaded](absl::Status status) { reloaded.Set(std::move(status)); });
+    const absl::Status status = reloaded.Wait();
+    if (status.ok()) return Reply(response, 200, "", kText);
+    Reply(response, 500, absl::StrCat("failed to reload config: ", status.message(), "\n"), kText);
   }
 
   const Options options_;

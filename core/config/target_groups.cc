@@ -64,8 +64,8 @@ std::string WithYamlEscapes(std::string_view json) {
 std::optional<ConfigProblem> JsonProblem(std::string_view text, const std::string& path) {
   if (nlohmann::json::accept(text)) return std::nullopt;
   try {
-    const auto parsed = nlohmann::json::parse(text);
-    return ConfigProblem{path, 0, 0, "not JSON"};  // not reached: accept and parse agree
+    const auto parsed = nlohmann::json::parse(text);  // for the exception, which says where
+    return std::nullopt;
   } catch (const nlohmann::json::parse_error& error) {
     const std::string_view before = text.substr(0, error.byte > 0 ? error.byte - 1 : 0);
     const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0

@@ -7,12 +7,6 @@
 #include "core/base/status_macros.h"
 
 namespace trawl {
-namespace {
-
-std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
-}  // namespace
-
 StateLog::StateLog(const Options& options, FileSystem& files, std::string path)
     : options_(options), files_(files), path_(std::move(path)) {}
 
@@ -91,7 +85,7 @@ absl::Status StateLog::Replace(std::string_view content) {
   }
   rewrite_ = true;
   RETURN_IF_ERROR(files_.Rename(temporary, path_));
-  RETURN_IF_ERROR(files_.SyncDirectory(Directory(path_)));
+  RETURN_IF_ERROR(files_.SyncDirectory(DirectoryOf(path_)));
   file_bytes_ = content.size();
   rewrite_ = false;
   return absl::OkStatus();
@@ -107,7 +101,7 @@ absl::Status StateLog::Remove() {
   rewrite_ = true;
   const absl::Status removed = files_.Remove(path_);
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
-  return files_.SyncDirectory(Directory(path_));
+  return files_.SyncDirectory(DirectoryOf(path_));
 }
 
 }  // namespace trawl

@@ -23,7 +23,7 @@ StateStore::StateStore(const Options& options, const Deps& deps) : options_(opti
 absl::StatusOr<std::vector<RestoredSource>> StateStore::Recover() {
   const std::string& directory = options_.directory;
   RETURN_IF_ERROR(deps_.files.CreateDirectory(directory));
-  RETURN_IF_ERROR(deps_.files.SyncDirectory(directory.substr(0, directory.rfind('/'))));
+  RETURN_IF_ERROR(deps_.files.SyncDirectory(DirectoryOf(directory)));
   // A replaced file that is seen now must be there after a loss of power too.
   RETURN_IF_ERROR(deps_.files.SyncDirectory(directory));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, deps_.files.List(directory));
@@ -32,8 +32,8 @@ absl::StatusOr<std::vector<RestoredSource>> StateStore::Recover() {
   for (const std::string& name : names) {
     const std::string path = absl::StrCat(directory, "/", name);
     // A fresh snapshot that did not come into use.
-    if (absl::EndsWith(name, ".state.tmp")) deps_.files.Remove(path).IgnoreError();
-    if (absl::EndsWith(name, ".state")) RecoverFile(path, restored);
+    if (absl::EndsWith(name, absl::StrCat(kSuffix, ".tmp"))) deps_.files.Remove(path).IgnoreError();
+    if (absl::EndsWith(name, kSuffix)) RecoverFile(path, restored);
   }
   return restored;
 }
