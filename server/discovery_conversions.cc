@@ -1,6 +1,7 @@
 #include "server/discovery_conversions.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -17,9 +18,18 @@ namespace pb = discovery::v1;
 // A status travels in the trailers, of which clients take 8 KiB, percent-encoded.
 constexpr size_t kMaxStatusBytes = 2000;
 
+// What is no valid duration becomes one that is below every limit.
+absl::Duration ToTtl(const google::protobuf::Duration& ttl) {
+  constexpr int64_t kMaxSeconds = 315'576'000'000;
+  const bool in_range = std::abs(ttl.seconds()) <= kMaxSeconds && std::abs(ttl.nanos()) < 1e9;
+  const bool one_sign =
+      (ttl.seconds() >= 0 && ttl.nanos() >= 0) || (ttl.seconds() <= 0 && ttl.nanos() <= 0);
+  return in_range && one_sign ? ToDuration(ttl) : -absl::InfiniteDuration();
+}
+
 LeasePolicy ToLease(const pb::LeasePolicy& lease) {
   LeasePolicy out;
-  if (lease.has_ttl()) out.ttl = ToDuration(lease.ttl());
+  if (lease.has_ttl()) out.ttl = ToTtl(lease.ttl());
   out.remove_on_expiry = lease.on_expiry() == pb::LeasePolicy::REMOVE;
   return out;
 }
@@ -119,12 +129,13 @@ std::string Cut(std::string text) {
   return absl::StrCat(text.substr(0, end), "…");
 }
 
-// kLimit, kNotOwner and kNotPersisted have codes of their own, if nothing else is wrong.
+// Some have codes of their own, if nothing else is wrong.
 absl::StatusCode RejectionCode(const ApplyResult& result) {
   const bool alone = result.issues.size() == 1;
   const IssueCode code = result.issues.empty() ? IssueCode::kUnspecified : result.issues[0].code;
   if (alone && code == IssueCode::kLimit) return absl::StatusCode::kResourceExhausted;
   if (alone && code == IssueCode::kNotOwner) return absl::StatusCode::kPermissionDenied;
+  if (alone && code == IssueCode::kUnknownSource) return absl::StatusCode::kNotFound;
   if (alone && code == IssueCode::kNotPersisted) return absl::StatusCode::kUnavailable;
   return result.precondition ? absl::StatusCode::kFailedPrecondition
                              : absl::StatusCode::kInvalidArgument;

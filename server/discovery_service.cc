@@ -53,6 +53,13 @@ grpc::ServerUnaryReactor* Refuse(grpc::ServerUnaryReactor* reactor, const absl::
   return reactor;
 }
 
+// A stream that is over before it began.
+class RefusedSync final : public grpc::ServerBidiReactor<pb::SyncRequest, pb::SyncResponse> {
+ public:
+  explicit RefusedSync(const absl::Status& why) { Finish(ToGrpcStatus(why)); }
+  void OnDone() override { delete this; }
+};
+
 }  // namespace
 
 DiscoveryService::DiscoveryService(const Options& options, Deps deps)
@@ -60,8 +67,12 @@ DiscoveryService::DiscoveryService(const Options& options, Deps deps)
 
 grpc::ServerBidiReactor<pb::SyncRequest, pb::SyncResponse>* DiscoveryService::Sync(
     grpc::CallbackServerContext* context) {
+  absl::StatusOr<Caller> caller = deps_.access.Identify(*context);
+  const absl::Status allowed =
+      caller.ok() ? deps_.access.policy().MayPushSomething(*caller) : caller.status();
+  if (!allowed.ok()) return new RefusedSync(allowed);
   return new SyncReactor(options_.sync, {deps_.discovery, deps_.external_labels, deps_.access},
-                         context->peer(), deps_.access.Identify(*context));
+                         context->peer(), *std::move(caller));
 }
 
 void DiscoveryService::CountTargets(const std::string& source, pb::Counts* counts) const {
@@ -124,17 +135,22 @@ grpc::ServerUnaryReactor* DiscoveryService::Release(grpc::CallbackServerContext*
                                                     const pb::ReleaseRequest* request,
                                                     pb::ReleaseResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::Status allowed = request->force()
-                                   ? deps_.access.CheckOperate(*context)
-                                   : deps_.access.CheckPush(*context, request->source());
+  const AccessPolicy& policy = deps_.access.policy();
+  const absl::StatusOr<Caller> caller = deps_.access.Identify(*context);
+  absl::Status allowed = caller.status();
+  if (caller.ok()) {
+    allowed =
+        request->force() ? policy.MayOperate(*caller) : policy.MayPush(*caller, request->source());
+  }
   if (!allowed.ok()) return Refuse(reactor, allowed);
   TargetSets::ReleaseOptions options;
+  if (!request->force()) options.may_write = deps_.access.MayWrite(*caller, request->source());
   if (request->has_fencing_token()) options.fencing_token = request->fencing_token();
   options.remove_targets = request->remove_targets();
   options.force = request->force();
   options.dry_run = request->dry_run();
   deps_.discovery.ReleaseAsync(
-      request->source(), options,
+      request->source(), std::move(options),
       [this, reactor, response, source = request->source()](absl::StatusOr<ApplyResult> result) {
         if (!result.ok()) return reactor->Finish(ToGrpcStatus(result.status()));
         *response->mutable_counts() = ToProto(result->counts);

@@ -238,6 +238,9 @@ const std::vector<Flag>& AllFlags() {
 
       {"Discovery", "--discovery.max-sources", "N", "Sources that may push. (1000)",
        TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.max_sources))},
+      {"Discovery", "--discovery.max-id-bytes", "SIZE",
+       "Of a source's name, an instance and a history id. (16KiB)",
+       TRAWL_SET(SetBytes(value, f.discovery.sets.max_id_bytes))},
       {"Discovery", "--discovery.max-groups", "N", "Target groups of one source. (1000000)",
        TRAWL_SET(SetCount(value, kMaxCount, f.discovery.sets.plan.max_groups))},
       {"Discovery", "--discovery.max-targets", "N", "Targets of one source. (1000000)",
@@ -272,7 +275,7 @@ const std::vector<Flag>& AllFlags() {
       {"Discovery", "--discovery.default-lease", "TIME",
        "Length of leases that state none; and how long a pusher counts as heard after a message. "
        "(1m)",
-       TRAWL_SET(SetDuration(value, f.discovery.default_lease))},
+       TRAWL_SET(SetPositive(value, f.discovery.default_lease))},
       {"Discovery", "--discovery.shrink-hold", "TIME",
        "Removals that look like a mistake are held for so long while their pusher is heard. 0s: "
        "never. (5m)",

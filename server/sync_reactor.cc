@@ -13,8 +13,7 @@ namespace trawl {
 
 namespace pb = discovery::v1;
 
-SyncReactor::SyncReactor(const Options& options, Deps deps, std::string peer,
-                         absl::StatusOr<Caller> caller)
+SyncReactor::SyncReactor(const Options& options, Deps deps, std::string peer, Caller caller)
     : options_(options),
       deps_(std::move(deps)),
       peer_(std::move(peer)),
@@ -55,9 +54,8 @@ void SyncReactor::OnReadDone(bool ok) {
 absl::Status SyncReactor::CheckHello(SyncInput& input) const {
   auto* hello = std::get_if<StreamHello>(&input.message);
   if (hello == nullptr) return absl::OkStatus();
-  RETURN_IF_ERROR(caller_.status());
-  RETURN_IF_ERROR(deps_.access.policy().MayPush(*caller_, hello->source));
-  hello->may_write = deps_.access.MayWrite(*caller_, hello->source);
+  RETURN_IF_ERROR(deps_.access.policy().MayPush(caller_, hello->source));
+  hello->may_write = deps_.access.MayWrite(caller_, hello->source);
   return absl::OkStatus();
 }
 
@@ -117,7 +115,7 @@ void SyncReactor::Finish(absl::Status status) {
 
 pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
   const Discovery::Options& options = deps_.discovery.options();
-  const std::shared_ptr<const JobFilter> may_write = deps_.access.MayWrite(*caller_, source_);
+  const std::shared_ptr<const JobFilter> may_write = deps_.access.MayWrite(caller_, source_);
   pb::Welcome welcome;
   welcome.set_need(static_cast<pb::Welcome::Need>(hello.need));
   welcome.set_applied_version(hello.applied_version);

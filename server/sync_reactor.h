@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "core/base/mutex.h"
 #include "core/discovery/discovery.h"
 #include "core/discovery/sync_session.h"
@@ -41,8 +40,8 @@ class SyncReactor final
     const AccessControl& access;
   };
 
-  // `caller`: who the client is, or why it may not come in.
-  SyncReactor(const Options& options, Deps deps, std::string peer, absl::StatusOr<Caller> caller);
+  // `caller`: who the client is.
+  SyncReactor(const Options& options, Deps deps, std::string peer, Caller caller);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -69,7 +68,7 @@ class SyncReactor final
   const Options options_;
   const Deps deps_;
   const std::string peer_;
-  const absl::StatusOr<Caller> caller_;
+  const Caller caller_;
   const uint64_t stream_id_;
 
   // Owned by the read that is under way, and by who handles it.

@@ -257,12 +257,26 @@ void PushSession::OnAck(const pb::Ack& ack) {
   }
   const Sent sent = unanswered_.front();
   unanswered_.pop_front();
-  if (sent.kind == Kind::kHeartbeat) return;
+  if (sent.kind == Kind::kHeartbeat) return OnHeartbeatAck(ack);
   --in_flight_;
   if (!change_ || sent.change != change_->number) return;  // a part of a rejected snapshot
   if (ack.status() == pb::Ack::REJECTED) return OnRejected(ack);
   if (sent.kind == Kind::kBegin || sent.kind == Kind::kPart) return;
   OnApplied(ack);
+}
+
+// Acks come in the order of what was sent: nothing that is still unanswered can be in this version.
+void PushSession::OnHeartbeatAck(const pb::Ack& ack) {
+  if (need_snapshot_ || ack.applied_version() == applied_) return;
+  ++status_.resyncs;
+  LogWarn("trawld has another version than it acked", {{"address", address_},
+                                                       {"source", identity_.source},
+                                                       {"version", applied_},
+                                                       {"applied_version", ack.applied_version()}});
+  applied_ = 0;
+  need_snapshot_ = true;
+  if (ack.applied_version() > share_.version()) share_.SkipTo(ack.applied_version());
+  listener_.OnPushed(*this);
 }
 
 void PushSession::OnApplied(const pb::Ack& ack) {

@@ -33,6 +33,7 @@ namespace trawl {
 //      change afterwards. So a slow trawld is sent few large changes, and a base is never guessed.
 //   2. A change that does not fit into one message is a snapshot: it is applied as a whole.
 //   3. What the trawld refused is remembered, and sent again when it changed or is asked for.
+//   4. A trawld that says it has another version than it acked gets everything again.
 // The loop's thread only.
 class PushSession final : private SyncStream::Observer {
  public:
@@ -123,6 +124,7 @@ class PushSession final : private SyncStream::Observer {
 
   // Answers.
   void OnAck(const discovery::v1::Ack& ack);
+  void OnHeartbeatAck(const discovery::v1::Ack& ack);
   void OnApplied(const discovery::v1::Ack& ack);
   void OnRejected(const discovery::v1::Ack& ack);
   void NoteIssues(const discovery::v1::Ack& ack);

@@ -11,6 +11,9 @@
 namespace trawl {
 namespace {
 
+// trawld numbers on behind what a pusher gave, and never comes to the end.
+constexpr uint64_t kMaxVersion = uint64_t{1} << 63;
+
 Admission Rejected(IssueCode code, std::string detail, bool resync = false) {
   return {Admission::Verdict::kRejected, code, std::move(detail), resync};
 }
@@ -82,6 +85,10 @@ Admission CheckVersion(const Change& change, const Source& source) {
     return Rejected(IssueCode::kMissingField,
                     "history_id and version go together: set both or none");
   }
+  if (change.version && *change.version > kMaxVersion) {
+    return Rejected(IssueCode::kOutOfRange, absl::StrFormat("version %d is above the largest, %d",
+                                                            *change.version, kMaxVersion));
+  }
   Admission base = CheckBase(change, source);
   if (base.verdict != Admission::Verdict::kGoesOn || !change.version) return base;
   if (change.history_id != source.history_id) return CheckHistory(change, source);
@@ -102,6 +109,38 @@ Admission CheckVersion(const Change& change, const Source& source) {
 }
 
 }  // namespace
+
+std::optional<Issue> CheckId(std::string_view field, std::string_view id, size_t max_bytes) {
+  if (id.size() <= max_bytes) return std::nullopt;
+  Issue issue;
+  issue.code = IssueCode::kTooLarge;
+  issue.field = field;
+  issue.limit = "id_bytes";
+  issue.detail = absl::StrFormat("%d bytes, at most %d are allowed", id.size(), max_bytes);
+  return issue;
+}
+
+std::optional<Issue> CheckLease(const std::optional<LeasePolicy>& lease,
+                                const std::shared_ptr<const JobFilter>& may_write,
+                                const Source& source, absl::Duration min_ttl) {
+  if (!lease) return std::nullopt;
+  Issue issue;
+  if (lease->ttl && *lease->ttl < min_ttl) {
+    issue.code = IssueCode::kOutOfRange;
+    issue.field = "lease.ttl";
+    issue.detail = absl::StrCat("a duration of at least ", absl::FormatDuration(min_ttl),
+                                " is required, got ", absl::FormatDuration(*lease->ttl));
+    return issue;
+  }
+  if (!lease->remove_on_expiry || *lease == source.lease) return std::nullopt;
+  const std::optional<std::string> foreign = ForeignJob(source, may_write);
+  if (!foreign) return std::nullopt;
+  issue.code = IssueCode::kNotOwner;
+  issue.field = "lease.on_expiry";
+  issue.detail = absl::StrCat("this client may not write job ", GoQuote(*foreign),
+                              ", whose targets would go as well");
+  return issue;
+}
 
 Admission Admit(const Change& change, const Source& source) {
   Admission admission = CheckHolder(change, source);

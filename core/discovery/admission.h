@@ -1,7 +1,11 @@
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "absl/time/time.h"
 #include "core/discovery/change.h"
 #include "core/discovery/source.h"
 
@@ -24,5 +28,14 @@ struct Admission {
 
 // `source` is what is known of the change's source; a fresh one if nothing is.
 Admission Admit(const Change& change, const Source& source);
+
+// What is wrong with a source's name, an instance or a history id; unset: nothing.
+std::optional<Issue> CheckId(std::string_view field, std::string_view id, size_t max_bytes);
+
+// What is wrong with a lease that is asked for; unset: nothing. One that removes removes of every
+// job: who sets it must be allowed to write all that the source has.
+std::optional<Issue> CheckLease(const std::optional<LeasePolicy>& lease,
+                                const std::shared_ptr<const JobFilter>& may_write,
+                                const Source& source, absl::Duration min_ttl);
 
 }  // namespace trawl

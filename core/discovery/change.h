@@ -51,6 +51,8 @@ enum class IssueCode {
   kNoSnapshot = 17,
   kNotPersisted = 18,
   kHeldByOther = 19,
+  kOutOfRange = 20,
+  kUnknownSource = 21,
 };
 
 // Something wrong (error) or doubtful (warning) in a request.
@@ -85,6 +87,9 @@ struct LeasePolicy {
 
 // Which jobs a client may write: not all of a source's, where access rules say so. Thread-safe.
 using JobFilter = std::function<bool(std::string_view job)>;
+inline bool MayWrite(const std::shared_ptr<const JobFilter>& filter, std::string_view job) {
+  return filter == nullptr || (*filter)(job);
+}
 
 // One atomic change that a source asks for; what Push, Update, a snapshot and a delta become.
 struct Change {

@@ -81,9 +81,7 @@ class Planner {
     std::move(issues.begin(), issues.end(), std::back_inserter(plan_.issues));
   }
 
-  bool MayWrite(const std::string& job) const {
-    return change_.may_write == nullptr || (*change_.may_write)(job);
-  }
+  bool MayWrite(const std::string& job) const { return trawl::MayWrite(change_.may_write, job); }
 
   static Issue NotAllowed(GroupName name, std::string path) {
     Issue issue;

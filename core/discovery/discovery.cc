@@ -64,6 +64,7 @@ void Discovery::Restore(std::vector<RestoredSource> sources,
     const std::string name = restored.source;
     for (const std::string& job : JobsOf(restored.state)) jobs.insert(job);
     sets_.Restore(std::move(restored), withhold, now);
+    sets_.ForgetIfBlank(name);
     ArmTimers(name);
     CountGroups(name);
   }
@@ -81,6 +82,7 @@ void Discovery::Restore(std::vector<RestoredSource> sources,
 }
 
 Discovery::~Discovery() {
+  streams_.clear();  // what follows from their end needs all the rest
   deps_.loop.Cancel(tick_timer_);
   for (auto& [source, timer] : lease_timers_) deps_.loop.Cancel(timer.id);
   for (auto& [source, timer] : hold_timers_) deps_.loop.Cancel(timer);
@@ -99,7 +101,6 @@ void Discovery::ApplyAsync(Change change, ApplyCallback done) {
 void Discovery::Apply(Change change, uint64_t stream_id, ApplyCallback done) {
   const std::string source = change.source;
   const uint64_t holder = sets_.Holder(source);
-  const bool withheld = sets_.Withheld(source);
   const Change::Scope scope = change.scope;
   ApplyResult result = sets_.Apply(change, Now());
   // A rejected change must not make a metric for each name that a stranger thinks up.
@@ -112,16 +113,22 @@ void Discovery::Apply(Change change, uint64_t stream_id, ApplyCallback done) {
     sets_.EndStream(source, holder);
     Displace(holder, true);
   }
-  ArmTimers(source);
-  CountSource(source);
-  if (withheld) CountStandings();
   const std::vector<std::string> jobs = result.changed_jobs;
   // The session may have ended by the time its loops are told: it is looked up again.
   auto answer = [this, stream_id, result = std::move(result), done = std::move(done)]() mutable {
     if (stream_id != 0 && !streams_.contains(stream_id)) return;
     done(std::move(result));
   };
-  ReconcileJobs(jobs, std::move(answer));
+  Follow(source, jobs, std::move(answer));
+}
+
+void Discovery::Follow(const std::string& source, const std::vector<std::string>& jobs,
+                       absl::AnyInvocable<void()> done) {
+  sets_.ForgetIfBlank(source);
+  ArmTimers(source);
+  CountSource(source);
+  CountStandings();
+  ReconcileJobs(jobs, std::move(done));
 }
 
 void Discovery::ReconcileJobs(const std::vector<std::string>& jobs,
@@ -146,16 +153,14 @@ void Discovery::ReconcileJobs(const std::vector<std::string>& jobs,
 
 void Discovery::ReleaseAsync(std::string source, TargetSets::ReleaseOptions options,
                              ReleaseCallback done) {
-  deps_.loop.Post([this, source = std::move(source), options, done = std::move(done)]() mutable {
+  deps_.loop.Post([this, source = std::move(source), options = std::move(options),
+                   done = std::move(done)]() mutable {
     const uint64_t holder = sets_.Holder(source);
     absl::StatusOr<ApplyResult> result = sets_.Release(source, options);
-    if (!result.ok()) return done(std::move(result));
-    if (holder != 0 && options.force && !options.dry_run) Displace(holder, false);
-    ArmTimers(source);
-    CountSource(source);
-    CountStandings();
+    if (!result.ok() || options.dry_run) return done(std::move(result));
+    if (holder != 0 && options.force) Displace(holder, false);
     const std::vector<std::string> jobs = result->changed_jobs;
-    ReconcileJobs(jobs, [result = std::move(result), done = std::move(done)]() mutable {
+    Follow(source, jobs, [result = std::move(result), done = std::move(done)]() mutable {
       done(std::move(result));
     });
   });
@@ -167,11 +172,8 @@ void Discovery::AcceptHeldAsync(std::string source, TargetSets::AcceptOptions op
                    done = std::move(done)]() mutable {
     absl::StatusOr<ApplyResult> result = sets_.AcceptHeld(source, options, Now());
     if (!result.ok() || options.dry_run) return done(std::move(result));
-    ArmTimers(source);
-    CountSource(source);
-    CountStandings();
     const std::vector<std::string> jobs = result->changed_jobs;
-    ReconcileJobs(jobs, [result = std::move(result), done = std::move(done)]() mutable {
+    Follow(source, jobs, [result = std::move(result), done = std::move(done)]() mutable {
       done(std::move(result));
     });
   });
@@ -185,14 +187,7 @@ void Discovery::ReadAsync(absl::AnyInvocable<void(const TargetSets&)> read) {
 
 void Discovery::OpenStreamAsync(uint64_t stream_id, SyncPeer& peer) {
   deps_.loop.Post([this, stream_id, &peer] {
-    if (streams_.size() >= options_.max_streams) {
-      CountLimit("streams");
-      peer.Finish(absl::ResourceExhaustedError(
-          absl::StrCat("at most ", options_.max_streams, " streams are served")));
-      return;
-    }
     streams_[stream_id] = std::make_unique<SyncSession>(*this, stream_id, peer);
-    deps_.metrics.streams.Set(static_cast<double>(streams_.size()));
   });
 }
 
@@ -213,7 +208,6 @@ void Discovery::StreamHalfCloseAsync(uint64_t stream_id) {
 void Discovery::CloseStreamAsync(uint64_t stream_id, absl::AnyInvocable<void()> closed) {
   deps_.loop.Post([this, stream_id, closed = std::move(closed)]() mutable {
     streams_.erase(stream_id);
-    deps_.metrics.streams.Set(static_cast<double>(streams_.size()));
     closed();
   });
 }
@@ -227,6 +221,32 @@ void Discovery::ShutdownAsync(absl::AnyInvocable<void()> done) {
   deps_.loop.Post([this, done = std::move(done)]() mutable {
     for (auto& [id, stream] : streams_) stream->OnShutdown();
     done();
+  });
+}
+
+bool Discovery::ReserveStream(const std::string& source) {
+  if (held_streams_ >= options_.max_streams && sets_.Holder(source) == 0) return false;
+  ++held_streams_;
+  deps_.metrics.streams.Set(static_cast<double>(held_streams_));
+  return true;
+}
+
+void Discovery::ReleaseStream() {
+  --held_streams_;
+  deps_.metrics.streams.Set(static_cast<double>(held_streams_));
+}
+
+void Discovery::EndStream(const std::string& source, uint64_t stream_id) {
+  if (sets_.Holder(source) != stream_id) return;
+  sets_.EndStream(source, stream_id);
+  Follow(source, {}, {});
+}
+
+void Discovery::CheckSilenceSoon(uint64_t stream_id) {
+  deps_.loop.Post([this, alive = std::weak_ptr<void>(alive_), stream_id] {
+    if (alive.expired()) return;
+    auto it = streams_.find(stream_id);
+    if (it != streams_.end()) it->second->CheckSilence();
   });
 }
 
@@ -245,13 +265,6 @@ void Discovery::ReleaseStaged(uint64_t bytes) {
 // Also in answer to a reload: whoever was refused something may try again.
 void Discovery::AskAllAgain() {
   for (auto& [id, stream] : streams_) stream->AskAgain();
-}
-
-void Discovery::OnConfirmed(const std::string& source, const std::vector<std::string>& jobs) {
-  if (jobs.empty()) return;
-  CountSource(source);
-  CountStandings();
-  ReconcileJobs(jobs, {});
 }
 
 // --- what time brings
@@ -300,9 +313,7 @@ void Discovery::OnHoldTimer(const std::string& source) {
     LogWarn("Removals were held for long enough, targets removed",
             {{"source", source}, {"targets", result->counts.removed}});
   }
-  CountSource(source);
-  ArmHold(source);
-  ReconcileJobs(result->changed_jobs, {});
+  Follow(source, result->changed_jobs, {});
 }
 
 // One that is armed looks at what was heard when it fires, and goes on waiting; only a lease that
@@ -341,8 +352,10 @@ void Discovery::ExpireLease(const std::string& source) {
     LogWarn("Lease expired, targets removed",
             {{"source", source}, {"targets", result.counts.removed}});
   }
-  CountSource(source);
-  ReconcileJobs(result.changed_jobs, {});
+  // Its pusher is told too: a source that it holds and does not say anew would stay empty.
+  const auto holder = streams_.find(sets_.Holder(source));
+  if (holder != streams_.end()) holder->second->OnChangedElsewhere("the lease expired");
+  Follow(source, result.changed_jobs, {});
 }
 
 // --- configuration

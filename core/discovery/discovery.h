@@ -28,14 +28,18 @@ namespace trawl {
 // the others are for the discovery loop.
 class Discovery {
  public:
+  static constexpr int kSilentHeartbeats = 3;
+
   struct Options {
     TargetSets::Options sets;
     uint64_t max_staged_bytes = 256 << 20;              // all snapshots under way, together
     absl::Duration staged_timeout = absl::Seconds(30);  // without a part
     uint32_t max_in_flight = 16;
     uint32_t max_message_bytes = 4 << 20;
-    size_t max_wanted = 1000;  // refused groups that one message asks for; the next has the rest
-    size_t max_streams = 1000;
+    size_t max_wanted = 1000;   // refused groups that one message asks for; the next has the rest
+    size_t max_streams = 1000;  // that said Hello
+    absl::Duration hello_timeout = absl::Seconds(10);
+    // A stream that was silent for kSilentHeartbeats of them ends.
     absl::Duration heartbeat_interval = absl::Seconds(10);
     // For leases that give no length; and how long a pusher counts as heard after a message, which
     // is time that removals under the shrink guard wait.
@@ -96,13 +100,23 @@ class Discovery {
   // Applies, counts, reconciles; `done` runs on the loop when the loops were told (at once if
   // nothing changed).
   void Apply(Change change, uint64_t stream_id, ApplyCallback done);
+  // Room for a stream that holds `source` from now on; one that takes it over has the other's.
+  bool ReserveStream(const std::string& source);
+  void ReleaseStream();
+  // A stream of the source ended.
+  void EndStream(const std::string& source, uint64_t stream_id);
+  // Looks at a stream's silence behind all that came before: after a long write timers are first.
+  void CheckSilenceSoon(uint64_t stream_id);
   bool ReserveStaged(uint64_t bytes);
   void ReleaseStaged(uint64_t bytes);
   void Displace(uint64_t stream_id, bool fenced);
   // The source's lease and its held removals, after it was heard or changed.
   void ArmTimers(const std::string& source);
-  // A source that was withheld is to be scraped now.
-  void OnConfirmed(const std::string& source, const std::vector<std::string>& jobs);
+  // What follows from each change of a source, whoever made it and whatever it is: what is
+  // forgotten, timers, counts, and the manager of these jobs. `done` runs on the loop when its
+  // loops were told (at once without jobs).
+  void Follow(const std::string& source, const std::vector<std::string>& jobs,
+              absl::AnyInvocable<void()> done);
   void CountLimit(std::string_view limit);
 
  private:
@@ -140,6 +154,7 @@ class Discovery {
   const std::shared_ptr<void> alive_ = std::make_shared<char>();  // for what is posted
   bool note_failing_ = false;                                     // said once
   uint64_t staged_bytes_ = 0;
+  size_t held_streams_ = 0;  // that said Hello, and did not end
 };
 
 }  // namespace trawl

@@ -106,17 +106,19 @@ class RemovalPlanner {
                        [&](const JobGroup& group) { return group.job == job; });
   }
 
-  // What shrank was meant to: from here on the guard measures anew.
+  // What shrank was meant to: from here on the guard measures anew. A client means its own jobs.
   void CarryOutHeld() {
     for (const auto& [name, held] : state_.held) {
-      if (!Covers(name.job)) continue;
+      if (!Covers(name.job) || !MayWrite(change_.may_write, name.job)) continue;
       const auto edit = edits_.find(name);
       const size_t listed = edit == edits_.end() ? 0 : CountPresent(held->targets, edit->second);
       plan_.carried_out += held->targets.size() - listed;
       Replace(name, held.get(), nullptr);
     }
+    const bool whole = !ForeignJob(state_, change_.may_write);
     for (const auto& [job, unused] : state_.peaks) {
-      if (job.empty() || Covers(job)) plan_.peaks[job] = {};
+      const bool own = Covers(job) && MayWrite(change_.may_write, job);
+      if (job.empty() ? whole : own) plan_.peaks[job] = {};
     }
   }
 
@@ -125,7 +127,7 @@ class RemovalPlanner {
     const TargetGroup* listed = Listed(name);
     const bool holds = hold_all_ || hold_jobs_.contains(name.job);
     if (held == nullptr && (!holds || listed == nullptr)) return;
-    if (change_.allow_shrink && held != nullptr) return;  // it went
+    if (change_.allow_shrink && held != nullptr) return;  // it went: who edits a group may write it
     AddressSet present = AddressesOf(group);
     HeldGroup next;
     if (held != nullptr) next.labels = held->labels;

@@ -60,6 +60,20 @@ std::set<std::string> JobsOf(const SourceState& state) {
   return jobs;
 }
 
+std::optional<std::string> ForeignJob(const SourceState& state,
+                                      const std::shared_ptr<const JobFilter>& filter) {
+  if (filter == nullptr) return std::nullopt;
+  for (const std::string& job : JobsOf(state)) {
+    if (!(*filter)(job)) return job;
+  }
+  return std::nullopt;
+}
+
+bool IsBlank(const SourceState& state) {
+  return state.groups.empty() && state.refused.empty() && state.held.empty() &&
+         state.history_id.empty();
+}
+
 std::shared_ptr<const TargetGroup> WantedGroup(const std::string& key,
                                                const std::shared_ptr<const TargetGroup>& listed,
                                                const HeldGroup* held) {

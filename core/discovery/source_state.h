@@ -87,6 +87,14 @@ SourceSizes SizesOf(const SourceState& state);
 // Jobs that the source has groups in, or held targets.
 std::set<std::string> JobsOf(const SourceState& state);
 
+// One of these that the filter does not allow; unset: there is none. What changes a source as a
+// whole needs the right to all of its jobs.
+std::optional<std::string> ForeignJob(const SourceState& state,
+                                      const std::shared_ptr<const JobFilter>& filter);
+
+// Nothing was applied, or nothing is left of it: no group, held, refused, and no history.
+bool IsBlank(const SourceState& state);
+
 // The targets of a group that are to be scraped: the listed and the held ones. Either may be
 // null, not both. The same object as `listed` if nothing is held.
 std::shared_ptr<const TargetGroup> WantedGroup(const std::string& key,

@@ -298,6 +298,24 @@ bool HasFrame(std::string_view bytes) {
   return false;
 }
 
+// Whether `bytes`, from `offset` of a file on, which hold no whole record, may be of a write that
+// was under way when the power went. Of such a one the end is missing, or sectors that still are
+// the zeros that the file system gave. What is there in full and wrong was written and has rotted.
+bool MayBeTorn(std::string_view bytes, size_t offset) {
+  constexpr size_t kSectorBytes = 512;
+  if (bytes.size() < kHeaderBytes) return true;
+  Reader in(bytes.substr(kRecordMark.size() + 4));
+  const uint64_t size = kHeaderBytes + in.Fixed(4);
+  const bool marked = bytes.starts_with(kRecordMark);
+  if (marked && size > bytes.size()) return true;
+  const std::string_view record = marked ? bytes.substr(0, size) : bytes;
+  size_t piece = kSectorBytes - offset % kSectorBytes;
+  for (size_t at = 0; at < record.size(); at += piece, piece = kSectorBytes) {
+    if (record.substr(at, piece).find_first_not_of('\0') == std::string_view::npos) return true;
+  }
+  return false;
+}
+
 absl::Status Damaged(size_t offset, std::string_view what) {
   return absl::DataLossError(absl::StrCat("offset ", offset, ": ", what));
 }
@@ -363,6 +381,9 @@ absl::StatusOr<StateLogContents> DecodeLog(std::string_view bytes) {
     if (!record) {
       // What was acked is never in front of what was torn.
       if (HasFrame(bytes.substr(at + 1))) return Damaged(at, "wrong checksum in front of records");
+      const std::string_view rest = bytes.substr(at);
+      if (!MayBeTorn(rest, at)) return Damaged(at, "wrong checksum of the last record");
+      contents.torn = rest.find_first_not_of('\0') != std::string_view::npos;
       break;
     }
     if (!ApplyRecord(*record, first, contents)) return Damaged(at, "not a record of this format");

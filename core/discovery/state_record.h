@@ -28,9 +28,11 @@ struct StateLogContents {
   SourceState state;
   size_t snapshot_bytes = 0;  // the file's mark and its snapshot
   size_t good_bytes = 0;      // less than the file has: what is behind is a torn write
+  bool torn = false;          // ... of which there is something, and not zeros alone
 };
 
-// kDataLoss: damaged, which a torn write at the end is not.
+// kDataLoss: damaged, which a torn write at the end is not: it is too short, or a disk's sector of
+// it was not written.
 absl::StatusOr<StateLogContents> DecodeLog(std::string_view bytes);
 
 }  // namespace trawl

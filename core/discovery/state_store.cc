@@ -64,6 +64,11 @@ void StateStore::RecoverFile(const std::string& path, std::vector<RestoredSource
     return SetAside(path, absl::DataLossError(absl::StrCat(path, ": a second log of source ",
                                                            GoQuote(contents->source))));
   }
+  if (contents->torn) {
+    deps_.metrics.state_torn_writes_total.Increment();
+    LogWarn("A change of a source was half written, and is cut off",
+            {{"source", contents->source}, {"file", path}, {"offset", contents->good_bytes}});
+  }
   logs_[contents->source] = std::move(log);
   paths_.insert(path);
   restored.push_back({std::move(contents->source), std::move(contents->state)});

@@ -32,19 +32,18 @@ size_t MemoryOf(const JobGroup& group) {
 }  // namespace
 
 SyncSession::SyncSession(Discovery& discovery, uint64_t stream_id, SyncPeer& peer)
-    : discovery_(discovery), stream_id_(stream_id), peer_(peer) {}
-
-SyncSession::~SyncSession() {
-  DropStaged();
-  if (welcomed_) discovery_.sets().EndStream(hello_.source, stream_id_);
+    : discovery_(discovery), stream_id_(stream_id), peer_(peer) {
+  ArmSilence(discovery_.options().hello_timeout);
 }
+
+SyncSession::~SyncSession() { LetGo(); }
 
 void SyncSession::OnMessage(SyncInput input) {
   if (ended_) return;
-  auto* hello = std::get_if<StreamHello>(&input.message);
-  if (hello != nullptr) {
-    if (welcomed_) return End(absl::InvalidArgumentError("hello comes once, first on the stream"));
-    return OnHello(std::move(*hello));
+  last_heard_ = discovery_.loop().clock().Steady();
+  if (auto* hello = std::get_if<StreamHello>(&input.message)) {
+    const absl::Status checked = CheckHello(input.bytes);
+    return checked.ok() ? OnHello(std::move(*hello)) : End(checked);
   }
   if (!welcomed_) return End(absl::InvalidArgumentError("the first message must be a hello"));
   discovery_.sets().Heard(hello_.source, discovery_.Now());
@@ -75,21 +74,39 @@ void SyncSession::OnPlainMessage(SyncInput input) {
   End(absl::InvalidArgumentError(absl::StrCat("message ", input.id, ": no known kind is set")));
 }
 
+absl::Status SyncSession::CheckHello(uint64_t bytes) const {
+  const Discovery::Options& options = discovery_.options();
+  if (welcomed_) return absl::InvalidArgumentError("hello comes once, first on the stream");
+  if (bytes > options.max_message_bytes) {
+    discovery_.CountLimit("message_bytes");
+    return absl::InvalidArgumentError(absl::StrFormat("hello of %d bytes, at most %d are allowed",
+                                                      bytes, options.max_message_bytes));
+  }
+  return absl::OkStatus();
+}
+
 void SyncSession::OnHello(StreamHello hello) {
+  const size_t max_streams = discovery_.options().max_streams;
+  reserved_ = discovery_.ReserveStream(hello.source);
+  if (!reserved_) {
+    discovery_.CountLimit("streams");
+    return End(
+        absl::ResourceExhaustedError(absl::StrCat("at most ", max_streams, " streams are served")));
+  }
   hello.stream_id = stream_id_;
   HelloResult result = discovery_.sets().Hello(hello, discovery_.Now());
   if (!result.status.ok()) {
     if (absl::IsAborted(result.status)) {
       peer_.Send({SyncGoaway{std::string(result.status.message()), std::nullopt, result.fenced}});
     }
-    if (absl::IsResourceExhausted(result.status)) discovery_.CountLimit("sources");
+    if (!result.limit.empty()) discovery_.CountLimit(result.limit);
     return End(result.status);
   }
   hello_ = std::move(hello);
   welcomed_ = true;
+  ArmSilence(SilenceLimit());
   if (result.displaced != 0) discovery_.Displace(result.displaced, result.outranked);
-  discovery_.ArmTimers(hello_.source);
-  discovery_.OnConfirmed(hello_.source, result.changed_jobs);
+  discovery_.Follow(hello_.source, result.changed_jobs, {});
   peer_.Send({SyncWelcome{std::move(result)}});
   AskAgain();
 }
@@ -224,7 +241,7 @@ void SyncSession::Apply(uint64_t id, Change change) {
   const uint64_t sequence = next_pending_++;
   pending_acks_[sequence].ack.id = id;
   discovery_.Apply(std::move(change), stream_id_, [this, sequence](ApplyResult result) {
-    PendingAck& pending = pending_acks_[sequence];
+    PendingAnswer& pending = pending_acks_[sequence];
     if (!result.issues.empty() && result.issues.front().code == IssueCode::kNotPersisted) {
       pending.ack.retry_after = discovery_.options().persist_retry;
     }
@@ -262,26 +279,30 @@ void SyncSession::RejectForLimit(uint64_t id, std::string_view limit, std::strin
 }
 
 void SyncSession::QueueAck(SyncAck ack) {
-  pending_acks_[next_pending_++] = {std::move(ack), true};
+  pending_acks_[next_pending_++] = {std::move(ack), true, std::nullopt};
   FlushAcks();
 }
 
 void SyncSession::FlushAcks() {
   while (!ended_ && !pending_acks_.empty() && pending_acks_.begin()->second.ready) {
-    SyncAck ack = std::move(pending_acks_.begin()->second.ack);
+    PendingAnswer answer = std::move(pending_acks_.begin()->second);
     pending_acks_.erase(pending_acks_.begin());
-    const bool resync = ack.result.resync;
-    const ApplyResult result = ack.result;
-    peer_.Send({std::move(ack)});
-    if (resync) SendResync(DescribeIssue(result.issues.front()), result);
+    if (answer.resync) {
+      SendResync(*answer.resync);
+      continue;
+    }
+    const ApplyResult& result = answer.ack.result;
+    const std::string gap = result.resync ? DescribeIssue(result.issues.front()) : "";
+    peer_.Send({std::move(answer.ack)});
+    if (!gap.empty()) SendResync(gap);
   }
   if (half_closed_ && pending_acks_.empty()) End(absl::OkStatus());
 }
 
-void SyncSession::SendResync(const std::string& reason, const ApplyResult& result) {
+void SyncSession::SendResync(const std::string& reason) {
   SyncResync resync;
   resync.reason = reason;
-  resync.applied_version = result.applied_version;
+  resync.applied_version = discovery_.sets().AppliedVersion(hello_.source);
   resync.history_id = discovery_.sets().HistoryId(hello_.source);
   resync.need = resync.history_id == hello_.history_id ? SyncNeed::kDelta : SyncNeed::kSnapshot;
   peer_.Send({std::move(resync)});
@@ -290,6 +311,43 @@ void SyncSession::SendResync(const std::string& reason, const ApplyResult& resul
 void SyncSession::OnHalfClose() {
   half_closed_ = true;
   FlushAcks();
+}
+
+void SyncSession::OnChangedElsewhere(std::string reason) {
+  if (ended_) return;
+  pending_acks_[next_pending_++] = {{}, true, std::move(reason)};
+  FlushAcks();
+}
+
+absl::Duration SyncSession::SilenceLimit() const {
+  return Discovery::kSilentHeartbeats * discovery_.options().heartbeat_interval;
+}
+
+void SyncSession::ArmSilence(absl::Duration time) {
+  discovery_.loop().Cancel(silence_timer_);
+  silence_timer_ = discovery_.loop().RunAfter(time, [this] {
+    silence_timer_ = 0;
+    discovery_.CheckSilenceSoon(stream_id_);
+  });
+}
+
+void SyncSession::CheckSilence() {
+  if (ended_) return;
+  if (!welcomed_) {
+    discovery_.CountLimit("hello_time");
+    return End(absl::DeadlineExceededError(absl::StrCat(
+        "no hello within ", absl::FormatDuration(discovery_.options().hello_timeout))));
+  }
+  const absl::Duration left = last_heard_ + SilenceLimit() - discovery_.loop().clock().Steady();
+  // While an answer is under way it is the client that waits.
+  if (!pending_acks_.empty()) return ArmSilence(SilenceLimit());
+  if (left > absl::ZeroDuration()) return ArmSilence(left);
+  discovery_.CountLimit("silence");
+  const std::string reason = absl::StrCat(
+      "nothing was heard for ", absl::FormatDuration(SilenceLimit()), ", a heartbeat is due every ",
+      absl::FormatDuration(discovery_.options().heartbeat_interval));
+  peer_.Send({SyncGoaway{reason, std::nullopt, false}});
+  End(absl::DeadlineExceededError(reason));
 }
 
 void SyncSession::OnDisplaced(bool fenced) {
@@ -314,9 +372,16 @@ void SyncSession::DropStaged() {
 void SyncSession::End(absl::Status status) {
   if (ended_) return;
   ended_ = true;
-  DropStaged();
-  if (welcomed_) discovery_.sets().EndStream(hello_.source, stream_id_);
+  LetGo();
   peer_.Finish(std::move(status));
+}
+
+// Of all that others could use. More than once is as good as once.
+void SyncSession::LetGo() {
+  discovery_.loop().Cancel(std::exchange(silence_timer_, 0));
+  DropStaged();
+  if (welcomed_) discovery_.EndStream(hello_.source, stream_id_);
+  if (std::exchange(reserved_, false)) discovery_.ReleaseStream();
 }
 
 }  // namespace trawl

@@ -88,7 +88,8 @@ class SyncPeer {
 
 // One Sync stream's protocol state: Hello first, snapshots staged in parts, deltas, heartbeats;
 // each request message gets its Ack in the order of the requests (discovery-protocol.md 3 to 8).
-// A stream that ends before SnapshotEnd changes nothing.
+// A stream that ends before SnapshotEnd changes nothing. One that says no Hello in time ends, and
+// so does one that is silent for long: nobody else could have its source.
 //
 // Discovery loop's thread only.
 class SyncSession {
@@ -99,6 +100,11 @@ class SyncSession {
   void OnMessage(SyncInput input);
   // The client closed its side: the stream ends when all acks are out.
   void OnHalfClose();
+  // The source was changed by nobody's message: the client is asked for a resync, behind the acks
+  // of what it said before.
+  void OnChangedElsewhere(std::string reason);
+  // Ends the stream if nothing was heard for too long.
+  void CheckSilence();
   // Another client took the source over.
   void OnDisplaced(bool fenced);
   // The server stops.
@@ -120,11 +126,13 @@ class SyncSession {
     uint64_t applied_at_begin = 0;  // version
     TimerId stall_timer = 0;
   };
-  struct PendingAck {
+  struct PendingAnswer {
     SyncAck ack;
     bool ready = false;
+    std::optional<std::string> resync;  // in place of the ack, for this reason
   };
 
+  absl::Status CheckHello(uint64_t bytes) const;
   void OnHello(StreamHello hello);
   void OnBegin(uint64_t id, const SyncBegin& begin);
   void OnPart(uint64_t id, SyncPart part);
@@ -140,8 +148,11 @@ class SyncSession {
   void AckStaged(uint64_t id);
   void QueueAck(SyncAck ack);
   void FlushAcks();
-  void SendResync(const std::string& reason, const ApplyResult& result);
+  void SendResync(const std::string& reason);
+  absl::Duration SilenceLimit() const;
+  void ArmSilence(absl::Duration time);
   void DropStaged();
+  void LetGo();
   void End(absl::Status status);
 
   Discovery& discovery_;
@@ -152,10 +163,12 @@ class SyncSession {
   bool welcomed_ = false;
   bool ended_ = false;
   bool half_closed_ = false;
+  bool reserved_ = false;  // one of the streams that there may be
+  absl::Duration last_heard_;
+  TimerId silence_timer_ = 0;
   std::optional<Staged> staged_;
   // Acks leave in the order of the requests: one that waits for its loops holds the later ones.
-  uint64_t first_pending_ = 1;  // sequence number of pending_acks_.begin()
-  std::map<uint64_t, PendingAck> pending_acks_;
+  std::map<uint64_t, PendingAnswer> pending_acks_;  // by sequence number
   uint64_t next_pending_ = 1;
 };
 

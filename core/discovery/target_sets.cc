@@ -58,17 +58,8 @@ ApplyResult TargetSets::Apply(const Change& change, const Now& now) {
   const Source* known = Find(change.source);
   const Source& before = known == nullptr ? kNone : *known;
   ApplyResult result = Unchanged(before);
-  if (change.source.empty()) {
-    Issue issue = IssueOf(IssueCode::kMissingField, "a source is required");
-    issue.field = "source";
-    return Reject(std::move(result), std::move(issue));
-  }
-  if (known == nullptr && sources_.size() >= options_.max_sources) {
-    Issue issue =
-        IssueOf(IssueCode::kLimit, absl::StrFormat("%d sources, at most %d are allowed",
-                                                   sources_.size(), options_.max_sources));
-    issue.limit = "sources";
-    return Reject(std::move(result), std::move(issue));
+  if (std::optional<Issue> issue = CheckChange(change, known)) {
+    return Reject(std::move(result), *std::move(issue));
   }
   Admission admission = Admit(change, before);
   if (admission.verdict == Admission::Verdict::kRejected) {
@@ -78,6 +69,41 @@ ApplyResult TargetSets::Apply(const Change& change, const Now& now) {
   if (admission.verdict == Admission::Verdict::kRepeated) return Repeat(change, before, now);
   return Carry(change, before, PlanChange(change, before, before.sizes, options_.plan, now.wall),
                now);
+}
+
+std::optional<Issue> TargetSets::CheckChange(const Change& change, const Source* known) const {
+  static const Source kNone;
+  if (change.source.empty()) {
+    Issue issue = IssueOf(IssueCode::kMissingField, "a source is required");
+    issue.field = "source";
+    return issue;
+  }
+  auto issue = CheckId("source", change.source, options_.max_id_bytes);
+  if (!issue) issue = CheckId("history_id", change.history_id, options_.max_id_bytes);
+  if (issue) return issue;
+  if (known == nullptr && IsRenewal(change)) {
+    return IssueOf(IssueCode::kUnknownSource,
+                   absl::StrCat("no pushed source ", GoQuote(change.source),
+                                ": there is nothing that a call without groups could renew"));
+  }
+  issue = CheckRoom(known);
+  if (issue) return issue;
+  return CheckLease(change.lease, change.may_write, known == nullptr ? kNone : *known,
+                    options_.min_lease);
+}
+
+std::optional<Issue> TargetSets::CheckRoom(const Source* known) const {
+  if (known != nullptr || sources_.size() < options_.max_sources) return std::nullopt;
+  const auto pushed =
+      static_cast<size_t>(std::count_if(sources_.begin(), sources_.end(), [](const auto& source) {
+        return source.second.kind == SourceView::Kind::kPushed;
+      }));
+  if (pushed < options_.max_sources) return std::nullopt;
+  Issue issue = IssueOf(
+      IssueCode::kLimit,
+      absl::StrFormat("%d pushed sources, at most %d are allowed", pushed, options_.max_sources));
+  issue.limit = "sources";
+  return issue;
 }
 
 ApplyResult TargetSets::Reject(ApplyResult result, Issue issue) const {
@@ -291,6 +317,14 @@ void TargetSets::FinishIssues(ApplyResult& result) const {
                    [](const Issue& a, const Issue& b) { return a.error && !b.error; });
   if (result.issues.size() > options_.max_issues) result.issues.resize(options_.max_issues);
   result.issue_count = std::max<uint64_t>(result.issue_count, result.issues.size());
+}
+
+void TargetSets::ForgetIfBlank(const std::string& name) {
+  const Source* source = Find(name);
+  if (source == nullptr || source->kind != SourceView::Kind::kPushed) return;
+  if (source->stream_id != 0 || source->fencing_token || !IsBlank(*source)) return;
+  // If that can't be written it is asked again with what is next said of the source.
+  if (Forget(name).ok()) sources_.erase(name);
 }
 
 // --- the configuration's own sources

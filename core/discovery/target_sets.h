@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -39,8 +40,9 @@ enum class SyncNeed { kNothing = 1, kDelta = 2, kSnapshot = 3 };
 
 struct HelloResult {
   // OK, or why the stream must end: kAborted (another holds the source), kInvalidArgument,
-  // kResourceExhausted, kUnavailable (the token or the lease can't be kept).
+  // kPermissionDenied, kResourceExhausted, kUnavailable (the token or the lease can't be kept).
   absl::Status status;
+  std::string_view limit;  // that was hit, as the counter names it
   bool fenced = false;     // a higher token was seen
   uint64_t displaced = 0;  // the stream that lost the source to this one; 0: none
   bool outranked = false;  // ... because this one's token is higher
@@ -74,7 +76,11 @@ class TargetSets {
  public:
   struct Options {
     PlanOptions plan;
-    size_t max_sources = 1000;
+    size_t max_sources = 1000;  // pushed ones
+    // Of a source's name, an instance and a history id; a pusher that divides its source has the
+    // addresses of its trawlds in it.
+    size_t max_id_bytes = 16 << 10;
+    absl::Duration min_lease = absl::Seconds(1);  // a shorter one is refused
     size_t max_issues = 100;      // listed in an answer; the true number is given too
     size_t max_refused = 10'000;  // refused groups that a source's state remembers
     // Of leases that state no length. A pusher counts as heard for so long after each message: time
@@ -100,6 +106,9 @@ class TargetSets {
   HelloResult Hello(const StreamHello& hello, const Now& now);
   // The stream ended; its source keeps everything.
   void EndStream(const std::string& source, uint64_t stream_id);
+  // A pushed source of which there is nothing to remember, neither content nor history nor fence,
+  // and that no stream holds: from now on it is as if it had never been.
+  void ForgetIfBlank(const std::string& source);
   // Any accepted message renews the lease.
   void Heard(const std::string& source, const Now& now);
   // The id of the stream that holds a source; 0: none.
@@ -118,12 +127,14 @@ class TargetSets {
   std::optional<absl::Duration> LeaseEnd(const std::string& source) const;
 
   // Gives a source up. kNotFound; kFailedPrecondition while another holds it (unless `force`);
-  // kUnavailable: it can't be recorded.
+  // kPermissionDenied; kUnavailable: it can't be recorded.
   struct ReleaseOptions {
     std::optional<uint64_t> fencing_token;
     bool remove_targets = false;
     bool force = false;
     bool dry_run = false;
+    // Every job that the source has must be among them; null: every job.
+    std::shared_ptr<const JobFilter> may_write = nullptr;
   };
   absl::StatusOr<ApplyResult> Release(const std::string& source, const ReleaseOptions& options);
   // A lease with removal ran out: the targets go, and the history with them, also if that can't
@@ -197,6 +208,11 @@ class TargetSets {
  private:
   const Source* Find(const std::string& source) const;
   ApplyResult Unchanged(const Source& source) const;
+  // Why a change is refused whatever it changes, or there is no room for one more source; unset:
+  // it is not.
+  std::optional<Issue> CheckChange(const Change& change, const Source* known) const;
+  std::optional<Issue> CheckHello(const StreamHello& hello, const Source* known) const;
+  std::optional<Issue> CheckRoom(const Source* known) const;
   ApplyResult Reject(ApplyResult result, Issue issue) const;
   ApplyResult NotPersisted(const Source& before, const absl::Status& status) const;
   ApplyResult Repeat(const Change& change, const Source& before, const Now& now);

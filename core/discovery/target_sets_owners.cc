@@ -8,13 +8,14 @@
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
+#include "core/discovery/admission.h"
 #include "core/discovery/target_sets.h"
 
 namespace trawl {
 namespace {
 
-// Why a stream may not open; OK: it may.
-absl::Status CheckHello(const StreamHello& hello, const Source& before, HelloResult& result) {
+// Why a stream may not hold the source; OK: it may.
+absl::Status CheckHolder(const StreamHello& hello, const Source& before, HelloResult& result) {
   if (before.kind != SourceView::Kind::kPushed) {
     return absl::PermissionDeniedError(
         absl::StrCat("source ", GoQuote(hello.source), " belongs to the configuration file"));
@@ -40,8 +41,22 @@ SyncNeed NeedOf(const StreamHello& hello, const Source& source) {
   return hello.version > source.version ? SyncNeed::kDelta : SyncNeed::kSnapshot;
 }
 
+// A name that is not known may be of any length.
 absl::Status NoSuchSource(const std::string& name) {
-  return absl::NotFoundError(absl::StrCat("no pushed source ", GoQuote(name)));
+  return absl::NotFoundError(
+      absl::StrCat("no pushed source ", GoQuote(PresentableText(name, 256))));
+}
+
+absl::Status StatusOf(const Issue& issue) {
+  const std::string text = absl::StrCat("hello.", DescribeIssue(issue));
+  switch (issue.code) {
+    case IssueCode::kLimit:
+      return absl::ResourceExhaustedError(issue.detail);
+    case IssueCode::kNotOwner:
+      return absl::PermissionDeniedError(text);
+    default:
+      return absl::InvalidArgumentError(text);
+  }
 }
 
 }  // namespace
@@ -50,21 +65,15 @@ absl::Status NoSuchSource(const std::string& name) {
 
 HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
   HelloResult result;
-  if (hello.source.empty() || hello.history_id.empty()) {
-    result.status = absl::InvalidArgumentError(hello.source.empty()
-                                                   ? "hello.source: a source is required"
-                                                   : "hello.history_id: a history id is required");
-    return result;
-  }
-  const Source* known = Find(hello.source);
-  if (known == nullptr && sources_.size() >= options_.max_sources) {
-    result.status = absl::ResourceExhaustedError(absl::StrFormat(
-        "%d sources, at most %d are allowed", sources_.size(), options_.max_sources));
-    return result;
-  }
   static const Source kNone;
+  const Source* known = Find(hello.source);
   const Source& before = known == nullptr ? kNone : *known;
-  result.status = CheckHello(hello, before, result);
+  if (const std::optional<Issue> issue = CheckHello(hello, known)) {
+    result.status = StatusOf(*issue);
+    result.limit = issue->limit;
+    return result;
+  }
+  result.status = CheckHolder(hello, before, result);
   if (!result.status.ok()) return result;
   result.need = NeedOf(hello, before);
   StateDelta delta;
@@ -73,7 +82,10 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
   if (hello.fencing_token) delta.head.fencing_token = hello.fencing_token;
   if (hello.lease) delta.head.lease = *hello.lease;
   if (result.need == SyncNeed::kNothing) delta.head.withheld = false;
-  const absl::Status recorded = Record(hello.source, before, delta);
+  // Of a source of which nothing was applied a fence alone is worth keeping: its lease has nothing
+  // to remove, and stands in the record of the first change.
+  const bool blank = IsBlank(before) && !delta.head.fencing_token;
+  const absl::Status recorded = blank ? absl::OkStatus() : Record(hello.source, before, delta);
   if (!recorded.ok()) {
     result.status = absl::UnavailableError(recorded.message());
     return result;
@@ -97,6 +109,23 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
     result.refused.push_back(issue);
   }
   return result;
+}
+
+std::optional<Issue> TargetSets::CheckHello(const StreamHello& hello, const Source* known) const {
+  static const Source kNone;
+  auto issue = CheckId("source", hello.source, options_.max_id_bytes);
+  if (!issue) issue = CheckId("history_id", hello.history_id, options_.max_id_bytes);
+  if (!issue) issue = CheckId("instance", hello.instance, options_.max_id_bytes);
+  if (issue) return issue;
+  Issue missing;
+  missing.code = IssueCode::kMissingField;
+  missing.field = hello.source.empty() ? "source" : "history_id";
+  missing.detail = hello.source.empty() ? "a source is required" : "a history id is required";
+  if (hello.source.empty() || hello.history_id.empty()) return missing;
+  issue = CheckRoom(known);
+  if (issue) return issue;
+  return CheckLease(hello.lease, hello.may_write, known == nullptr ? kNone : *known,
+                    options_.min_lease);
 }
 
 void TargetSets::EndStream(const std::string& source, uint64_t stream_id) {
@@ -161,6 +190,10 @@ absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,
     return NoSuchSource(name);
   }
   Source& source = it->second;
+  if (const std::optional<std::string> foreign = ForeignJob(source, options.may_write)) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "this client may not write job ", GoQuote(*foreign), ", which the source has as well"));
+  }
   const bool outranked = source.fencing_token &&
                          (!options.fencing_token || *options.fencing_token < *source.fencing_token);
   if (!options.force && (outranked || source.stream_id != 0)) {

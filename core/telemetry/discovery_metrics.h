@@ -30,6 +30,7 @@ class DiscoveryMetrics {
   prometheus::Counter& file_read_errors_total;      // prometheus_sd_file_read_errors_total
   prometheus::Gauge& pending_groups;                // groups of jobs that no config names
   prometheus::Counter& state_damaged_files_total;   // set aside at start-up
+  prometheus::Counter& state_torn_writes_total;     // changes cut off at start-up: half written
   prometheus::Counter& state_write_failures_total;  // changes refused: they could not be kept
   LabelledGauge job_without_source;  // job; 1: its targets' source has not come, or has gone
 

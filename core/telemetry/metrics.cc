@@ -211,6 +211,10 @@ DiscoveryMetrics::DiscoveryMetrics(Registry& r)
       state_damaged_files_total(
           PlainCounter(r, "trawl_discovery_state_damaged_files_total",
                        "Total number of damaged files of discovery state, set aside at start-up.")),
+      state_torn_writes_total(
+          PlainCounter(r, "trawl_discovery_state_torn_writes_total",
+                       "Total number of changes that were found half written at start-up, and were "
+                       "cut off: none of them was acked.")),
       state_write_failures_total(PlainCounter(r, "trawl_discovery_state_write_failures_total",
                                               "Total number of changes that were not taken because "
                                               "they could not be written to disk.")),

@@ -53,12 +53,6 @@ absl::Status AccessControl::CheckOperate(const grpc::ServerContextBase& context)
   return policy_.MayOperate(caller);
 }
 
-absl::Status AccessControl::CheckPush(const grpc::ServerContextBase& context,
-                                      const std::string& source) const {
-  ASSIGN_OR_RETURN(const Caller caller, Identify(context));
-  return policy_.MayPush(caller, source);
-}
-
 absl::Status AccessControl::CheckViewSource(const grpc::ServerContextBase& context,
                                             const std::string& source) const {
   ASSIGN_OR_RETURN(const Caller caller, Identify(context));

@@ -31,7 +31,6 @@ class AccessControl {
   // Identify, then the policy's word. As the policy's methods of these names.
   absl::Status CheckView(const grpc::ServerContextBase& context) const;
   absl::Status CheckOperate(const grpc::ServerContextBase& context) const;
-  absl::Status CheckPush(const grpc::ServerContextBase& context, const std::string& source) const;
   // A viewer; or who may push this source.
   absl::Status CheckViewSource(const grpc::ServerContextBase& context,
                                const std::string& source) const;

@@ -12,6 +12,8 @@
 namespace trawl {
 namespace {
 
+constexpr size_t kMaxShown = 256;  // of a client's text, in the refusal
+
 // Greedy with one step back, so that no pattern costs more than pattern times text.
 bool MatchesPattern(std::string_view pattern, std::string_view text) {
   size_t p = 0;
@@ -116,13 +118,22 @@ absl::Status AccessPolicy::MayOperate(const Caller& caller) const {
   return Denied(caller, "do this: it is not an operator");
 }
 
+absl::Status AccessPolicy::MayPushSomething(const Caller& caller) const {
+  const absl::Status named = CheckNamed(caller);
+  if (!named.ok() || open()) return named;
+  const bool ruled = std::any_of(rules_.push.begin(), rules_.push.end(),
+                                 [&](const PushRule& rule) { return IsNamed(caller, rule.name); });
+  return ruled ? absl::OkStatus() : Denied(caller, "push any source");
+}
+
 absl::Status AccessPolicy::MayPush(const Caller& caller, std::string_view source) const {
   const absl::Status named = CheckNamed(caller);
   if (!named.ok() || open()) return named;
   for (const PushRule& rule : rules_.push) {
     if (IsNamed(caller, rule.name) && MatchesAny(rule.sources, source)) return absl::OkStatus();
   }
-  return Denied(caller, absl::StrCat("push the source ", GoQuote(source)));
+  return Denied(caller,
+                absl::StrCat("push the source ", GoQuote(PresentableText(source, kMaxShown))));
 }
 
 bool AccessPolicy::MayPushInto(const Caller& caller, std::string_view source,

@@ -50,6 +50,8 @@ class AccessPolicy {
   absl::Status MayView(const Caller& caller) const;
   // ScrapeNow, PlanConfig, ReloadConfig, SkipRecord, AcceptHeld, a forced Release.
   absl::Status MayOperate(const Caller& caller) const;
+  // Change what some source wants.
+  absl::Status MayPushSomething(const Caller& caller) const;
   // Change what `source` wants, in some job.
   absl::Status MayPush(const Caller& caller, std::string_view source) const;
   // ... in this job. True for every job if no rule restricts the caller's.

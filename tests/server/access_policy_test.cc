@@ -77,6 +77,15 @@ TEST(AccessPolicyTest, APushRuleHoldsForItsSourcesAndJobsAlone) {
   EXPECT_TRUE(policy.MayPushInto({{"x", "b"}}, "k8s-eu", "db"));
 }
 
+TEST(AccessPolicyTest, WhoHasNoPushRuleMayPushNothing) {
+  const AccessPolicy policy({.push = {Rule("a sources=k8s-*")}, .viewers = {"eye"}});
+
+  EXPECT_OK(policy.MayPushSomething({{"x", "a"}}));
+  EXPECT_EQ(policy.MayPushSomething({{"eye"}}).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(policy.MayPushSomething({}).code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_OK(AccessPolicy().MayPushSomething({}));
+}
+
 TEST(AccessPolicyTest, AStarStandsForAnyRunOfCharacters) {
   const auto may = [](std::string_view pattern, std::string_view source) {
     const AccessPolicy policy({.push = {PushRule{"a", {std::string(pattern)}, {"*"}}}});

@@ -5,6 +5,7 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,22 @@ TEST(DiscoveryConversionsTest, AGroupHasRoomForAddressesAndLabelsOnly) {
   for (int i = 0; i < group.field_count(); ++i) fields.push_back(group.field(i)->name());
 
   EXPECT_THAT(fields, ElementsAre("job", "key", "targets", "labels"));
+}
+
+TEST(DiscoveryConversionsTest, ALeaseThatIsNoDurationIsBelowEveryLimit) {
+  const auto ttl = [](int64_t seconds, int32_t nanos) {
+    pb::UpdateRequest request;
+    request.mutable_lease()->mutable_ttl()->set_seconds(seconds);
+    request.mutable_lease()->mutable_ttl()->set_nanos(nanos);
+    return *ToChange(request, "").lease->ttl;
+  };
+  EXPECT_EQ(ttl(3, 500'000'000), absl::Milliseconds(3500));
+  EXPECT_EQ(ttl(-3, 0), absl::Seconds(-3));
+  EXPECT_EQ(ttl(315'576'000'000, 0), absl::Seconds(315'576'000'000));
+  EXPECT_EQ(ttl(315'576'000'001, 0), -absl::InfiniteDuration());
+  EXPECT_EQ(ttl(5, -1), -absl::InfiniteDuration());
+  EXPECT_EQ(ttl(5, 1'000'000'000), -absl::InfiniteDuration());
+  EXPECT_EQ(ttl(std::numeric_limits<int64_t>::min(), 0), -absl::InfiniteDuration());
 }
 
 TEST(DiscoveryConversionsTest, EmptyLabelValuesAreAsIfAbsent) {

@@ -29,7 +29,7 @@ using ::testing::HasSubstr;
 // The real discovery state; its loops are told by a fake.
 class DiscoveryServiceTest : public ::testing::Test {
  protected:
-  DiscoveryServiceTest() {
+  explicit DiscoveryServiceTest(AccessPolicy policy = AccessPolicy()) : access_(std::move(policy)) {
     Discovery::Options options;
     options.max_request_bytes = 100'000;
     RunOn(thread_.loop(), [this, &options] {
@@ -173,6 +173,23 @@ TEST_F(DiscoveryServiceTest, ReleaseOfAnUnknownSourceIsNotFound) {
   EXPECT_EQ(stub_->Release(&context, request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(DiscoveryServiceTest, ARenewalOfAnUnknownSourceIsNotFoundAndALeaseOfNoTimeInvalid) {
+  pb::UpdateRequest request;
+  request.set_source("typo");
+  pb::UpdateResponse response;
+  grpc::ClientContext unknown;
+  EXPECT_EQ(stub_->Update(&unknown, request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
+
+  ASSERT_TRUE(Push(OneTarget("a:9100")).ok());
+  request.set_source("ops");
+  request.mutable_lease()->mutable_ttl()->set_seconds(-5);
+  request.mutable_lease()->set_on_expiry(pb::LeasePolicy::REMOVE);
+  grpc::ClientContext negative;
+  const grpc::Status status = stub_->Update(&negative, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("lease.ttl: a duration of at least 1s"));
+}
+
 TEST_F(DiscoveryServiceTest, WhatTheShrinkGuardHoldsIsListedAndAccepted) {
   pb::PushRequest request = OneTarget("a:9100");
   for (int i = 0; i < 50; ++i) request.mutable_groups(0)->add_targets(absl::StrCat("n", i));
@@ -216,6 +233,20 @@ TEST_F(DiscoveryServiceTest, ACallThatIsTooLargeSaysHowLargeItMayBe) {
 }
 
 // --- Sync
+
+class NamelessTest : public DiscoveryServiceTest {
+ protected:
+  NamelessTest() : DiscoveryServiceTest(AccessPolicy({.push = {*ParsePushRule("k8s.example")}})) {}
+};
+
+TEST_F(NamelessTest, AStreamOfWhoMayPushNothingEndsWithoutAWord) {
+  grpc::ClientContext context;
+  const auto stream = stub_->Sync(&context);
+  pb::SyncResponse response;
+
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
 
 class SyncTest : public DiscoveryServiceTest {
  protected:

@@ -67,15 +67,17 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
 TEST(FlagsTest, DiscoverysLimitsAndTimesAreOptions) {
   const ParsedFlags parsed =
       ParseFlags({"--discovery.max-group-labels=3", "--discovery.max-name-bytes=1KiB",
-                  "--discovery.max-value-bytes=2KiB", "--discovery.max-message-bytes=3KiB",
-                  "--discovery.max-request-bytes=4KiB", "--discovery.shrink-hold=0s",
-                  "--discovery.shrink-min=7", "--discovery.max-restored-age=2h",
-                  "--discovery.max-refused=5", "--discovery.max-wanted=6"});
+                  "--discovery.max-id-bytes=5KiB", "--discovery.max-value-bytes=2KiB",
+                  "--discovery.max-message-bytes=3KiB", "--discovery.max-request-bytes=4KiB",
+                  "--discovery.shrink-hold=0s", "--discovery.shrink-min=7",
+                  "--discovery.max-restored-age=2h", "--discovery.max-refused=5",
+                  "--discovery.max-wanted=6"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   const Discovery::Options& discovery = parsed.flags->discovery;
   EXPECT_EQ(discovery.sets.plan.group.max_labels, 3u);
   EXPECT_EQ(discovery.sets.plan.group.max_name_bytes, 1024u);
+  EXPECT_EQ(discovery.sets.max_id_bytes, 5120u);
   EXPECT_EQ(discovery.sets.plan.group.max_value_bytes, 2048u);
   EXPECT_EQ(discovery.max_message_bytes, 3072u);
   EXPECT_EQ(discovery.max_request_bytes, 4096u);

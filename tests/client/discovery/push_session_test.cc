@@ -83,11 +83,11 @@ class PushSessionTest : public ::testing::Test, private PushSession::Listener {
       if (request.has_snapshot_begin() || request.has_snapshot_part()) {
         Ack(request.id(), pb::Ack::STAGED, 0);
       } else if (request.has_snapshot_end()) {
-        Ack(request.id(), pb::Ack::APPLIED, staged_);
+        Ack(request.id(), pb::Ack::APPLIED, applied_ = staged_);
       } else if (request.has_delta()) {
-        Ack(request.id(), pb::Ack::APPLIED, request.delta().version());
+        Ack(request.id(), pb::Ack::APPLIED, applied_ = request.delta().version());
       } else if (request.has_heartbeat()) {
-        Ack(request.id(), pb::Ack::NOOP, 0);
+        Ack(request.id(), pb::Ack::NOOP, applied_);
       }
     }
   }
@@ -112,6 +112,7 @@ class PushSessionTest : public ::testing::Test, private PushSession::Listener {
   int pushed_ = 0;
   size_t acked_ = 0;
   uint64_t staged_ = 0;
+  uint64_t applied_ = 0;
   std::unique_ptr<PushSession> session_;
 };
 
@@ -327,6 +328,26 @@ TEST_F(PushSessionTest, AResyncIsAnsweredWithWhatItNeeds) {
   ASSERT_GT(streams_.written().size(), before);
   EXPECT_TRUE(streams_.written()[before].has_snapshot_begin());
   EXPECT_EQ(session_->Snapshot().resyncs, 1u);
+}
+
+TEST_F(PushSessionTest, ATrawldWithAnotherVersionThanItAckedGetsEverythingAgain) {
+  MakeInSync();
+  loop_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(Last().has_heartbeat());
+  Ack(Last().id(), pb::Ack::NOOP, applied_);
+  EXPECT_TRUE(session_->in_sync());
+
+  loop_.Advance(absl::Seconds(10));
+  acked_ = streams_.written().size();
+  Ack(Last().id(), pb::Ack::NOOP, applied_ + 1);
+
+  EXPECT_FALSE(session_->settled());
+  EXPECT_EQ(session_->Snapshot().resyncs, 1u);
+  ASSERT_GT(streams_.written().size(), acked_);
+  EXPECT_TRUE(streams_.written()[acked_].has_snapshot_begin());
+  AckAll();
+  EXPECT_TRUE(session_->in_sync());
+  EXPECT_EQ(session_->Snapshot().applied_version, applied_);
 }
 
 TEST_F(PushSessionTest, ARejectedChangeIsTriedAgainAfterABackOffAsASnapshot) {

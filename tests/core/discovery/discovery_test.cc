@@ -278,6 +278,94 @@ TEST_F(DiscoveryTest, LeaseWithRemovalRunsOutWhenNothingIsHeard) {
   EXPECT_THAT(Targets(), IsEmpty());
 }
 
+TEST_F(DiscoveryTest, ALeaseThatEndsUnderAnOpenStreamAsksItsPusherForEverythingAgain) {
+  lease_ = LeasePolicy{absl::Seconds(15), true};
+  SayHello(1, peer_);
+  SaySnapshot(1, 5, {"n1"});
+
+  loop_.Advance(absl::Seconds(16));
+
+  EXPECT_THAT(Targets(), IsEmpty());
+  ASSERT_THAT(peer_.All<SyncResync>(), SizeIs(1));
+  const SyncResync resync = peer_.All<SyncResync>()[0];
+  EXPECT_EQ(resync.need, SyncNeed::kSnapshot);
+  EXPECT_EQ(resync.applied_version, 6u);
+  EXPECT_EQ(resync.history_id, "");
+  SaySnapshot(1, 5, {"n1"});
+  EXPECT_THAT(Targets(), ElementsAre("n1"));
+}
+
+// Else the pusher would take the ack for the newer news, and its targets for scraped.
+TEST_F(DiscoveryTest, AResyncComesBehindTheAcksOfWhatWasSaidBefore) {
+  lease_ = LeasePolicy{absl::Seconds(15), true};
+  SayHello(1, peer_);
+  SaySnapshot(1, 5, {"n1"});
+  hold_reconcile_ = true;
+  Say(1, {5, SyncDelta{5, 6, {{"node", {"1", {"n2"}, {}}}}, {}}});
+  loop_.Advance(absl::Seconds(16));
+  EXPECT_THAT(peer_.All<SyncResync>(), IsEmpty());
+
+  held_.front()();
+  loop_.RunUntilIdle();
+
+  ASSERT_TRUE(std::holds_alternative<SyncResync>(peer_.sent.back().message));
+  EXPECT_EQ(peer_.All<SyncAck>().back().result.applied_version, 6u);
+}
+
+TEST_F(DiscoveryTest, AStreamThatIsSilentForThreeHeartbeatsEndsAndFreesItsSource) {
+  RecordingPeer other;
+  SayHello(1, peer_, "r1");
+  SaySnapshot(1, 5, {"n1"});
+  loop_.Advance(absl::Seconds(29));
+  Say(1, {5, SyncHeartbeat{}});
+  loop_.Advance(absl::Seconds(29));
+  EXPECT_FALSE(peer_.finished);
+
+  loop_.Advance(absl::Seconds(1));
+
+  EXPECT_EQ(peer_.status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(peer_.All<SyncGoaway>(), SizeIs(1));
+  EXPECT_EQ(metrics_.limit_hits_total.Value({"silence"}), 1);
+  SayHello(2, other, "r2");
+  EXPECT_THAT(other.All<SyncWelcome>(), SizeIs(1));
+  EXPECT_THAT(Targets(), ElementsAre("n1"));
+}
+
+TEST_F(DiscoveryTest, AClientThatWaitsForItsAckIsNotSilent) {
+  SayHello(1, peer_);
+  hold_reconcile_ = true;
+  SaySnapshot(1, 5, {"n1"});
+  loop_.Advance(absl::Minutes(5));
+  EXPECT_FALSE(peer_.finished);
+
+  held_.front()();
+  loop_.Advance(absl::Seconds(31));
+  EXPECT_TRUE(peer_.finished);
+}
+
+TEST_F(DiscoveryTest, ASourceOfWhichNothingWasAppliedGoesWithItsStream) {
+  SayHello(1, peer_);
+  EXPECT_EQ(metrics_.sources.Value(), 1);
+  discovery_->CloseStreamAsync(1, [] {});
+  loop_.RunUntilIdle();
+
+  EXPECT_EQ(metrics_.sources.Value(), 0);
+  EXPECT_EQ(discovery_->sets().source_count(), 0u);
+}
+
+TEST_F(DiscoveryTest, ARenewalOfASourceThatIsNotThereIsRefusedAndMakesNone) {
+  std::optional<ApplyResult> answer;
+  Change renewal;
+  renewal.source = "typo";
+  discovery_->ApplyAsync(renewal, [&](ApplyResult result) { answer = std::move(result); });
+  loop_.RunUntilIdle();
+
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, ApplyStatus::kRejected);
+  EXPECT_EQ(answer->issues.at(0).code, IssueCode::kUnknownSource);
+  EXPECT_EQ(discovery_->sets().source_count(), 0u);
+}
+
 // A pool that a reload brings finds the groups there: nobody has to push them again.
 TEST_F(DiscoveryTest, GroupsOfAnUnknownJobAreHandedOnAllTheSame) {
   Change push;

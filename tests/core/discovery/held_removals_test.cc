@@ -385,6 +385,26 @@ TEST_F(HeldRemovalsTest, ReleaseAndExpiryTakeHeldTargetsAlong) {
   EXPECT_THAT(world_.Targets(), IsEmpty());
 }
 
+TEST_F(HeldRemovalsTest, AClientConfirmsWhatIsHeldInItsOwnJobsAlone) {
+  for (const char* job : {"node", "db"}) {
+    PushNumbered(0, 100, job);
+    PushNumbered(0, 10, job);
+  }
+  Change confirms;
+  confirms.source = "k8s";
+  confirms.allow_shrink = true;
+  confirms.may_write =
+      std::make_shared<const JobFilter>([](std::string_view job) { return job == "node"; });
+  const ApplyResult result = world_.Apply(confirms);
+
+  EXPECT_EQ(result.counts.removed, 90u);
+  EXPECT_EQ(result.counts.held, 90u);
+  EXPECT_THAT(world_.Targets("node"), SizeIs(10));
+  EXPECT_THAT(world_.Targets("db"), SizeIs(100));
+  PushNumbered(0, 9, "db");
+  EXPECT_THAT(world_.Targets("db"), SizeIs(100)) << "its peak was not forgotten";
+}
+
 TEST_F(HeldRemovalsTest, ADryRunTellsWhatWouldBeHeld) {
   PushNumbered(0, 100);
   Change dry = Push({});

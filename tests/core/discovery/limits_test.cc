@@ -132,6 +132,7 @@ TEST(DiscoveryLimitsTest, EachLimitIsCountedByItsName) {
   Discovery::Options options;
   options.max_streams = 1;
   options.sets.max_sources = 1;
+  options.sets.max_id_bytes = 4;
   options.sets.plan.max_groups = 1;
   options.sets.plan.group = {
       .max_targets = 2, .max_labels = 1, .max_name_bytes = 8, .max_value_bytes = 16};
@@ -162,13 +163,116 @@ TEST(DiscoveryLimitsTest, EachLimitIsCountedByItsName) {
   EXPECT_EQ(hits("name_bytes"), 1);
   push("a", {{"node", {"0", {"01234567890123456"}, {}}}});
   EXPECT_EQ(hits("value_bytes"), 1);
+  push("abcde", {{"node", {"0", {"n1"}, {}}}});
+  EXPECT_EQ(hits("id_bytes"), 1);
   world.SayHello(1, peer, HelloOf("b"));
   EXPECT_EQ(hits("sources"), 2);
-  world.SayHello(2, second, HelloOf("a"));
+  world.SayHello(2, peer, HelloOf("a"));
+  world.SayHello(3, second, HelloOf("c"));
   EXPECT_EQ(hits("streams"), 1);
   EXPECT_THAT(*second.status, StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(world.Targets(), ::testing::ElementsAre("n1"));
   world.Stop();
+}
+
+TEST(DiscoveryLimitsTest, NamesThatAreTooLongAreRefusedWithTheirFieldAndKeptNowhere) {
+  Discovery::Options options;
+  options.sets.max_id_bytes = 16;
+  options.max_message_bytes = 1000;
+  DiscoveryWorld world(options);
+  const std::string longer(17, 'x');
+  const auto hello_with = [&](auto&& edit, uint64_t bytes) {
+    static uint64_t stream = 100;
+    RecordingSyncPeer peer;
+    StreamHello hello = HelloOf("s");
+    edit(hello);
+    SyncInput input{1, hello};
+    input.bytes = bytes;
+    world.discovery->OpenStreamAsync(++stream, peer);
+    world.Say(stream, std::move(input));
+    world.CloseStream(stream);
+    return peer.status.value_or(absl::OkStatus());
+  };
+  const auto refuses = [](std::string_view text) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(std::string(text)));
+  };
+  EXPECT_THAT(hello_with([&](StreamHello& h) { h.source = longer; }, 50),
+              refuses("hello.source: 17 bytes, at most 16 are allowed"));
+  EXPECT_THAT(hello_with([&](StreamHello& h) { h.history_id = longer; }, 50),
+              refuses("hello.history_id: 17 bytes"));
+  EXPECT_THAT(hello_with([&](StreamHello& h) { h.instance = longer; }, 50),
+              refuses("hello.instance: 17 bytes"));
+  EXPECT_THAT(hello_with([](StreamHello&) {}, 1001),
+              refuses("hello of 1001 bytes, at most 1000 are allowed"));
+  EXPECT_EQ(world.metrics.limit_hits_total.Value({"id_bytes"}), 3);
+  EXPECT_EQ(world.metrics.limit_hits_total.Value({"message_bytes"}), 1);
+
+  Change push;
+  push.source = "s";
+  push.scope = Change::Scope::kJobs;
+  push.jobs = {"node"};
+  push.history_id = longer;
+  push.version = 1;
+  const ApplyResult result = world.Apply(push);
+  EXPECT_EQ(result.issues.at(0).code, IssueCode::kTooLarge);
+  EXPECT_EQ(result.issues.at(0).field, "history_id");
+  EXPECT_EQ(world.discovery->sets().source_count(), 0u);
+  world.Stop();
+}
+
+TEST(DiscoveryLimitsTest, StreamsWithoutAHelloTakeNobodysPlaceAndEnd) {
+  Discovery::Options options;
+  options.max_streams = 1;
+  std::deque<RecordingSyncPeer> silent(50);
+  RecordingSyncPeer peer;
+  DiscoveryWorld world(options);
+  for (uint64_t i = 0; i < silent.size(); ++i) world.discovery->OpenStreamAsync(100 + i, silent[i]);
+  world.SayHello(1, peer, HelloOf("a"));
+  EXPECT_TRUE(peer.Last<SyncWelcome>());
+
+  world.loop.Advance(absl::Seconds(9));
+  EXPECT_FALSE(silent[0].status);
+  world.loop.Advance(absl::Seconds(1));
+  for (const RecordingSyncPeer& each : silent) {
+    ASSERT_TRUE(each.status);
+    EXPECT_THAT(*each.status, StatusIs(absl::StatusCode::kDeadlineExceeded));
+  }
+  EXPECT_EQ(world.metrics.limit_hits_total.Value({"hello_time"}), 50);
+  EXPECT_FALSE(peer.status);
+  world.Stop();
+}
+
+TEST(DiscoveryLimitsTest, AStreamThatEndsMakesRoomAndOneThatTakesOverNeedsNone) {
+  Discovery::Options options;
+  options.max_streams = 1;
+  RecordingSyncPeer first, second, third, refused;
+  DiscoveryWorld world(options);
+  world.SayHello(1, first, HelloOf("a"));
+  world.SayHello(2, refused, HelloOf("b"));
+  EXPECT_THAT(*refused.status, StatusIs(absl::StatusCode::kResourceExhausted));
+  world.SayHello(3, second, HelloOf("a"));  // it came back before trawld saw it go
+  EXPECT_TRUE(second.Last<SyncWelcome>());
+  EXPECT_EQ(world.metrics.streams.Value(), 1);
+
+  world.CloseStream(3);
+  EXPECT_EQ(world.metrics.streams.Value(), 0);
+  world.SayHello(4, third, HelloOf("b"));
+  EXPECT_TRUE(third.Last<SyncWelcome>());
+  world.Stop();
+}
+
+TEST(DiscoveryLimitsTest, TheConfigurationsOwnSourcesTakeNoPusherItsPlace) {
+  Discovery::Options options;
+  options.sets.max_sources = 1;
+  DiscoveryWorld world(options);
+  world.discovery->sets().Claim("static", SourceView::Kind::kStatic);
+  world.discovery->sets().Claim("file", SourceView::Kind::kFile);
+  Change push;
+  push.source = "a";
+  push.groups = {{"node", {"0", {"n1"}, {}}}};
+  EXPECT_EQ(world.Apply(push).status, ApplyStatus::kApplied);
+  push.source = "b";
+  EXPECT_THAT(world.Apply(push).issues.at(0).detail, HasSubstr("1 pushed sources, at most 1"));
 }
 
 TEST(DiscoveryLimitsTest, AnAnswerStaysSmallWhateverWasPushed) {

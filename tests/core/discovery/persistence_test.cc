@@ -220,6 +220,31 @@ TEST_F(PersistenceTest, ALeaseStartsAnewInFullAtTheStartAndThenRemoves) {
   EXPECT_THAT(Targets(), IsEmpty());
 }
 
+TEST_F(PersistenceTest, WhatIsEmptyIsNeitherKeptNorRemembered) {
+  lease_ = LeasePolicy{absl::Seconds(30), true};
+  SayHello(1, peer_, 0);
+  EXPECT_THAT(files.List("data/discovery").value(), ElementsAre("running"));
+  SaySnapshot(1, 5, {"n1"});
+  EXPECT_THAT(files.List("data/discovery").value(), SizeIs(2));
+
+  loop.Advance(absl::Seconds(31));  // the stream was silent, and so was its lease
+
+  EXPECT_EQ(discovery->sets().source_count(), 0u);
+  EXPECT_EQ(metrics.sources.Value(), 0);
+  EXPECT_THAT(files.List("data/discovery").value(), ElementsAre("running"));
+}
+
+TEST_F(PersistenceTest, AFenceOutlivesAllElse) {
+  StreamHello hello;
+  hello.source = "k8s";
+  hello.history_id = "h";
+  hello.fencing_token = 7;
+  DiscoveryWorld::SayHello(1, peer_, hello);
+  CloseStream(1);
+  LosePowerAndStart();
+  EXPECT_EQ(View().fencing_token, 7u);
+}
+
 TEST_F(PersistenceTest, TheConfigurationsOwnSourcesAreNotKept) {
   discovery->SetConfigured("static", SourceView::Kind::kStatic, "node", {{"0", {"n1"}, {}}}, {});
   loop.RunUntilIdle();

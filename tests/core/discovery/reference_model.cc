@@ -35,6 +35,11 @@ bool TakesAway(const Change& change, const GroupName& name) {
   return CoversJob(change, name.job);
 }
 
+bool IsRenewal(const Change& change) {
+  return change.scope == Change::Scope::kGroups && change.groups.empty() && change.remove.empty() &&
+         !change.version && !change.allow_shrink;
+}
+
 bool PutsGood(const Change& change, const GroupName& name) {
   return std::any_of(change.groups.begin(), change.groups.end(),
                      [&](const JobGroup& group) { return NameOf(group) == name && !IsBad(group); });
@@ -49,6 +54,7 @@ ReferenceSource::Answer ReferenceSource::Admit(const Change& change,
   const auto no = [](IssueCode code) { return Answer{ApplyStatus::kRejected, code}; };
   const Answer yes{ApplyStatus::kApplied, {}};
   const Answer noop{ApplyStatus::kNoop, {}};
+  if (!known && IsRenewal(change)) return no(IssueCode::kUnknownSource);
   if (change.stream_id != 0 && change.stream_id != stream) return no(IssueCode::kFenced);
   if (change.stream_id == 0) {
     const bool fenced = now.token && (!change.fencing_token || *change.fencing_token < *now.token);
@@ -81,6 +87,14 @@ ReferenceSource::Answer ReferenceSource::Admit(const Change& change,
 
 ReferenceSource::Answer ReferenceSource::Apply(const Change& change, const std::string& content,
                                                const Time& time) {
+  Answer answer = Carry(change, content, time);
+  answer.version = now.version;
+  ForgetIfBlank();
+  return answer;
+}
+
+ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::string& content,
+                                               const Time& time) {
   minute_ = time.minute;
   const Answer admitted = Admit(change, content);
   if (admitted.status == ApplyStatus::kRejected) return admitted;
@@ -90,8 +104,7 @@ ReferenceSource::Answer ReferenceSource::Apply(const Change& change, const std::
     return {ApplyStatus::kRejected, IssueCode::kBadAddress};
   }
   if (change.dry_run) return admitted;
-  const bool renewal = change.scope == Change::Scope::kGroups && change.groups.empty() &&
-                       change.remove.empty() && !change.version && !change.allow_shrink;
+  const bool renewal = IsRenewal(change);
   State next = now;
   next.released = false;
   if (change.lease) next.lease = *change.lease;
@@ -218,6 +231,7 @@ void ReferenceSource::CarryOut(bool keep) {
   if (!Keep(next)) return;
   now = next;
   since_.clear();
+  ForgetIfBlank();
 }
 
 // --- streams, release, time
@@ -232,7 +246,7 @@ bool ReferenceSource::Hello(uint64_t stream_id, const std::string& who,
   next.released = false;
   if (token) next.token = token;
   if (history == now.history && version == now.version) next.withheld = false;
-  if (!Keep(next)) return false;
+  if ((next.token || !IsBlank(now)) && !Keep(next)) return false;
   known = true;
   now = next;
   stream = stream_id;
@@ -253,8 +267,20 @@ void ReferenceSource::Hear(const Time& time) {
   lease_runs_ = true;
 }
 
-void ReferenceSource::Pass(const Time& time) {
-  if (!known) return;
+void ReferenceSource::EndStream() {
+  stream = 0;
+  ForgetIfBlank();
+}
+
+bool ReferenceSource::Pass(const Time& time) {
+  if (!known) return false;
+  const bool expired = PassLease(time);
+  if (time.steady - last_heard_ >= kSilence) stream = 0;
+  ForgetIfBlank();
+  return expired;
+}
+
+bool ReferenceSource::PassLease(const Time& time) {
   if (!disk_full) {
     State next = now;
     for (const auto& [name, since] : since_) {
@@ -268,7 +294,7 @@ void ReferenceSource::Pass(const Time& time) {
     std::erase_if(since_, [&](const auto& since) { return !now.held.contains(since.first); });
   }
   const absl::Duration ttl = now.lease.ttl.value_or(absl::Minutes(1));
-  if (!lease_runs_ || !now.lease.remove_on_expiry || time.steady - last_heard_ < ttl) return;
+  if (!lease_runs_ || !now.lease.remove_on_expiry || time.steady - last_heard_ < ttl) return false;
   lease_runs_ = false;
   State next = now;
   next.groups.clear();
@@ -281,6 +307,7 @@ void ReferenceSource::Pass(const Time& time) {
   Keep(next);
   now = next;
   since_.clear();
+  return true;
 }
 
 bool ReferenceSource::Release(bool remove, bool force) {
@@ -305,6 +332,7 @@ bool ReferenceSource::Release(bool remove, bool force) {
   now = next;
   if (remove) since_.clear();
   if (forget) *this = Gone();
+  ForgetIfBlank();
   return true;
 }
 
@@ -329,6 +357,7 @@ void ReferenceSource::Restart(bool away, const Time& time) {
   }
   if (away && !(now.groups.empty() && now.held.empty())) now.withheld = true;
   NoteTick();
+  ForgetIfBlank();
 }
 
 void ReferenceSource::NoteTick() {
@@ -343,6 +372,16 @@ bool ReferenceSource::Keep(const State& next) {
   disk = next;
   on_disk = true;
   return true;
+}
+
+bool ReferenceSource::IsBlank(const State& state) {
+  return state.groups.empty() && state.refused.empty() && state.held.empty() &&
+         state.history.empty();
+}
+
+// A file can be removed from a full disk.
+void ReferenceSource::ForgetIfBlank() {
+  if (known && stream == 0 && !now.token && IsBlank(now)) *this = Gone();
 }
 
 ReferenceSource ReferenceSource::Gone() const {

@@ -47,6 +47,7 @@ class ReferenceSource {
   struct Answer {
     ApplyStatus status = ApplyStatus::kNoop;
     IssueCode code = IssueCode::kUnspecified;  // why it was rejected
+    uint64_t version = 0;                      // that is applied then
   };
   struct Time {
     absl::Duration steady;
@@ -56,6 +57,7 @@ class ReferenceSource {
   static constexpr uint64_t kMinRemovals = 3;
   static constexpr absl::Duration kHold = absl::Minutes(5);
   static constexpr absl::Duration kHeardFor = absl::Minutes(1);
+  static constexpr absl::Duration kSilence = absl::Seconds(30);  // then a stream ends
 
   bool known = false;
   State now;
@@ -70,8 +72,10 @@ class ReferenceSource {
   bool Hello(uint64_t stream_id, const std::string& instance, std::optional<uint64_t> token,
              const std::string& history, uint64_t version, const Time& time);
   void Hear(const Time& time);
-  // What the time until now has brought; the pusher was not heard since the last call.
-  void Pass(const Time& time);
+  // What the time until now has brought; the pusher was not heard since the last call. True if its
+  // lease ended.
+  bool Pass(const Time& time);
+  void EndStream();
   bool Release(bool remove, bool force);
   void CarryOut(bool keep);
   void Confirm();
@@ -86,6 +90,10 @@ class ReferenceSource {
  private:
   absl::Duration HeardTime(absl::Duration steady) const;
   ReferenceSource Gone() const;
+  static bool IsBlank(const State& state);
+  void ForgetIfBlank();
+  bool PassLease(const Time& time);
+  Answer Carry(const Change& change, const std::string& content, const Time& time);
   Answer Admit(const Change& change, const std::string& content) const;
   bool Keep(const State& next);
   void Guard(const Change& change, const State& before, State& next);

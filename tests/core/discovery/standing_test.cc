@@ -178,6 +178,18 @@ TEST_F(StandingTest, AClockThatWasSetBackHoldsNothing) {
   EXPECT_EQ(Now(), Standing::kRestored);
 }
 
+TEST_F(StandingTest, AnExpiredLeaseEndsItAlsoForTheGauge) {
+  Change push = Push({"n1"});
+  push.lease = LeasePolicy{absl::Seconds(30), true};
+  world_.Apply(push);
+  world_.Stop();
+  world_.loop.Advance(absl::Hours(2));
+  world_.Start();
+  EXPECT_EQ(world_.metrics.withheld_sources.Value(), 1);
+  world_.loop.Advance(absl::Seconds(31));
+  EXPECT_EQ(world_.metrics.withheld_sources.Value(), 0);
+}
+
 // --- orphaned
 
 TEST_F(StandingTest, ASilentSourceIsOrphanedAndKeepsItsTargets) {

@@ -69,6 +69,7 @@ class Machine {
     files.ReadFile("none").IgnoreError();
   }
   double damaged() const { return metrics_.state_damaged_files_total.Value(); }
+  double torn() const { return metrics_.state_torn_writes_total.Value(); }
   double failures() const { return metrics_.state_write_failures_total.Value(); }
   std::vector<std::string> Files() { return files.List(kDirectory).value(); }
   std::string OnlyFile() { return absl::StrCat(kDirectory, "/", Files().at(0)); }
@@ -209,6 +210,7 @@ TEST(StateLogTest, ATornTailIsCutOffAndTheFileGoesOn) {
     }
   }
   EXPECT_EQ(machine.damaged(), 0);
+  EXPECT_EQ(machine.torn(), record.size() - 1);
 }
 
 TEST(StateLogTest, ChangesAreWrittenOverZerosAlsoAfterARestart) {
@@ -279,6 +281,39 @@ TEST(StateLogTest, AnyFlippedBitInFrontOfTheLastRecordIsNoticed) {
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
     ASSERT_THAT(DecodeLog(damaged), StatusIs(absl::StatusCode::kDataLoss)) << bit;
   }
+}
+
+TEST(StateLogTest, ALastRecordThatIsThereInFullAndWrongIsDamage) {
+  const std::string start = EncodeLogStart("s", After({}, Put(1, "k", {"n:1"})));
+  const std::string log = start + EncodeDelta(Put(2, "k", {"n:2"}));
+  for (size_t bit = 8 * start.size(); bit < 8 * log.size(); ++bit) {
+    std::string damaged = log;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    const auto contents = DecodeLog(damaged);
+    const bool longer = contents.ok() && contents->torn;  // as if its end were missing
+    const size_t in_record = bit / 8 - start.size();
+    if (longer) {
+      EXPECT_TRUE(in_record >= 8 && in_record < 12) << bit << " is not of the length";
+    } else {
+      EXPECT_THAT(contents, StatusIs(absl::StatusCode::kDataLoss)) << bit;
+    }
+  }
+}
+
+TEST(StateLogTest, ASectorThatWasNotWrittenIsATornWrite) {
+  Machine machine;
+  ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+  const std::string whole = *machine.files.ReadFile(machine.OnlyFile());
+  const std::string record = EncodeDelta(Put(2, "k", {std::string(2000, 'x')}));
+  for (size_t sector = 0; sector < 4; ++sector) {
+    std::string log = whole + record;
+    for (size_t i = std::max(512 * sector, whole.size()); i < 512 * (sector + 1); ++i) log[i] = 0;
+    machine.files.Put(machine.OnlyFile(), log);
+    machine.Start();
+    EXPECT_EQ(machine.restored["s"].version, 1u);
+    EXPECT_EQ(machine.torn(), sector + 1);
+  }
+  EXPECT_EQ(machine.damaged(), 0);
 }
 
 TEST(StateLogTest, AFileOfAnotherVersionOrKindIsDamaged) {

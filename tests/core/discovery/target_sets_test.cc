@@ -191,6 +191,83 @@ TEST_F(TargetSetsTest, AClientThatMayNotWriteAJobChangesNothingOfIt) {
   EXPECT_THAT(Addresses("db"), ElementsAre("d1"));
 }
 
+// What changes a source as a whole needs the right to all of its jobs.
+TEST_F(TargetSetsTest, AClientThatMayNotWriteAJobNeitherReleasesNorLeasesItAway) {
+  Apply(Push("a", {Group("node", "0", {"n1"}), Group("db", "0", {"d1"})}));
+  const auto only_node =
+      std::make_shared<const JobFilter>([](std::string_view job) { return job == "node"; });
+
+  const auto released =
+      sets_.Release("a", {.fencing_token = {}, .remove_targets = true, .may_write = only_node});
+  EXPECT_EQ(released.status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(std::string(released.status().message()), HasSubstr("may not write job \"db\""));
+
+  Change renewal = Update("a", {});
+  renewal.may_write = only_node;
+  renewal.lease = LeasePolicy{absl::Seconds(1), true};
+  const ApplyResult leased = Apply(renewal);
+  EXPECT_EQ(leased.status, ApplyStatus::kRejected);
+  EXPECT_EQ(leased.issues.at(0).code, IssueCode::kNotOwner);
+  EXPECT_EQ(leased.issues.at(0).field, "lease.on_expiry");
+  StreamHello hello;
+  hello.source = "a";
+  hello.history_id = "h";
+  hello.stream_id = 1;
+  hello.may_write = only_node;
+  hello.lease = renewal.lease;
+  EXPECT_EQ(sets_.Hello(hello, {}).status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(sets_.Lease("a"), LeasePolicy{});
+
+  // One that keeps takes nothing away; nor does one that is in force already.
+  renewal.lease = LeasePolicy{absl::Seconds(9), false};
+  EXPECT_EQ(Apply(renewal).status, ApplyStatus::kNoop);
+  Change owner = Update("a", {});
+  owner.lease = LeasePolicy{absl::Seconds(9), true};
+  Apply(owner);
+  renewal.lease = owner.lease;
+  EXPECT_EQ(Apply(renewal).status, ApplyStatus::kNoop);
+
+  // Nothing foreign is left.
+  Apply(Update("a", {}, {{"db", "0"}}));
+  EXPECT_TRUE(sets_.Release("a", {.fencing_token = {}, .may_write = only_node}).ok());
+}
+
+TEST_F(TargetSetsTest, ALeaseIsAtLeastASecond) {
+  for (const absl::Duration ttl : {absl::Seconds(-5), absl::ZeroDuration(), absl::Milliseconds(999),
+                                   -absl::InfiniteDuration()}) {
+    for (const bool remove : {false, true}) {
+      Change push = Push("k8s", {Group("node", "0", {"n1"})});
+      push.lease = LeasePolicy{ttl, remove};
+      const ApplyResult result = Apply(push);
+      EXPECT_EQ(result.status, ApplyStatus::kRejected) << ttl;
+      EXPECT_EQ(result.issues.at(0).code, IssueCode::kOutOfRange);
+      EXPECT_EQ(result.issues.at(0).field, "lease.ttl");
+      StreamHello hello;
+      hello.source = "k8s";
+      hello.history_id = "h";
+      hello.stream_id = 1;
+      hello.lease = push.lease;
+      EXPECT_EQ(sets_.Hello(hello, {}).status.code(), absl::StatusCode::kInvalidArgument);
+    }
+  }
+  EXPECT_EQ(sets_.source_count(), 0u);
+  Change push = Push("a", {Group("node", "0", {"n1"})});
+  push.lease = LeasePolicy{absl::Seconds(1), true};
+  EXPECT_EQ(Apply(push).status, ApplyStatus::kApplied);
+}
+
+TEST_F(TargetSetsTest, TheLargestVersionLeavesRoomToNumberOn) {
+  constexpr uint64_t kLargest = uint64_t{1} << 63;
+  const std::vector<JobGroup> groups = {Group("node", "0", {"n1"})};
+  for (const uint64_t version : {kLargest + 1, ~uint64_t{0}}) {
+    const ApplyResult result = Apply(Versioned(Push("a", groups), "h", version));
+    EXPECT_EQ(result.issues.at(0).code, IssueCode::kOutOfRange);
+    EXPECT_FALSE(result.precondition);
+  }
+  EXPECT_EQ(Apply(Versioned(Push("a", groups), "h", kLargest)).applied_version, kLargest);
+  EXPECT_EQ(Apply(Update("a", {Group("node", "1", {"n2"})})).applied_version, kLargest + 1);
+}
+
 TEST_F(TargetSetsTest, DuplicateGroupIsAnError) {
   ApplyResult result = Apply(Push("a", {Group("node", "0", {"n1"}), Group("node", "0", {"n2"})}));
 
