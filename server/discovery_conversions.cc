@@ -1,7 +1,6 @@
 #include "server/discovery_conversions.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -21,7 +20,9 @@ constexpr size_t kMaxStatusBytes = 2000;
 // What is no valid duration becomes one that is below every limit.
 absl::Duration ToTtl(const google::protobuf::Duration& ttl) {
   constexpr int64_t kMaxSeconds = 315'576'000'000;
-  const bool in_range = std::abs(ttl.seconds()) <= kMaxSeconds && std::abs(ttl.nanos()) < 1e9;
+  constexpr int32_t kNanos = 1'000'000'000;
+  const bool in_range = ttl.seconds() >= -kMaxSeconds && ttl.seconds() <= kMaxSeconds &&
+                        ttl.nanos() > -kNanos && ttl.nanos() < kNanos;
   const bool one_sign =
       (ttl.seconds() >= 0 && ttl.nanos() >= 0) || (ttl.seconds() <= 0 && ttl.nanos() <= 0);
   return in_range && one_sign ? ToDuration(ttl) : -absl::InfiniteDuration();

@@ -48,6 +48,15 @@ absl::Status SetPositive(const std::string& value, absl::Duration& out) {
                                     : absl::InvalidArgumentError("must be above 0");
 }
 
+// As short as what a pusher may ask for.
+absl::Status SetLease(const std::string& value, absl::Duration& out) {
+  const absl::Duration kMin = TargetSets::Options().min_lease;
+  RETURN_IF_ERROR(SetDuration(value, out));
+  return out >= kMin ? absl::OkStatus()
+                     : absl::InvalidArgumentError(
+                           absl::StrCat("must be at least ", absl::FormatDuration(kMin)));
+}
+
 // A size with a unit (256MiB), or a number of bytes.
 template <typename Number>
 absl::Status SetBytes(const std::string& value, Number& out) {
@@ -275,7 +284,7 @@ const std::vector<Flag>& AllFlags() {
       {"Discovery", "--discovery.default-lease", "TIME",
        "Length of leases that state none; and how long a pusher counts as heard after a message. "
        "(1m)",
-       TRAWL_SET(SetPositive(value, f.discovery.default_lease))},
+       TRAWL_SET(SetLease(value, f.discovery.default_lease))},
       {"Discovery", "--discovery.shrink-hold", "TIME",
        "Removals that look like a mistake are held for so long while their pusher is heard. 0s: "
        "never. (5m)",

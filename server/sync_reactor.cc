@@ -1,5 +1,6 @@
 #include "server/sync_reactor.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -122,7 +123,6 @@ pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
   for (const Issue& issue : hello.refused) *welcome.add_refused() = RefusedToProto(issue);
   welcome.set_max_in_flight(options.max_in_flight);
   welcome.set_max_message_bytes(options.max_message_bytes);
-  SetDuration(options.heartbeat_interval, welcome.mutable_heartbeat_interval());
   for (const std::string& job : deps_.discovery.sets().known_jobs()) {
     if (may_write == nullptr || (*may_write)(job)) welcome.add_jobs(job);
   }
@@ -130,15 +130,21 @@ pb::Welcome SyncReactor::MakeWelcome(const HelloResult& hello) const {
   SetLabels(deps_.external_labels(), welcome.mutable_external_labels());
   *welcome.mutable_counts() = ToProto(hello.counts);
   welcome.set_state(hello.withheld ? pb::Source::HELD : pb::Source::LIVE);
-  AddLease(source_, welcome);
+  AddTimes(source_, welcome);
   return welcome;
 }
 
-void SyncReactor::AddLease(const std::string& source, pb::Welcome& welcome) const {
+// Heartbeats keep a lease that removes alive, however short it is.
+void SyncReactor::AddTimes(const std::string& source, pb::Welcome& welcome) const {
+  const Discovery::Options& options = deps_.discovery.options();
+  absl::Duration heartbeat = options.heartbeat_interval;
   const std::optional<LeasePolicy> lease = deps_.discovery.sets().Lease(source);
-  if (!lease || !lease->remove_on_expiry) return;
-  SetDuration(lease->ttl.value_or(deps_.discovery.options().default_lease),
-              welcome.mutable_lease_ttl());
+  if (lease && lease->remove_on_expiry) {
+    const absl::Duration ttl = lease->ttl.value_or(options.default_lease);
+    SetDuration(ttl, welcome.mutable_lease_ttl());
+    heartbeat = std::min(heartbeat, ttl / 3);
+  }
+  SetDuration(heartbeat, welcome.mutable_heartbeat_interval());
 }
 
 // --- both

@@ -56,7 +56,7 @@ class SyncReactor final
   // Whether the client may push what its Hello names; tells the session which jobs it may write.
   absl::Status CheckHello(SyncInput& input) const;
   discovery::v1::Welcome MakeWelcome(const HelloResult& hello) const;
-  void AddLease(const std::string& source, discovery::v1::Welcome& welcome) const;
+  void AddTimes(const std::string& source, discovery::v1::Welcome& welcome) const;
   // The session has seen the last message.
   void OnHandled();
   void Queue(discovery::v1::SyncResponse response, bool answers);

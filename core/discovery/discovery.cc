@@ -67,6 +67,7 @@ void Discovery::Restore(std::vector<RestoredSource> sources,
     sets_.ForgetIfBlank(name);
     ArmTimers(name);
     CountGroups(name);
+    CountStanding(name);
   }
   if (withhold && !sources.empty()) {
     LogWarn(
@@ -76,7 +77,6 @@ void Discovery::Restore(std::vector<RestoredSource> sources,
          {"last_running", last_running ? absl::FormatTime(*last_running) : "unknown"}});
   }
   deps_.metrics.sources.Set(static_cast<double>(sets_.source_count()));
-  CountStandings();
   NoteRunning();
   ReconcileJobs({jobs.begin(), jobs.end()}, {});
 }
@@ -127,7 +127,7 @@ void Discovery::Follow(const std::string& source, const std::vector<std::string>
   sets_.ForgetIfBlank(source);
   ArmTimers(source);
   CountSource(source);
-  CountStandings();
+  CountStanding(source);
   ReconcileJobs(jobs, std::move(done));
 }
 
@@ -277,7 +277,7 @@ void Discovery::ArmTimers(const std::string& source) {
 void Discovery::OnTick() {
   tick_timer_ = deps_.loop.RunAfter(options_.tick, [this] { OnTick(); });
   NoteRunning();
-  CountStandings();
+  for (const std::string& source : sets_.SourceNames()) CountStanding(source);
   AskAllAgain();
 }
 
@@ -399,13 +399,21 @@ void Discovery::CountResult(const std::string& source, const ApplyResult& result
           {{"source", source}, {"targets", result.newly_held}});
 }
 
-void Discovery::CountStandings() {
-  const TargetSets::Standings standings = sets_.CountStandings(Now());
-  deps_.metrics.withheld_sources.Set(static_cast<double>(standings.withheld));
-  deps_.metrics.orphaned_sources.Set(static_cast<double>(standings.orphaned));
-  for (const std::string& source : standings.newly_orphaned) {
+void Discovery::CountStanding(const std::string& source) {
+  using Standing = SourceView::Standing;
+  const std::optional<Standing> standing = sets_.StandingOf(source, Now());
+  // True if it is new.
+  const auto count = [&](std::set<std::string>& sources, Standing counted) {
+    if (standing == counted) return sources.insert(source).second;
+    sources.erase(source);
+    return false;
+  };
+  count(withheld_, Standing::kHeld);
+  if (count(orphaned_, Standing::kOrphaned)) {
     LogWarn("Source is orphaned: nobody was heard, its targets are kept", {{"source", source}});
   }
+  deps_.metrics.withheld_sources.Set(static_cast<double>(withheld_.size()));
+  deps_.metrics.orphaned_sources.Set(static_cast<double>(orphaned_.size()));
 }
 
 void Discovery::CountSource(const std::string& source) {

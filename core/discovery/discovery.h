@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -130,7 +131,7 @@ class Discovery {
   void OnTick();
   void NoteRunning();
   void AskAllAgain();
-  void CountStandings();
+  void CountStanding(const std::string& source);
   void CountResult(const std::string& source, const ApplyResult& result);
   void CountSource(const std::string& source);
   void CountGroups(const std::string& source);
@@ -150,6 +151,7 @@ class Discovery {
   };
   std::map<std::string, LeaseTimer> lease_timers_;
   std::map<std::string, TimerId> hold_timers_;
+  std::set<std::string> withheld_, orphaned_;  // sources that stand so, as they were last counted
   TimerId tick_timer_ = 0;
   const std::shared_ptr<void> alive_ = std::make_shared<char>();  // for what is posted
   bool note_failing_ = false;                                     // said once

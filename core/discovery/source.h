@@ -34,8 +34,7 @@ struct Source : SourceState {
   bool ask_limited = false;
   absl::Time last_heard = absl::InfinitePast();
   absl::Duration last_heard_steady;
-  bool orphan_told = false;                 // in the log
-  std::set<std::string> pending_jobs_told;  // likewise
+  std::set<std::string> pending_jobs_told;  // in the log
 
   // Follow from the state; Settle keeps them.
   SourceSizes sizes;

@@ -40,7 +40,7 @@ SyncSession::~SyncSession() { LetGo(); }
 
 void SyncSession::OnMessage(SyncInput input) {
   if (ended_) return;
-  last_heard_ = discovery_.loop().clock().Steady();
+  silent_since_ = discovery_.loop().clock().Steady();
   if (auto* hello = std::get_if<StreamHello>(&input.message)) {
     const absl::Status checked = CheckHello(input.bytes);
     return checked.ok() ? OnHello(std::move(*hello)) : End(checked);
@@ -294,6 +294,7 @@ void SyncSession::FlushAcks() {
     const ApplyResult& result = answer.ack.result;
     const std::string gap = result.resync ? DescribeIssue(result.issues.front()) : "";
     peer_.Send({std::move(answer.ack)});
+    silent_since_ = discovery_.loop().clock().Steady();
     if (!gap.empty()) SendResync(gap);
   }
   if (half_closed_ && pending_acks_.empty()) End(absl::OkStatus());
@@ -338,7 +339,7 @@ void SyncSession::CheckSilence() {
     return End(absl::DeadlineExceededError(absl::StrCat(
         "no hello within ", absl::FormatDuration(discovery_.options().hello_timeout))));
   }
-  const absl::Duration left = last_heard_ + SilenceLimit() - discovery_.loop().clock().Steady();
+  const absl::Duration left = silent_since_ + SilenceLimit() - discovery_.loop().clock().Steady();
   // While an answer is under way it is the client that waits.
   if (!pending_acks_.empty()) return ArmSilence(SilenceLimit());
   if (left > absl::ZeroDuration()) return ArmSilence(left);

@@ -163,8 +163,8 @@ class SyncSession {
   bool welcomed_ = false;
   bool ended_ = false;
   bool half_closed_ = false;
-  bool reserved_ = false;  // one of the streams that there may be
-  absl::Duration last_heard_;
+  bool reserved_ = false;        // one of the streams that there may be
+  absl::Duration silent_since_;  // when the client last spoke, or got an answer
   TimerId silence_timer_ = 0;
   std::optional<Staged> staged_;
   // Acks leave in the order of the requests: one that waits for its loops holds the later ones.

@@ -40,7 +40,7 @@ enum class SyncNeed { kNothing = 1, kDelta = 2, kSnapshot = 3 };
 
 struct HelloResult {
   // OK, or why the stream must end: kAborted (another holds the source), kInvalidArgument,
-  // kPermissionDenied, kResourceExhausted, kUnavailable (the token or the lease can't be kept).
+  // kPermissionDenied, kResourceExhausted (also: there is no disk to keep the token or the lease).
   absl::Status status;
   std::string_view limit;  // that was hit, as the counter names it
   bool fenced = false;     // a higher token was seen
@@ -182,13 +182,9 @@ class TargetSets {
     return desired_.Get(job);
   }
   std::vector<SourceView> Sources(const Now& now) const;
-  // How many sources stand how. O(sources).
-  struct Standings {
-    size_t withheld = 0;
-    size_t orphaned = 0;
-    std::vector<std::string> newly_orphaned;  // told once
-  };
-  Standings CountStandings(const Now& now);
+  std::vector<std::string> SourceNames() const;
+  // Unset: no such source.
+  std::optional<SourceView::Standing> StandingOf(const std::string& source, const Now& now) const;
   struct GroupView {
     std::string source;
     GroupName name;

@@ -87,7 +87,8 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
   const bool blank = IsBlank(before) && !delta.head.fencing_token;
   const absl::Status recorded = blank ? absl::OkStatus() : Record(hello.source, before, delta);
   if (!recorded.ok()) {
-    result.status = absl::UnavailableError(recorded.message());
+    result.status = absl::ResourceExhaustedError(
+        absl::StrCat("what the hello says can't be kept: ", recorded.message()));
     return result;
   }
   result.changed_jobs = Settle(hello.source, delta, {}, now);

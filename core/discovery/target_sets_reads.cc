@@ -59,17 +59,17 @@ SourceView::Standing TargetSets::StandingOf(const Source& source, const Now& now
   return source.restored ? Standing::kRestored : Standing::kLive;
 }
 
-TargetSets::Standings TargetSets::CountStandings(const Now& now) {
-  Standings standings;
-  for (auto& [name, source] : sources_) {
-    const SourceView::Standing standing = StandingOf(source, now);
-    const bool orphaned = standing == SourceView::Standing::kOrphaned;
-    standings.withheld += source.withheld ? 1 : 0;
-    standings.orphaned += orphaned ? 1 : 0;
-    if (orphaned && !source.orphan_told) standings.newly_orphaned.push_back(name);
-    source.orphan_told = orphaned;
-  }
-  return standings;
+std::optional<SourceView::Standing> TargetSets::StandingOf(const std::string& source,
+                                                           const Now& now) const {
+  const Source* found = Find(source);
+  if (found == nullptr) return std::nullopt;
+  return StandingOf(*found, now);
+}
+
+std::vector<std::string> TargetSets::SourceNames() const {
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : sources_) names.push_back(name);
+  return names;
 }
 
 std::vector<SourceView> TargetSets::Sources(const Now& now) const {

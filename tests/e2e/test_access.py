@@ -43,9 +43,11 @@ class AccessTest(EndToEndTest):
         certificates.issue("server", "trawld")
         certificates.issue("pusher", "pusher")
         certificates.issue("eye", "somebody", "DNS:eye.example")
+        certificates.issue("owner", "owner")
         server = self.trawld(
             CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
             "--grpc.tls-client-ca-file=ca.crt", "--discovery.allow=pusher sources=k8s-* jobs=node",
+            "--discovery.allow=owner sources=k8s-*",
             "--status.viewer=eye.example").wait_ready()
         push = {"source": "k8s-eu", "groups": [{"job": "node", "targets": ["127.0.0.1:1"]}]}
 
@@ -64,6 +66,26 @@ class AccessTest(EndToEndTest):
 
         listed, said = self.call(server, f"{STATUS}/ListTargets", {}, self.tls("eye"))
         self.assertEqual((said, len(listed["targets"])), ("", 1))
+        # What concerns a source as a whole wants the right to each of its jobs.
+        both = {"source": "k8s-eu", "groups": [{"job": "other", "targets": ["127.0.0.1:2"]}]}
+        _, said = self.call(server, f"{DISCOVERY}/Push", both, self.tls("owner"))
+        self.assertEqual(said, "")
+        release = {"source": "k8s-eu", "removeTargets": True}
+        leased = {"source": "k8s-eu", "lease": {"ttl": "1s", "onExpiry": "REMOVE"}}
+        for method, request in (("Release", release), ("Update", leased)):
+            _, said = self.call(server, f"{DISCOVERY}/{method}", request, self.tls("pusher"))
+            self.assertIn('may not write job "other"', said)
+            self.assertIn("PermissionDenied", said)
+        emptied = {"source": "k8s-eu", "jobs": ["node"], "allowShrink": True}
+        _, said = self.call(server, f"{DISCOVERY}/Push", emptied, self.tls("pusher"))
+        self.assertEqual(said, "")
+        listed, _ = self.call(server, f"{STATUS}/ListTargets", {}, self.tls("eye"))
+        self.assertEqual([target["job"] for target in listed["targets"]], ["other"])
+        _, said = self.call(server, f"{DISCOVERY}/Release", release, self.tls("owner"))
+        self.assertEqual(said, "")
+        listed, _ = self.call(server, f"{STATUS}/ListTargets", {}, self.tls("eye"))
+        self.assertEqual(listed.get("targets", []), [])
+
         _, said = self.call(server, f"{STATUS}/ListTargets", {}, self.tls("pusher"))
         self.assertIn("PermissionDenied", said)
         _, said = self.call(server, f"{STATUS}/ReloadConfig", {}, self.tls("eye"))

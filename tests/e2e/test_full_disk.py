@@ -66,6 +66,10 @@ class FullDiskTest(EndToEndTest):
         # It is there, and says what it can't do: not "unreachable", which is 3.
         self.assertEqual(push.returncode, 1, push.stderr)
         self.assertIn("no space left", push.stderr.lower())
+        sync = trawld.trawlctl("--timeout", "2", "sync", "--once", "--job", "n", "--file-sd",
+                               self.directory / "sd.json", check=False)
+        self.assertEqual(sync.returncode, 1, sync.stderr)
+        self.assertIn("no space left", sync.stderr.lower())
         os.remove(self.disk / "filler")
         wait_for("health to return", lambda: trawld.metric("trawl_spool_degraded_lanes") == 0, 10)
         self.scrapes(3)

@@ -266,7 +266,8 @@ class SyncTest : public DiscoveryServiceTest {
     }
   };
 
-  std::unique_ptr<Client> Open(uint64_t version = 1, std::optional<uint64_t> token = {}) {
+  std::unique_ptr<Client> Open(uint64_t version = 1, std::optional<uint64_t> token = {},
+                               std::optional<pb::LeasePolicy> lease = {}) {
     auto client = std::make_unique<Client>();
     client->stream = stub_->Sync(&client->context);
     pb::SyncRequest hello;
@@ -275,6 +276,7 @@ class SyncTest : public DiscoveryServiceTest {
     hello.mutable_hello()->set_history_id("h1");
     hello.mutable_hello()->set_version(version);
     if (token) hello.mutable_hello()->set_fencing_token(*token);
+    if (lease) *hello.mutable_hello()->mutable_lease() = *lease;
     client->Send(hello);
     return client;
   }
@@ -316,6 +318,24 @@ TEST_F(SyncTest, HelloIsWelcomedWithTheTermsOfTheStream) {
   EXPECT_EQ(welcome.external_labels().at("replica"), "a");
   client->stream->WritesDone();
   EXPECT_TRUE(client->stream->Finish().ok());
+}
+
+TEST_F(SyncTest, HeartbeatsAreDueOftenEnoughForALeaseThatRemoves) {
+  const auto heartbeat_under = [&](int seconds, pb::LeasePolicy::OnExpiry on_expiry) {
+    pb::LeasePolicy lease;
+    lease.mutable_ttl()->set_seconds(seconds);
+    lease.set_on_expiry(on_expiry);
+    auto client = Open(1, {}, lease);
+    const pb::Welcome welcome = client->Read().welcome();
+    client->stream->WritesDone();
+    EXPECT_TRUE(client->stream->Finish().ok());
+    return absl::Seconds(welcome.heartbeat_interval().seconds()) +
+           absl::Nanoseconds(welcome.heartbeat_interval().nanos());
+  };
+
+  EXPECT_EQ(heartbeat_under(60, pb::LeasePolicy::REMOVE), absl::Seconds(10));
+  EXPECT_EQ(heartbeat_under(3, pb::LeasePolicy::REMOVE), absl::Seconds(1));
+  EXPECT_EQ(heartbeat_under(3, pb::LeasePolicy::KEEP), absl::Seconds(10));
 }
 
 TEST_F(SyncTest, ASnapshotIsStagedAndAppliedAtItsEndAndDeltasFollow) {

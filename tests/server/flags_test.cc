@@ -65,13 +65,12 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
 }
 
 TEST(FlagsTest, DiscoverysLimitsAndTimesAreOptions) {
-  const ParsedFlags parsed =
-      ParseFlags({"--discovery.max-group-labels=3", "--discovery.max-name-bytes=1KiB",
-                  "--discovery.max-id-bytes=5KiB", "--discovery.max-value-bytes=2KiB",
-                  "--discovery.max-message-bytes=3KiB", "--discovery.max-request-bytes=4KiB",
-                  "--discovery.shrink-hold=0s", "--discovery.shrink-min=7",
-                  "--discovery.max-restored-age=2h", "--discovery.max-refused=5",
-                  "--discovery.max-wanted=6"});
+  const ParsedFlags parsed = ParseFlags(
+      {"--discovery.max-group-labels=3", "--discovery.max-name-bytes=1KiB",
+       "--discovery.max-id-bytes=5KiB", "--discovery.max-value-bytes=2KiB",
+       "--discovery.max-message-bytes=3KiB", "--discovery.max-request-bytes=4KiB",
+       "--discovery.shrink-hold=0s", "--discovery.shrink-min=7", "--discovery.max-restored-age=2h",
+       "--discovery.max-refused=5", "--discovery.max-wanted=6"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   const Discovery::Options& discovery = parsed.flags->discovery;
@@ -127,6 +126,7 @@ TEST(FlagsTest, WhatIsWrongIsOneLineAndExitCodeTwo) {
   ExpectWrong({"--storage.max-queue-bytes=3MiB", "--shards=4"},
               "--storage.max-queue-bytes=3145728 is too little for --shards=4: each needs 1MiB");
   ExpectWrong({"--spool.max-bytes=0"}, "--spool.max-bytes=0");
+  ExpectWrong({"--discovery.default-lease=0s"}, "must be at least 1s");
   ExpectWrong({"--spool.max-age=0s"}, "--spool.max-age=0s");
   ExpectWrong({"--spool.sync-interval=0s"}, "--spool.sync-interval=0s");
   ExpectWrong({"--log.level=loud"}, "want debug, info, warn or error");

@@ -173,8 +173,10 @@ TEST_F(DiscoveryTest, StagedSnapshotThatStallsIsDropped) {
   SayHello(1, peer_);
   Say(1, {2, SyncBegin{5, 1, 100}});
 
-  loop_.Advance(absl::Seconds(31));
-  Say(1, {3, SyncPart{{{"node", {"0", {"n1"}, {}}}}, 50}});
+  loop_.Advance(absl::Seconds(20));
+  Say(1, {3, SyncHeartbeat{}});
+  loop_.Advance(absl::Seconds(11));
+  Say(1, {4, SyncPart{{{"node", {"0", {"n1"}, {}}}}, 50}});
 
   EXPECT_EQ(peer_.All<SyncAck>().back().result.issues[0].code, IssueCode::kNoSnapshot);
 }

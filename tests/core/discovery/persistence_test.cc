@@ -160,7 +160,8 @@ TEST_F(PersistenceTest, AFencingTokenThatCanNotBeKeptDisplacesNobody) {
   files.SetCapacity(0);
   SayHello(2, other_, 0, 6, "r2");
   EXPECT_FALSE(other_.Last<SyncWelcome>());
-  EXPECT_THAT(other_.status.value_or(absl::OkStatus()), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(other_.status.value_or(absl::OkStatus()),
+              StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_FALSE(peer_.status);
   EXPECT_EQ(discovery->sets().Holder("k8s"), 1u);
 }
