@@ -23,7 +23,7 @@ constexpr absl::Duration kCallsGrace = absl::Milliseconds(500);
 constexpr absl::Duration kStoresGrace = absl::Seconds(2);
 
 // Files that say who may do what are read again so often.
-constexpr absl::Duration kAccessRefresh = absl::Seconds(5);
+constexpr absl::Duration kAccessRefresh = absl::Seconds(2);
 
 // More than this that the heap holds and nobody uses goes back to the system.
 constexpr size_t kMaxUnusedHeap = size_t{64} << 20;
@@ -109,10 +109,11 @@ absl::Status App::OpenResources() {
 }
 
 absl::Status App::OpenAccess() {
-  RETURN_IF_ERROR(MakeRpcCredentials(flags_.grpc_tls).status());
-  ASSIGN_OR_RETURN(access_, AccessFiles::Open(files_, {.rules = flags_.access,
-                                                       .token_file = flags_.grpc_token_file,
-                                                       .web_config_file = flags_.web_config_file}));
+  ASSIGN_OR_RETURN(access_, AccessFiles::Open({.rules = flags_.access,
+                                               .rpc_tls = flags_.grpc_tls,
+                                               .token_file = flags_.grpc_token_file,
+                                               .web_config_file = flags_.web_config_file},
+                                              {files_, metrics_.server()}));
   return absl::OkStatus();
 }
 
@@ -305,7 +306,7 @@ absl::Status App::StartHttp() {
 
 absl::Status App::StartRpc(ListenSockets sockets) {
   RpcServer::Options options;
-  ASSIGN_OR_RETURN(options.credentials, MakeRpcCredentials(flags_.grpc_tls));
+  options.credentials = access_->MakeRpcCredentials();
   options.max_connections = descriptors_.max_grpc_connections;
   options.on_refused = [this] { metrics_.server().grpc_connections_refused_total.Increment(); };
   options.max_resets = flags_.max_grpc_resets;

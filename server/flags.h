@@ -9,7 +9,7 @@
 #include "core/base/log.h"
 #include "core/discovery/discovery.h"
 #include "server/access/access_policy.h"
-#include "server/access/rpc_credentials.h"
+#include "server/access/rpc_certificates.h"
 #include "server/listen_address.h"
 
 namespace trawl {

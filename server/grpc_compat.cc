@@ -1,6 +1,7 @@
 #include "server/grpc_compat.h"
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -9,6 +10,48 @@
 #include <vector>
 
 namespace trawl {
+namespace {
+
+// gRPC's C library asks at each handshake; its C++ one has no name for that.
+class ChangingCredentials final : public grpc::ServerCredentials {
+ public:
+  using Current = std::function<std::shared_ptr<const ServerCertificates>()>;
+  ChangingCredentials(grpc_ssl_client_certificate_request_type client_certificates, Current current)
+      : current_(std::move(current)),
+        credentials_(grpc_ssl_server_credentials_create_with_options(
+            grpc_ssl_server_credentials_create_options_using_config_fetcher(client_certificates,
+                                                                            &OnHandshake, this))) {}
+  ~ChangingCredentials() override { grpc_server_credentials_release(credentials_); }
+
+  // Calls are checked by the services, not here.
+  void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
+
+ private:
+  int AddPortToServer(const std::string& address, grpc_server* server) override {
+    return grpc_server_add_http2_port(server, address.c_str(), credentials_);
+  }
+
+  static grpc_ssl_certificate_config_reload_status OnHandshake(
+      void* self, grpc_ssl_server_certificate_config** config) {
+    return static_cast<ChangingCredentials*>(self)->Fetch(config);
+  }
+  grpc_ssl_certificate_config_reload_status Fetch(grpc_ssl_server_certificate_config** config) {
+    std::shared_ptr<const ServerCertificates> now = current_();
+    if (now == handed_over_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    const grpc_ssl_pem_key_cert_pair pair = {now->key.c_str(), now->certificate.c_str()};
+    const std::string& authorities = now->client_authorities;
+    *config = grpc_ssl_server_certificate_config_create(
+        authorities.empty() ? nullptr : authorities.c_str(), &pair, 1);
+    handed_over_ = std::move(now);
+    return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+  }
+
+  const Current current_;
+  std::shared_ptr<const ServerCertificates> handed_over_;  // under the port's lock in gRPC
+  grpc_server_credentials* const credentials_;
+};
+
+}  // namespace
 
 ConnectionAcceptor::ConnectionAcceptor(grpc::ServerBuilder& builder,
                                        std::shared_ptr<grpc::ServerCredentials> credentials)
@@ -20,6 +63,12 @@ void ConnectionAcceptor::HandleConnection(int fd) {
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
   connection.fd = fd;
   acceptor_->HandleNewConnection(&connection);
+}
+
+std::shared_ptr<grpc::ServerCredentials> MakeTlsServerCredentials(
+    grpc_ssl_client_certificate_request_type client_certificates,
+    std::function<std::shared_ptr<const ServerCertificates>()> current) {
+  return std::make_shared<ChangingCredentials>(client_certificates, std::move(current));
 }
 
 void SetServerDefaults(grpc::ServerBuilder& builder, int max_message_bytes) {

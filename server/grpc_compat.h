@@ -1,10 +1,14 @@
 #pragma once
 
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/server_interceptor.h>
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/time/time.h"
 
@@ -27,6 +31,24 @@ class ConnectionAcceptor {
  private:
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
 };
+
+// A server's own certificate with its chain, its key, and the authorities whose clients it knows.
+struct ServerCertificates {
+  std::string certificate;         // PEM
+  std::string key;                 // PEM
+  std::string client_authorities;  // PEM; "": none
+  friend bool operator==(const ServerCertificates&, const ServerCertificates&) = default;
+};
+
+// TLS for one port, with certificates that may change: each handshake is done with what `current`
+// says then. It must be right: a key that is not the certificate's fails at the start, and later
+// leaves in use what was there before. gRPC's own watcher of files drops what it had as soon as one
+// of them is wrong, and no handshake succeeds before all of them are right.
+//
+// `current` is called on gRPC's threads, one at a time, for as long as the server lives.
+std::shared_ptr<grpc::ServerCredentials> MakeTlsServerCredentials(
+    grpc_ssl_client_certificate_request_type client_certificates,
+    std::function<std::shared_ptr<const ServerCertificates>()> current);
 
 // Message sizes above the largest record, keepalive as proto/README.md says, no compression of
 // gRPC's own, and the standard health service, which is a callback one.

@@ -361,6 +361,11 @@ ServerMetrics::ServerMetrics(Registry& r)
                        "Total number of connections to the HTTP port that were closed before their "
                        "client had said what it wants: it took longer than --web.read-timeout, or "
                        "--web.max-connections were open.")),
+      access_last_reload_successful(
+          Gauges(r, "trawl_access_last_reload_successful",
+                 "Whether the files that say who may come in were right when they were last read: "
+                 "grpc_tls, grpc_tokens, web_config. Those that are wrong change nothing.",
+                 {"files"})),
       last_reload_successful_(
           PlainGauge(r, "prometheus_config_last_reload_successful",
                      "Whether the last configuration reload attempt was successful.")),

@@ -5,6 +5,7 @@
 #include <prometheus/registry.h>
 
 #include "absl/time/time.h"
+#include "core/telemetry/labelled.h"
 
 namespace trawl {
 
@@ -25,6 +26,7 @@ class ServerMetrics {
   prometheus::Counter& grpc_connections_refused_total;
   prometheus::Counter& grpc_connections_reset_total;  // they gave up calls too fast
   prometheus::Counter& http_connections_closed_unheard_total;
+  LabelledGauge access_last_reload_successful;  // certificates, tokens, web configuration
 
  private:
   prometheus::Gauge& last_reload_successful_;

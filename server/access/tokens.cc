@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/concat.h"
-#include "core/base/log.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
@@ -59,11 +58,11 @@ std::string Tokens::NameOf(std::string_view token) const {
 
 absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(FileSystem& files, std::string path) {
   std::unique_ptr<TokenFile> file(new TokenFile(files, std::move(path)));
-  RETURN_IF_ERROR(file->Read());
+  RETURN_IF_ERROR(file->Refresh());
   return file;
 }
 
-absl::Status TokenFile::Read() {
+absl::Status TokenFile::Refresh() {
   ASSIGN_OR_RETURN(std::string text, files_.ReadFile(path_));
   if (text == text_) return absl::OkStatus();
   absl::StatusOr<Tokens> tokens = Tokens::Parse(text);
@@ -71,15 +70,6 @@ absl::Status TokenFile::Read() {
   text_ = std::move(text);
   tokens_.Set(std::make_shared<const Tokens>(*std::move(tokens)));
   return absl::OkStatus();
-}
-
-void TokenFile::Refresh() {
-  const absl::Status status = Read();
-  const std::string error(status.message());
-  if (!status.ok() && error != last_error_) {
-    LogError("Tokens could not be read again: the old ones stay", {{"err", status}});
-  }
-  last_error_ = error;
 }
 
 }  // namespace trawl

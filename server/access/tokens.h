@@ -36,18 +36,16 @@ class TokenFile {
   // Errors: the file can't be read, or is wrong.
   static absl::StatusOr<std::unique_ptr<TokenFile>> Open(FileSystem& files, std::string path);
 
-  // Reads the file again. On an error what was read last stays, and the error is logged once.
-  void Refresh();
+  // Reads the file again. On an error what was read last stays.
+  absl::Status Refresh();
   std::shared_ptr<const Tokens> Get() const { return tokens_.Get(); }
 
  private:
   TokenFile(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
-  absl::Status Read();
 
   FileSystem& files_;
   const std::string path_;
-  std::string text_;        // as read last
-  std::string last_error_;  // of Refresh; "" after a good one
+  std::string text_;  // as read last
   Published<Tokens> tokens_;
 };
 

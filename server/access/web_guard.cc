@@ -58,11 +58,12 @@ std::string Digest(const Credentials& credentials, const std::string& hash) {
 
 absl::StatusOr<std::unique_ptr<WebGuard>> WebGuard::Open(FileSystem& files, std::string path) {
   std::unique_ptr<WebGuard> guard(new WebGuard(files, std::move(path)));
-  if (!guard->path_.empty()) RETURN_IF_ERROR(guard->Read());
+  RETURN_IF_ERROR(guard->Refresh());
   return guard;
 }
 
-absl::Status WebGuard::Read() {
+absl::Status WebGuard::Refresh() {
+  if (path_.empty()) return absl::OkStatus();
   std::vector<ConfigWarning> warnings;
   ASSIGN_OR_RETURN(WebConfig config, LoadWebConfigFile(files_, path_, &warnings));
   const std::shared_ptr<const WebConfig> before = config_.Get();
@@ -72,16 +73,6 @@ absl::Status WebGuard::Read() {
   }
   config_.Set(std::make_shared<const WebConfig>(std::move(config)));
   return absl::OkStatus();
-}
-
-void WebGuard::Refresh() {
-  if (path_.empty()) return;
-  const absl::Status status = Read();
-  const std::string error(status.message());
-  if (!status.ok() && error != last_error_) {
-    LogError("The web configuration could not be read again: the old one stays", {{"err", status}});
-  }
-  last_error_ = error;
 }
 
 bool WebGuard::Admits(std::string_view authorization) {

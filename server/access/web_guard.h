@@ -25,8 +25,8 @@ class WebGuard {
   // `path` "": no file, everybody may come in. Errors: the file can't be read, or is wrong.
   static absl::StatusOr<std::unique_ptr<WebGuard>> Open(FileSystem& files, std::string path);
 
-  // Reads the file again. On an error what was read last stays, and the error is logged once.
-  void Refresh();
+  // Reads the file again. On an error what was read last stays.
+  absl::Status Refresh();
 
   std::shared_ptr<const WebConfig> config() const { return config_.Get(); }
 
@@ -38,13 +38,11 @@ class WebGuard {
   static constexpr size_t kMaxRemembered = 100;
 
   WebGuard(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
-  absl::Status Read();
   bool Remembers(const std::string& digest);
   void Remember(const std::string& digest);
 
   FileSystem& files_;
   const std::string path_;
-  std::string last_error_;  // of Refresh; "" after a good one
   Published<WebConfig> config_;
 
   Mutex mutex_;

@@ -38,6 +38,16 @@ class AccessTest(EndToEndTest):
         flags = ["-cacert", "ca.crt"]
         return flags + ["-cert", f"{client}.crt", "-key", f"{client}.key"] if client else flags
 
+    def name_of(self, server):
+        """Of the gRPC port's certificate, as the client `me` sees it on a new connection."""
+        context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+        context.load_cert_chain(self.directory / "me.crt", self.directory / "me.key")
+        context.set_alpn_protocols(["h2"])
+        host, port = server.grpc.split(":")
+        with socket.create_connection((host, int(port)), 5) as plain, \
+                context.wrap_socket(plain, server_hostname=host) as connection:
+            return dict(field[0] for field in connection.getpeercert()["subject"])["commonName"]
+
     def test_certificates_give_names_and_names_give_rights(self):
         certificates = Certificates(self.directory)
         certificates.issue("server", "trawld")
@@ -140,16 +150,7 @@ class AccessTest(EndToEndTest):
         server = self.trawld(CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
                              "--grpc.tls-client-ca-file=clients.crt").wait_ready()
 
-        def name_of_server():
-            context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
-            context.load_cert_chain(self.directory / "me.crt", self.directory / "me.key")
-            context.set_alpn_protocols(["h2"])
-            host, port = server.grpc.split(":")
-            with socket.create_connection((host, int(port)), 5) as plain, \
-                    context.wrap_socket(plain, server_hostname=host) as connection:
-                return dict(field[0] for field in connection.getpeercert()["subject"])["commonName"]
-
-        self.assertEqual(name_of_server(), "first")
+        self.assertEqual(self.name_of(server), "first")
         old = Client(server.grpc, grpc.ssl_channel_credentials(
             *((self.directory / name).read_bytes() for name in ("ca.crt", "me.key", "me.crt"))))
         self.addCleanup(old.close)
@@ -157,7 +158,7 @@ class AccessTest(EndToEndTest):
         pools(message("trawl.status.v1.ListPoolsRequest")(), timeout=20)
 
         certificates.issue("server", "second")
-        wait_for("the new certificate", lambda: name_of_server() == "second")
+        wait_for("the new certificate", lambda: self.name_of(server) == "second")
 
         # Whose certificates are taken changes too: another authority's alone.
         (self.directory / "other").mkdir()
@@ -173,6 +174,53 @@ class AccessTest(EndToEndTest):
         # A connection that stands goes on.
         self.assertEqual(len(pools(message("trawl.status.v1.ListPoolsRequest")(), timeout=20).pools), 2)
         self.assertEqual(server.stop(), 0)
+
+    def test_a_renewal_that_is_half_done_or_wrong_leaves_the_grpc_port_as_it_was(self):
+        certificates = Certificates(self.directory)
+        certificates.issue("server", "first")
+        certificates.issue("next", "second")
+        certificates.issue("me", "me")
+        authority = (self.directory / "ca.crt").read_text()
+        (self.directory / "clients.crt").write_text(authority)
+        server = self.trawld(CONFIG, "--grpc.tls-cert-file=server.crt", "--grpc.tls-key-file=server.key",
+                             "--grpc.tls-client-ca-file=clients.crt").wait_ready()
+
+        def reads(successful):
+            wait_for(f"a reading whose success is {successful}",
+                     lambda: server.metric("trawl_access_last_reload_successful") == successful)
+
+        def serves(name):
+            self.assertEqual(self.name_of(server), name)
+            answer, said = self.call(server, f"{STATUS}/ListPools", {}, self.tls("me"))
+            self.assertEqual((len(answer["pools"]) if answer else None, said), (2, ""))
+
+        reads(1)
+        serves("first")
+        # The key is there, its certificate is not yet; then it is.
+        shutil.copy(self.directory / "next.key", self.directory / "server.key")
+        reads(0)
+        serves("first")
+        shutil.copy(self.directory / "next.crt", self.directory / "server.crt")
+        reads(1)
+        serves("second")
+        # A certificate that is cut off, one that is gone, and authorities that are none.
+        whole = (self.directory / "server.crt").read_text()
+        (self.directory / "server.crt").write_text(whole[:300])
+        reads(0)
+        serves("second")
+        (self.directory / "server.crt").unlink()
+        wait_for("that to be told", lambda: "No such file" in server.log())
+        serves("second")
+        (self.directory / "server.crt").write_text(whole)
+        reads(1)
+        (self.directory / "clients.crt").write_text("nonsense\n")
+        reads(0)
+        serves("second")
+        (self.directory / "clients.crt").write_text(authority)
+        reads(1)
+        serves("second")
+        told = [line for line in server.log().splitlines() if "could not be read again" in line]
+        self.assertEqual(len(told), 4, told)
 
     def test_the_web_port_has_tls_and_users(self):
         certificates = Certificates(self.directory)

@@ -44,11 +44,11 @@ TEST(TokenFileTest, AChangedFileCountsFromTheNextRefreshAndABadOneChangesNothing
 
   files.Put("/t", "new 0123456789abcdef\n");
   EXPECT_EQ((*file)->Get()->NameOf(kToken), "k8s");
-  (*file)->Refresh();
+  EXPECT_OK((*file)->Refresh());
   EXPECT_EQ((*file)->Get()->NameOf(kToken), "new");
 
   files.Put("/t", "broken\n");
-  (*file)->Refresh();
+  EXPECT_THAT((*file)->Refresh().message(), HasSubstr("line 1"));
   EXPECT_EQ((*file)->Get()->NameOf(kToken), "new");
 }
 

@@ -56,7 +56,7 @@ TEST_F(WebGuardTest, AUserWhoIsTakenOutComesInNoMore) {
   ASSERT_TRUE(guard->Admits(Basic("ann:right")));
 
   files_.Put("/web.yml", absl::StrCat("basic_auth_users: {bob: '", kRight, "'}"));
-  guard->Refresh();
+  EXPECT_OK(guard->Refresh());
 
   EXPECT_FALSE(guard->Admits(Basic("ann:right")));
   EXPECT_TRUE(guard->Admits(Basic("bob:right")));
@@ -66,7 +66,7 @@ TEST_F(WebGuardTest, AFileThatBecomesWrongLetsNobodyElseIn) {
   const auto guard = Open(absl::StrCat("basic_auth_users: {ann: '", kRight, "'}"));
 
   files_.Put("/web.yml", "basic_auth_users: {ann: plain}");
-  guard->Refresh();
+  EXPECT_FALSE(guard->Refresh().ok());
 
   EXPECT_FALSE(guard->Admits(""));
   EXPECT_TRUE(guard->Admits(Basic("ann:right")));
