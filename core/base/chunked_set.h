@@ -39,7 +39,7 @@ class ChunkedSet {
   };
 
  public:
-  static constexpr size_t kMaxChunk = 16;  // values of a chunk, or chunks of a larger one
+  static constexpr size_t kMaxChunk = 8;  // values of a chunk, or chunks of a larger one
 
   class const_iterator {
    public:
@@ -84,7 +84,7 @@ class ChunkedSet {
       ++*this;
     }
 
-    absl::InlinedVector<Place, 6> path_;  // from the root to a value; empty: at the end
+    absl::InlinedVector<Place, 8> path_;  // from the root to a value; empty: at the end
   };
   using iterator = const_iterator;
   using value_type = T;
@@ -163,6 +163,18 @@ class ChunkedSet {
   };
   class Row;
 
+  // Asks for what copies of `items` will count themselves in. With cold caches these are most of an
+  // edit: each would wait for the one before it (discovery_scale.sh, a group with other labels:
+  // chunks of 16 without this took a third more).
+  template <typename Item>
+  static void Prefetch(const std::vector<Item>& items);
+  template <typename Pointer>
+  static void PrefetchShared(const Pointer& pointer) {
+    // make_shared puts the counts in the 16 bytes before the object.
+    const char* const object = reinterpret_cast<const char*>(pointer.get());
+    __builtin_prefetch(object - 16, /*rw=*/1);
+    __builtin_prefetch(object);
+  }
   static std::vector<Op> SortedOps(const std::vector<T>& gone, std::vector<T>& fresh);
   static std::vector<T> EditValues(const std::vector<T>& old, std::span<const Op> ops);
   static void EditPart(const Part& part, std::span<const Op> ops, Row& row);
@@ -259,6 +271,18 @@ auto ChunkedSet<T, KeyOf>::LowerBound(const K& key) const -> const_iterator {
 }
 
 template <typename T, typename KeyOf>
+template <typename Item>
+void ChunkedSet<T, KeyOf>::Prefetch(const std::vector<Item>& items) {
+  for (const Item& item : items) {
+    if constexpr (std::is_same_v<Item, Part>) {
+      PrefetchShared(item.node);
+    } else if constexpr (requires { item.get(); }) {
+      PrefetchShared(item);
+    }
+  }
+}
+
+template <typename T, typename KeyOf>
 auto ChunkedSet<T, KeyOf>::SortedOps(const std::vector<T>& gone, std::vector<T>& fresh)
     -> std::vector<Op> {
   std::vector<Op> ops;
@@ -281,6 +305,7 @@ auto ChunkedSet<T, KeyOf>::SortedOps(const std::vector<T>& gone, std::vector<T>&
 template <typename T, typename KeyOf>
 std::vector<T> ChunkedSet<T, KeyOf>::EditValues(const std::vector<T>& old,
                                                 std::span<const Op> ops) {
+  Prefetch(old);
   std::vector<T> values;
   values.reserve(old.size() + ops.size());
   auto at = old.begin();
@@ -299,6 +324,7 @@ template <typename T, typename KeyOf>
 void ChunkedSet<T, KeyOf>::EditPart(const Part& part, std::span<const Op> ops, Row& row) {
   const Node& node = *part.node;
   if (!node.IsInner()) return row.Add(EditValues(node.values, ops));
+  Prefetch(node.parts);
   Row below;
   for (auto child = node.parts.begin(); child != node.parts.end();) {
     const auto edited =
