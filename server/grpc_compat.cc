@@ -39,15 +39,16 @@ class ChangingCredentials final : public grpc::ServerCredentials {
     std::shared_ptr<const ServerCertificates> now = current_();
     if (now == handed_over_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair = {now->key.c_str(), now->certificate.c_str()};
-    const std::string& authorities = now->client_authorities;
-    *config = grpc_ssl_server_certificate_config_create(
-        authorities.empty() ? nullptr : authorities.c_str(), &pair, 1);
+    // gRPC insists on some authorities, also where no client is asked for a certificate.
+    const std::string& authorities =
+        now->client_authorities.empty() ? now->certificate : now->client_authorities;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     handed_over_ = std::move(now);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
   const Current current_;
-  std::shared_ptr<const ServerCertificates> handed_over_;  // under the port's lock in gRPC
+  std::shared_ptr<const ServerCertificates> handed_over_;  // thread of the connections
   grpc_server_credentials* const credentials_;
 };
 

@@ -24,8 +24,8 @@ class ConnectionAcceptor {
   // Before BuildAndStart.
   explicit ConnectionAcceptor(grpc::ServerBuilder& builder,
                               std::shared_ptr<grpc::ServerCredentials> credentials);
-  // Takes the socket over, which must not block. Thread-safe. Before the server's start and after
-  // its shutdown it is closed.
+  // Takes the socket over, which must not block. Before the server's start and after its shutdown
+  // it is closed. One thread: gRPC 1.51 changes certificates without a lock.
   void HandleConnection(int fd);
 
  private:
@@ -45,7 +45,7 @@ struct ServerCertificates {
 // leaves in use what was there before. gRPC's own watcher of files drops what it had as soon as one
 // of them is wrong, and no handshake succeeds before all of them are right.
 //
-// `current` is called on gRPC's threads, one at a time, for as long as the server lives.
+// `current` is called at the start, and then by who hands a connection in.
 std::shared_ptr<grpc::ServerCredentials> MakeTlsServerCredentials(
     grpc_ssl_client_certificate_request_type client_certificates,
     std::function<std::shared_ptr<const ServerCertificates>()> current);
