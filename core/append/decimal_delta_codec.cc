@@ -376,7 +376,7 @@ absl::Status DecimalDeltaDecoder::Decode(uint64_t layout, size_t positions,
   const bool delta =
       !scrape.control().empty() || !scrape.integers().empty() || !scrape.escapes().empty();
   if (!delta) {
-    const absl::Status status = raw_.Decode(layout, positions, scrape, out);
+    absl::Status status = raw_.Decode(layout, positions, scrape, out);
     if (status.ok() && !scrape.raw().empty()) NoteRaw(columns_.Of(layout, positions), out);
     return status;
   }

@@ -23,7 +23,7 @@ constexpr size_t kDefinitionBytes = 128;
 constexpr char kStringEnd = '\xff';
 
 size_t LayoutBytes(const DecodedLayout& layout) {
-  return kDefinitionBytes + layout.keys.size() * sizeof(decltype(layout.keys)::value_type) +
+  return kDefinitionBytes + layout.keys.size() * sizeof(void*) +
          layout.target_labels.size() * sizeof(DecodedLabel);
 }
 

@@ -25,6 +25,7 @@ std::string_view NamesText(NameValidation names) {
 
 std::string ProtocolsText(const std::vector<ScrapeProtocol>& protocols) {
   std::vector<std::string> names;
+  names.reserve(protocols.size());
   for (const ScrapeProtocol protocol : protocols) names.emplace_back(ScrapeProtocolName(protocol));
   return YamlList(names);
 }

@@ -271,6 +271,7 @@ std::vector<KnownField> FieldsOfSection(std::string_view section) {
 
 std::vector<std::string_view> KnownSections() {
   std::vector<std::string_view> names;
+  names.reserve(kSections.size());
   for (const Section& section : kSections) names.push_back(section.name);
   return names;
 }

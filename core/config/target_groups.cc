@@ -75,7 +75,7 @@ std::optional<ConfigProblem> JsonProblem(std::string_view text, const std::strin
     return ConfigProblem{
         path, 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')),
         1 + static_cast<int>(before.size() - line_start),
-        absl::StrCat("not JSON: ", words == what.npos ? what : what.substr(words + 2))};
+        absl::StrCat("not JSON: ", words == std::string_view::npos ? what : what.substr(words + 2))};
   }
 }
 

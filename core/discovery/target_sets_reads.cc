@@ -68,6 +68,7 @@ std::optional<SourceView::Standing> TargetSets::StandingOf(const std::string& so
 
 std::vector<std::string> TargetSets::SourceNames() const {
   std::vector<std::string> names;
+  names.reserve(sources_.size());
   for (const auto& [name, unused] : sources_) names.push_back(name);
   return names;
 }
