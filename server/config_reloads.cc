@@ -86,7 +86,7 @@ absl::StatusOr<status::v1::ReloadConfigResponse> ConfigReloads::ReloadFiles() {
 // What was accepted runs, also if single jobs could not take it.
 absl::Status ConfigReloads::Apply(const LoadedConfig& next) {
   RETURN_IF_ERROR(deps_.accept(*next.config));
-  const absl::Status status = deps_.apply(next);
+  absl::Status status = deps_.apply(next);
   running_ = next;
   loaded_ = deps_.clock.Now();
   Publish(std::string(status.message()));

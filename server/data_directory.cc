@@ -28,7 +28,7 @@ absl::StatusOr<std::string> ReadOrMakeWriterId(FileSystem& files, const std::str
     return id;
   }
   RETURN_IF_ERROR(text.status());
-  const std::string id(absl::StripAsciiWhitespace(*text));
+  std::string id(absl::StripAsciiWhitespace(*text));
   const bool hex =
       std::all_of(id.begin(), id.end(), [](unsigned char c) { return absl::ascii_isxdigit(c); });
   if (id.size() != 32 || !hex) {

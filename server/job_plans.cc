@@ -219,6 +219,7 @@ std::vector<pb::JobPlan> PlanJobs(const JobPlansInput& input,
   }
   Planner planner(input, warnings);
   std::vector<pb::JobPlan> out;
+  out.reserve(names.size());
   for (const std::string& name : names) out.push_back(planner.Plan(name));
   return out;
 }

@@ -185,7 +185,7 @@ absl::Status Pusher::CheckGroups(const std::vector<pb::TargetGroup>& groups, siz
 }
 
 absl::Status Pusher::Replace(std::vector<pb::TargetGroup> groups, const ChangeOptions& options) {
-  const absl::Status checked = CheckGroups(groups, options_.session.message_bytes);
+  absl::Status checked = CheckGroups(groups, options_.session.message_bytes);
   if (!checked.ok()) return checked;
   std::set<GroupId> wanted;
   for (const pb::TargetGroup& group : groups) wanted.insert(IdOf(group));
@@ -205,7 +205,7 @@ absl::Status Pusher::Replace(std::vector<pb::TargetGroup> groups, const ChangeOp
 
 absl::Status Pusher::Update(std::vector<pb::TargetGroup> upsert, const std::vector<GroupId>& remove,
                             const ChangeOptions& options) {
-  const absl::Status checked = CheckGroups(upsert, options_.session.message_bytes);
+  absl::Status checked = CheckGroups(upsert, options_.session.message_bytes);
   if (!checked.ok()) return checked;
   for (const GroupId& id : remove) Remove(id);
   for (pb::TargetGroup& group : upsert) {
@@ -326,7 +326,7 @@ absl::Status Pusher::OnWelcome(PushSession& session, const pb::Welcome& welcome)
   Trawld& trawld = Find(session);
   const ExternalLabels labels(welcome.external_labels().begin(), welcome.external_labels().end());
   trawld.labels.reset();
-  const absl::Status distinct = CheckLabels(trawld, labels);
+  absl::Status distinct = CheckLabels(trawld, labels);
   if (!distinct.ok()) return distinct;
   trawld.labels = labels;
   if (welcome.counts().targets() == 0) return absl::OkStatus();

@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<EmbeddedStore>> EmbeddedStore::Open(const Options
                                                                    StoreBackendFactory backend) {
   auto parts = std::make_unique<Parts>(deps.clock, options.thread_name);
   EventLoop& loop = parts->thread.loop();
-  const absl::Status opened = RunOn(loop, [&] { return parts->Open(options, backend); });
+  absl::Status opened = RunOn(loop, [&] { return parts->Open(options, backend); });
   if (!opened.ok()) return opened;
   parts->service = std::make_unique<GrpcStorageService>(
       GrpcStorageService::Options{},

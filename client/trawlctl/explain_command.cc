@@ -37,7 +37,7 @@ using status::v1::Target;
 using Rows = std::vector<std::vector<std::string>>;
 
 std::string StepName(const ExplainStep& step) {
-  const std::string name = ExplainStep::Kind_Name(step.kind());
+  std::string name = ExplainStep::Kind_Name(step.kind());
   if (step.kind() != ExplainStep::RELABEL) return name;
   return absl::StrCat(name, "[", step.rule_index(), "]");
 }

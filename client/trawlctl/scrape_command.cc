@@ -58,6 +58,7 @@ std::string Summary(const ScrapeNowResponse& response) {
   std::map<ScrapedSample::Fate, int> fates;
   for (const ScrapedSample& sample : response.samples()) ++fates[sample.fate()];
   std::vector<std::string> parts;
+  parts.reserve(fates.size());
   for (const auto& [fate, count] : fates) {
     parts.push_back(absl::StrCat(count, " ", ScrapedSample::Fate_Name(fate)));
   }

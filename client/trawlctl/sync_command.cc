@@ -55,6 +55,7 @@ sigset_t EndSignals() {
 absl::Status ProblemsOf(const std::vector<TargetFiles::Problem>& problems) {
   if (problems.empty()) return absl::OkStatus();
   std::vector<std::string> lines;
+  lines.reserve(problems.size());
   for (const TargetFiles::Problem& problem : problems) {
     lines.push_back(absl::StrCat(problem.status.message(), "; file ", problem.path));
   }

@@ -21,6 +21,8 @@ struct DiscoveryTime {
 
 // One source: what of it is kept on disk, and what ends with the process. Not thread-safe.
 struct Source : SourceState {
+  const SourceHead& head() const { return *this; }
+
   SourceView::Kind kind = SourceView::Kind::kPushed;
   std::string instance;
   std::string peer;

@@ -40,7 +40,7 @@ absl::Status StateLog::Record(const std::string& source, const SourceState& befo
   SourceState after = before;
   ApplyDelta(delta, after);
   const std::string content = EncodeLogStart(source, after);
-  const absl::Status status = Replace(content);
+  absl::Status status = Replace(content);
   if (status.ok()) {
     log_bytes_ = content.size();
     compact_at_ = 2 * content.size() + options_.slack_bytes;
@@ -66,7 +66,7 @@ absl::Status StateLog::Append(const std::string& record) {
 absl::Status StateLog::WriteBehind(UpdatableFile& file, const std::string& record) {
   const uint64_t end = log_bytes_ + record.size();
   if (end > file_bytes_) {
-    const absl::Status reserved =
+    absl::Status reserved =
         file.WriteAt(log_bytes_, record + std::string(options_.reserve_bytes, '\0'));
     if (reserved.ok()) file_bytes_ = end + options_.reserve_bytes;
     // A short disk may have room for the change alone.
@@ -78,7 +78,7 @@ absl::Status StateLog::WriteBehind(UpdatableFile& file, const std::string& recor
 
 absl::Status StateLog::Replace(std::string_view content) {
   const std::string temporary = path_ + ".tmp";
-  const absl::Status written = WriteTemporary(temporary, content);
+  absl::Status written = WriteTemporary(temporary, content);
   if (!written.ok()) {
     files_.Remove(temporary).IgnoreError();
     return written;
@@ -99,7 +99,7 @@ absl::Status StateLog::WriteTemporary(const std::string& path, std::string_view 
 
 absl::Status StateLog::Remove() {
   rewrite_ = true;
-  const absl::Status removed = files_.Remove(path_);
+  absl::Status removed = files_.Remove(path_);
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   return files_.SyncDirectory(DirectoryOf(path_));
 }

@@ -177,7 +177,7 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
 
 StateDelta TargetSets::Renewal(const Change& change, const Source& before) {
   StateDelta delta;
-  delta.head = before;
+  delta.head = before.head();
   delta.head.released = false;
   if (change.lease) delta.head.lease = *change.lease;
   if (change.fencing_token) delta.head.fencing_token = change.fencing_token;
@@ -338,7 +338,7 @@ bool TargetSets::SetConfigured(const std::string& name, SourceView::Kind kind,
   Source& source = sources_[name];
   source.kind = kind;
   StateDelta delta;
-  delta.head = source;
+  delta.head = source.head();
   std::set<std::string> keys;
   for (TargetGroup& group : groups) {
     keys.insert(group.key);

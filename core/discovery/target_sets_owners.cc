@@ -77,7 +77,7 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
   if (!result.status.ok()) return result;
   result.need = NeedOf(hello, before);
   StateDelta delta;
-  delta.head = before;
+  delta.head = before.head();
   delta.head.released = false;
   if (hello.fencing_token) delta.head.fencing_token = hello.fencing_token;
   if (hello.lease) delta.head.lease = *hello.lease;
@@ -175,7 +175,7 @@ absl::Status TargetSets::KeepWithheld() {
   for (auto& [name, source] : sources_) {
     if (!source.withheld_unkept) continue;
     StateDelta delta;
-    delta.head = source;
+    delta.head = source.head();
     RETURN_IF_ERROR(journal_->Record(name, source, delta));
     source.withheld_unkept = false;
   }
@@ -212,7 +212,7 @@ absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,
   result.status = ApplyStatus::kApplied;
   if (options.dry_run) return result;
   StateDelta delta;
-  delta.head = source;
+  delta.head = source.head();
   delta.head.history_id.clear();
   delta.head.lease = {};
   delta.head.released = true;
@@ -242,7 +242,7 @@ ApplyResult TargetSets::Expire(const std::string& name) {
   if (it == sources_.end()) return result;
   const Source& source = it->second;
   StateDelta delta;
-  delta.head = source;
+  delta.head = source.head();
   delta.head.history_id.clear();
   ++delta.head.version;
   delta.head.withheld = false;
@@ -290,7 +290,7 @@ absl::StatusOr<ApplyResult> TargetSets::AcceptHeld(const std::string& name,
 
 StateDelta TargetSets::Accept(const Source& source, const AcceptOptions& options) const {
   StateDelta delta;
-  delta.head = source;
+  delta.head = source.head();
   if (options.what == AcceptOptions::What::kRestored) {
     delta.head.withheld = false;
     return delta;
@@ -315,7 +315,7 @@ absl::StatusOr<ApplyResult> TargetSets::CarryOutDue(const std::string& name, con
   if (source == nullptr) return NoSuchSource(name);
   const absl::Duration heard = source->HeardTime(now.steady, options_.default_lease);
   StateDelta delta;
-  delta.head = *source;
+  delta.head = source->head();
   for (const auto& [group, since] : source->held_since) {
     if (heard - since >= options_.plan.guard.hold) delta.held.emplace_back(group, nullptr);
   }

@@ -43,7 +43,7 @@ class BlockingHttpClient::Connection {
     const absl::Duration end = clock_.Steady() + request.timeout;
     bool send_credentials = true;
     for (int hops = 0; hops < kMaxRedirects; ++hops) {
-      const absl::Status sent = Send(request, url, send_credentials, end - clock_.Steady());
+      absl::Status sent = Send(request, url, send_credentials, end - clock_.Steady());
       if (!sent.ok()) return sent;
       if (!MustFollow()) return Answer();
       ASSIGN_OR_RETURN(FetchUrl next, ResolveRedirect(url, easy_->head().location()));

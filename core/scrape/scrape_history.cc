@@ -49,8 +49,10 @@ void ScrapeHistory::Add(const ScrapeRecord& record) {
 }
 
 std::vector<ScrapeRecord> ScrapeHistory::List() const {
+  const size_t count = std::min<uint64_t>(added_, kScrapes);
   std::vector<ScrapeRecord> out;
-  for (size_t age = 0; age < std::min<uint64_t>(added_, kScrapes); ++age) {
+  out.reserve(count);
+  for (size_t age = 0; age < count; ++age) {
     out.push_back(Unpack(entries_[(added_ - 1 - age) % kScrapes]));
   }
   return out;

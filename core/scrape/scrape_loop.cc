@@ -284,7 +284,7 @@ void ScrapeLoop::Finish(Outcome outcome) {
 // these series.
 absl::Status ScrapeLoop::AppendLess(const Outcome& outcome) {
   cache_->IngestNothing(timestamp_ms_, /*failed=*/true, outcome.scratch);
-  const absl::Status appended = AppendBatch(outcome);
+  absl::Status appended = AppendBatch(outcome);
   if (!absl::IsInvalidArgument(appended) && !absl::IsResourceExhausted(appended)) return appended;
   context_.shard.appender.Forget(cache_->layout());
   cache_ = MakeCache();

@@ -131,6 +131,7 @@ ScrapeResult SeriesCache::IngestEndOfRun(int64_t timestamp_ms, ScrapeScratch& sc
 
 void SeriesCache::MakeFirstLayout() {
   std::vector<KeyId> keys;
+  keys.reserve(report_count_);
   for (size_t i = 0; i < report_count_; ++i) keys.push_back(InternReportKey(keys_, i));
   layout_ = std::make_shared<const Layout>(keys_, target_labels_, keys, 0, LayoutPatch());
   for (const KeyId key : keys) keys_.Unref(key);

@@ -104,7 +104,7 @@ absl::Status AccessPolicy::CheckNamed(const Caller& caller) const {
 }
 
 absl::Status AccessPolicy::MayView(const Caller& caller) const {
-  const absl::Status named = CheckNamed(caller);
+  absl::Status named = CheckNamed(caller);
   if (!named.ok() || open() || HasRole(caller, rules_.viewers) ||
       HasRole(caller, rules_.operators)) {
     return named;
@@ -113,13 +113,13 @@ absl::Status AccessPolicy::MayView(const Caller& caller) const {
 }
 
 absl::Status AccessPolicy::MayOperate(const Caller& caller) const {
-  const absl::Status named = CheckNamed(caller);
+  absl::Status named = CheckNamed(caller);
   if (!named.ok() || open() || HasRole(caller, rules_.operators)) return named;
   return Denied(caller, "do this: it is not an operator");
 }
 
 absl::Status AccessPolicy::MayPushSomething(const Caller& caller) const {
-  const absl::Status named = CheckNamed(caller);
+  absl::Status named = CheckNamed(caller);
   if (!named.ok() || open()) return named;
   const bool ruled = std::any_of(rules_.push.begin(), rules_.push.end(),
                                  [&](const PushRule& rule) { return IsNamed(caller, rule.name); });
@@ -127,7 +127,7 @@ absl::Status AccessPolicy::MayPushSomething(const Caller& caller) const {
 }
 
 absl::Status AccessPolicy::MayPush(const Caller& caller, std::string_view source) const {
-  const absl::Status named = CheckNamed(caller);
+  absl::Status named = CheckNamed(caller);
   if (!named.ok() || open()) return named;
   for (const PushRule& rule : rules_.push) {
     if (IsNamed(caller, rule.name) && MatchesAny(rule.sources, source)) return absl::OkStatus();

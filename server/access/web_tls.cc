@@ -44,6 +44,7 @@ std::string OpensslCipher(const std::string& name) {
 
 absl::Status SetCiphers(SSL_CTX& context, const std::vector<std::string>& suites) {
   std::vector<std::string> names;
+  names.reserve(suites.size());
   for (const std::string& suite : suites) {
     names.push_back(OpensslCipher(suite));
     if (names.back().empty()) {
@@ -58,6 +59,7 @@ absl::Status SetCiphers(SSL_CTX& context, const std::vector<std::string>& suites
 
 absl::Status SetCurves(SSL_CTX& context, const std::vector<std::string>& curves) {
   std::vector<std::string> names;
+  names.reserve(curves.size());
   for (const std::string& curve : curves) {
     names.push_back(curve.rfind("CurveP", 0) == 0 ? absl::StrCat("P-", curve.substr(6)) : curve);
   }

@@ -89,7 +89,7 @@ class MemFileSystem::AppendHandle final : public WritableFile {
   absl::Status Append(std::string_view bytes) override {
     MutexLock lock(state_->mutex);
     RETURN_IF_ERROR(CheckAlive());
-    const absl::Status ordered = state_->Begin();
+    absl::Status ordered = state_->Begin();
     if (!ordered.ok()) {
       file_->content.append(bytes.substr(0, bytes.size() / 2));
       return ordered;

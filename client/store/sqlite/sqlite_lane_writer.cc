@@ -115,7 +115,7 @@ absl::Status SqliteLaneWriter::WriteTimed(const DecodedScrape& scrape, const Row
 absl::StatusOr<SqliteLaneWriter::Rows> SqliteLaneWriter::FindRows(const DecodedLayout& layout) {
   const auto found = layouts_.find(layout.uid);
   if (found != layouts_.end()) return found->second;
-  ASSIGN_OR_RETURN(const Rows rows, MakeRows(layout));
+  ASSIGN_OR_RETURN(Rows rows, MakeRows(layout));
   writing_.catalog.RefLayout(rows.layout);
   layouts_[layout.uid] = rows;
   return rows;

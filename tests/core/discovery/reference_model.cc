@@ -96,7 +96,7 @@ ReferenceSource::Answer ReferenceSource::Apply(const Change& change, const std::
 ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::string& content,
                                                const Time& time) {
   minute_ = time.minute;
-  const Answer admitted = Admit(change, content);
+  Answer admitted = Admit(change, content);
   if (admitted.status == ApplyStatus::kRejected) return admitted;
   const bool any_bad = std::any_of(change.groups.begin(), change.groups.end(), IsBad);
   const bool repeated = admitted.status == ApplyStatus::kNoop;

@@ -234,7 +234,7 @@ class Sequence {
     std::visit([&](auto& m) { input.message = std::move(m); }, message);
     world_.Say(stream, std::move(input));
     Model().Hear(Time());
-    const auto ack = peer_of_[stream]->Last<SyncAck>();
+    auto ack = peer_of_[stream]->Last<SyncAck>();
     EXPECT_TRUE(ack && ack->id == next_id_);
     return ack;
   }
