@@ -322,7 +322,7 @@ void ScrapeLoop::Publish(const Outcome& outcome) {
   Note(outcome, now, record);
   ScrapeReport report;
   report.health = up ? TargetHealth::kUp : TargetHealth::kDown;
-  report.last = record;
+  report.last = record.figures();
   if (!stopping_) report.next_scrape = context_.shard.loop.clock().Now() + ticker_.Wait(now);
   report.series = cache_->series_count();
   report.scrapes = scrapes_;

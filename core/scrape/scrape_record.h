@@ -47,6 +47,8 @@ struct ScrapeFigures {
 
 // One scrape, as a target's history shows it, which cuts long errors.
 struct ScrapeRecord : ScrapeFigures {
+  const ScrapeFigures& figures() const { return *this; }
+
   ScrapePhases phases;
   uint64_t body_bytes = 0;  // as received
   int http_status = 0;      // 0: no answer
