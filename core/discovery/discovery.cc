@@ -94,11 +94,11 @@ TargetSets::Now Discovery::Now() const {
 
 void Discovery::ApplyAsync(Change change, ApplyCallback done) {
   deps_.loop.Post([this, change = std::move(change), done = std::move(done)]() mutable {
-    Apply(std::move(change), 0, std::move(done));
+    Apply(change, 0, std::move(done));
   });
 }
 
-void Discovery::Apply(Change change, uint64_t stream_id, ApplyCallback done) {
+void Discovery::Apply(const Change& change, uint64_t stream_id, ApplyCallback done) {
   const std::string source = change.source;
   const uint64_t holder = sets_.Holder(source);
   const Change::Scope scope = change.scope;

@@ -100,7 +100,7 @@ class Discovery {
   TargetSets::Now Now() const;
   // Applies, counts, reconciles; `done` runs on the loop when the loops were told (at once if
   // nothing changed).
-  void Apply(Change change, uint64_t stream_id, ApplyCallback done);
+  void Apply(const Change& change, uint64_t stream_id, ApplyCallback done);
   // Room for a stream that holds `source` from now on; one that takes it over has the other's.
   bool ReserveStream(const std::string& source);
   void ReleaseStream();

@@ -240,7 +240,7 @@ void SyncSession::Apply(uint64_t id, Change change) {
   change.allow_partial = true;  // on the stream a bad target rejects its group alone
   const uint64_t sequence = next_pending_++;
   pending_acks_[sequence].ack.id = id;
-  discovery_.Apply(std::move(change), stream_id_, [this, sequence](ApplyResult result) {
+  discovery_.Apply(change, stream_id_, [this, sequence](ApplyResult result) {
     PendingAnswer& pending = pending_acks_[sequence];
     if (!result.issues.empty() && result.issues.front().code == IssueCode::kNotPersisted) {
       pending.ack.retry_after = discovery_.options().persist_retry;

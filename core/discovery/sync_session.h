@@ -117,7 +117,7 @@ class SyncSession {
 
  private:
   struct Staged {
-    explicit Staged(SyncBegin b) : begin(std::move(b)) {}
+    explicit Staged(SyncBegin b) : begin(b) {}
     SyncBegin begin;
     std::vector<JobGroup> groups;
     uint64_t bytes = 0;             // of the parts, serialized
