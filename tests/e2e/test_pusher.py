@@ -13,7 +13,7 @@ scrape_configs:
   - job_name: other
 """
 EXAMPLE = TOP / "client" / "discovery" / "examples" / "push_targets.py"
-TARGETS = 200
+TARGETS = 1000
 
 
 def targets(first, last):
