@@ -134,12 +134,11 @@ class DiscoveryStateTest(EndToEndTest):
         return acked
 
     def test_a_killed_trawld_comes_back_with_whole_updates_and_all_that_was_acked(self):
-        kills = 200 if os.environ.get("TRAWL_TEST_SIZE") == "long" else 20
         seed = int(os.environ.get("TRAWL_SEED", random.randrange(1 << 30)))
         chosen = random.Random(seed)
         acked = 0
         with self.subTest(seed=seed):
-            for _ in range(kills):
+            for _ in range(200):
                 server = self.start()
                 version = self.check(server, acked)
                 acked = self.push_until(server, version, chosen.randrange(40))
