@@ -78,14 +78,13 @@ std::string TargetJson(const PoolStatus& pool, const ActiveTarget& active,
                        const ExternalAddress& external) {
   const Target& target = *active.target;
   const ScrapeReport report = active.status->Get();
-  const GlobalUrl global = MakeGlobalUrl(target.url, external);
-  std::string error = report.last.error;
-  if (!global.error.empty()) absl::StrAppend(&error, ": ", global.error);
   return absl::StrCat(
       "{\"discoveredLabels\":", LabelsJson(DiscoveredLabels(pool, active)),
       ",\"labels\":", LabelsJson(*target.labels), ",\"scrapePool\":", GoJsonString(pool.job),
-      ",\"scrapeUrl\":", GoJsonString(target.url), ",\"globalUrl\":", GoJsonString(global.url),
-      ",\"lastError\":", GoJsonString(error), ",\"lastScrape\":\"", FormatGoTime(report.last.start),
+      ",\"scrapeUrl\":", GoJsonString(target.url),
+      ",\"globalUrl\":", GoJsonString(MakeGlobalUrl(target.url, external)),
+      ",\"lastError\":", GoJsonString(report.last.error), ",\"lastScrape\":\"",
+      FormatGoTime(report.last.start),
       "\",\"lastScrapeDuration\":", GoJsonFloat(absl::ToDoubleSeconds(report.last.duration)),
       ",\"health\":\"", HealthName(report.health),
       "\",\"scrapeInterval\":", GoJsonString(target.interval_text),
@@ -105,11 +104,10 @@ void AddElement(std::string_view element, std::string& list) {
   absl::StrAppend(&list, list.empty() ? "" : ",", element);
 }
 
-// As Go's net.SplitHostPort, for the host of a URL that was made with a valid address.
+// The host of a URL that was made with a valid address.
 struct HostPort {
   std::string_view host;  // without brackets
-  std::string_view port;
-  bool has_port = false;
+  std::string_view port;  // "": none
 };
 HostPort SplitHostPort(std::string_view text) {
   const size_t colon = text.rfind(':');
@@ -117,7 +115,7 @@ HostPort SplitHostPort(std::string_view text) {
   const bool has_port =
       colon != std::string_view::npos && (bracket == std::string_view::npos || bracket < colon);
   HostPort out{has_port ? text.substr(0, colon) : text,
-               has_port ? text.substr(colon + 1) : std::string_view(), has_port};
+               has_port ? text.substr(colon + 1) : std::string_view()};
   if (out.host.starts_with('[') && out.host.ends_with(']')) {
     out.host = out.host.substr(1, out.host.size() - 2);
   }
@@ -138,25 +136,18 @@ std::string GoJsonFloat(double value) {
   return {std::begin(buffer), end.ptr};
 }
 
-GlobalUrl MakeGlobalUrl(const std::string& url, const ExternalAddress& external) {
+std::string MakeGlobalUrl(const std::string& url, const ExternalAddress& external) {
   const size_t begin = url.find("://") + 3;
   const size_t end = std::min(url.find_first_of("/?", begin), url.size());
   const std::string authority = url.substr(begin, end - begin);
   const std::string rest = url.substr(end);
   const HostPort target = SplitHostPort(authority);
-  if (!target.has_port) {
-    return {url, absl::StrCat("address ", authority, ": missing port in address")};
-  }
-  if (target.host != "127.0.0.1" && target.host != "localhost" && target.host != "::1") {
-    return {url, ""};
-  }
+  if (target.host != "127.0.0.1" && target.host != "localhost" && target.host != "::1") return url;
   if (target.port == external.own_port) {
-    return {absl::StrCat(external.scheme, "://", external.host, rest), ""};
+    return absl::StrCat(external.scheme, "://", external.host, rest);
   }
-  const HostPort own = SplitHostPort(external.host);
-  return {absl::StrCat(url.substr(0, begin), own.has_port ? own.host : external.host, ":",
-                       target.port, rest),
-          ""};
+  return absl::StrCat(url.substr(0, begin), SplitHostPort(external.host).host,
+                      target.port.empty() ? "" : ":", target.port, rest);
 }
 
 std::string TargetsJson(const PoolsSnapshot& pools, std::string_view state, std::string_view pool,

@@ -27,13 +27,9 @@ std::string ConfigJson(std::string_view yaml);
 // `{"status":"error","errorType":…,"error":…}`
 std::string ErrorJson(std::string_view type, std::string_view error);
 
-// `url` with a host that only means something on this machine replaced; and Go's words where its
-// host has no port.
-struct GlobalUrl {
-  std::string url;
-  std::string error;
-};
-GlobalUrl MakeGlobalUrl(const std::string& url, const ExternalAddress& external);
+// `url` with a host that only means something on this machine replaced; as Prometheus 3 does, whose
+// older versions took a host without a port for an error.
+std::string MakeGlobalUrl(const std::string& url, const ExternalAddress& external);
 
 // As the API's encoder (json-iterator) writes a field, quotes included; and a float64.
 std::string GoJsonString(std::string_view text);

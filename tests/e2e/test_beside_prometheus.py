@@ -29,6 +29,9 @@ scrape_configs:
   - job_name: dropped
     static_configs: [{targets: ['a:1', 'b:1']}]
     relabel_configs: [{source_labels: [__address__], regex: 'a:.*', action: keep}]
+  - job_name: portless
+    scrape_interval: 1h
+    static_configs: [{targets: ['localhost', 'seven', '[::1]']}]
 """
 GROUPS = [
     {"targets": ["one", "two:9100", "[::1]:80"], "labels": {"__meta_x_zone": "z", "port": "9"}},
@@ -42,6 +45,10 @@ GROUPS = [
 # What Prometheus 3 adds to the discovered labels, and Debian's does not know.
 SINCE_3 = ("__always_scrape_classic_histograms__", "__convert_classic_histograms_to_nhcb__",
            "__scrape_native_histograms__")
+
+
+# Of a host without a port Prometheus 2 says the error "missing port in address", and leaves it as it is.
+PORTLESS = {"http://localhost/metrics", "http://[::1]/metrics"}
 
 
 def discovered(target):
@@ -72,12 +79,27 @@ class BesidePrometheusTest(EndToEndTest):
         return [sorted(some, key=lambda t: json.dumps(t, sort_keys=True)) for some in (active, dropped)]
 
     def test_targets_have_the_labels_and_urls_that_prometheus_gives_them(self):
-        wait_for("prometheus' targets", lambda: len(self.targets(self.prometheus)[0]) >= 9)
-        wait_for("trawld's", lambda: len(self.targets(self.trawl.http)[0]) >= 9)
+        wait_for("prometheus' targets", lambda: len(self.targets(self.prometheus)[0]) >= 12)
+        wait_for("trawld's", lambda: len(self.targets(self.trawl.http)[0]) >= 12)
         theirs, ours = self.targets(self.prometheus), self.targets(self.trawl.http)
         self.maxDiff = None
         self.assertEqual(ours[0], theirs[0])
         self.assertEqual(ours[1], theirs[1])
+
+    def test_links_for_people_elsewhere_are_those_of_prometheus(self):
+        wait_for("prometheus' targets", lambda: len(self.targets(self.prometheus)[0]) >= 12)
+        wait_for("trawld's", lambda: len(self.targets(self.trawl.http)[0]) >= 12)
+
+        def links(address):
+            data = get_json(f"http://{address}/api/v1/targets")["data"]
+            self.assertFalse([t for t in data["activeTargets"] if "missing port" in t["lastError"]
+                              and address == self.trawl.http])
+            return {t["scrapeUrl"]: t["globalUrl"] for t in data["activeTargets"]}
+        theirs, ours = links(self.prometheus), links(self.trawl.http)
+        host = ours["http://localhost:1/metrics"].removesuffix(":1/metrics")
+        theirs |= {url: f"{host}/metrics" for url in PORTLESS}  # as Prometheus 3 says
+        self.assertNotIn("localhost", host)
+        self.assertEqual(ours, theirs)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ TEST(TargetsJsonTest, PoolNamesAreListed) {
 
 // As Prometheus' TestGetGlobalURL.
 TEST(GlobalUrlTest, OnlyLocalHostsAreReplaced) {
-  const auto global = [](const std::string& url) { return MakeGlobalUrl(url, kExternal).url; };
+  const auto global = [](const std::string& url) { return MakeGlobalUrl(url, kExternal); };
   EXPECT_EQ(global("http://127.0.0.1:9090/"), "http://example.org:9090/");
   EXPECT_EQ(global("https://localhost:9090/m?x=1"), "https://example.org:9090/m?x=1");
   EXPECT_EQ(global("http://[::1]:9090/"), "http://example.org:9090/");
@@ -91,11 +91,22 @@ TEST(GlobalUrlTest, OnlyLocalHostsAreReplaced) {
   EXPECT_EQ(global("http://192.168.0.1:9090/"), "http://192.168.0.1:9090/");
 }
 
-TEST(GlobalUrlTest, AHostWithoutPortIsTheErrorThatPrometheusShows) {
-  EXPECT_EQ(MakeGlobalUrl("http://a.example/metrics", kExternal).error,
-            "address a.example: missing port in address");
-  EXPECT_EQ(MakeGlobalUrl("http://[::1]/metrics", kExternal).error,
-            "address [::1]: missing port in address");
+TEST(GlobalUrlTest, AHostWithoutPortIsReplacedAndGetsNone) {
+  EXPECT_EQ(MakeGlobalUrl("http://localhost/metrics", kExternal), "http://example.org/metrics");
+  EXPECT_EQ(MakeGlobalUrl("http://[::1]/metrics", kExternal), "http://example.org/metrics");
+  EXPECT_EQ(MakeGlobalUrl("http://a.example/metrics", kExternal), "http://a.example/metrics");
+}
+
+TEST(TargetsJsonTest, ATargetWithoutPortHasTheErrorOfItsScrapeAlone) {
+  PoolsSnapshot pools;
+  pools.pools = {MakePool(
+      "node", {WithReport(MakeTarget("node", "localhost"), {.health = TargetHealth::kUp})})};
+
+  const std::string json = TargetsJson(pools, "active", "", kExternal);
+
+  EXPECT_NE(json.find("\"globalUrl\":\"http://example.org/metrics\",\"lastError\":\"\","),
+            std::string::npos)
+      << json;
 }
 
 }  // namespace
