@@ -148,7 +148,7 @@ class PoolView {
   }
 
   updateHead(pool) {
-    const parts = [`${number(pool.up)}/${number(pool.active)} up`];
+    const parts = [pool.pending ? `not in the configuration · ${number(pool.failed)} wait` : `${number(pool.up)}/${number(pool.active)} up`];
     if (pool.unknown) parts.push(`${number(pool.unknown)} unknown`);
     if (pool.dropped) parts.push(`${number(pool.dropped)} dropped`);
     const text = parts.join(' · ');
@@ -184,7 +184,8 @@ class PoolView {
   updateMore(pool) {
     const shown = (pool.targets || []).length;
     const left = pool.matching - shown;
-    const text = pool.active === 0 ? 'No active targets.' : pool.matching === 0 ? 'No target matches the filter.'
+    const text = pool.pending ? 'The running configuration has no such job: nothing of it is scraped.'
+      : pool.active === 0 ? 'No active targets.' : pool.matching === 0 ? 'No target matches the filter.'
       : left > 0 ? `${number(shown)} of ${number(pool.matching)} targets shown. ` : '';
     if (this.moreText === text) return;
     this.moreText = text;
@@ -205,7 +206,7 @@ class PoolView {
     this.drops.replaceChildren();
     if (!pool.dropped && !pool.failed) return;
     const open = state.dropped.has(this.job);
-    const what = [pool.dropped ? `${number(pool.dropped)} dropped` : '', pool.failed ? `${number(pool.failed)} not usable` : ''];
+    const what = [pool.dropped ? `${number(pool.dropped)} dropped` : '', pool.failed ? `${number(pool.failed)} ${pool.pending ? 'waiting' : 'not usable'}` : ''];
     this.drops.append(make('div', {class: 'sub'}, make('button', {type: 'button', 'aria-expanded': String(open), onclick: () => {
       state.dropped[open ? 'delete' : 'add'](this.job);
       this.dropKey = '';
@@ -219,8 +220,8 @@ class PoolView {
     const rows = [...(pool.failedTargets || []), ...(pool.droppedTargets || [])].map(drop => make('tr', {},
       make('td', {class: 'error'}, drop.reason),
       make('td', {class: 'labels'}, ...(Object.keys(drop.discoveredLabels).length ? labelChips(drop.discoveredLabels) : ['labels are not kept'])),
-      make('td', {class: 'actions'}, Object.keys(drop.discoveredLabels).length ? make('button', {type: 'button', onclick: () =>
-        showExplanation(pool.job, 'dropped target', new URLSearchParams({scrapePool: pool.job, labels: JSON.stringify(drop.discoveredLabels)}))}, 'Explain') : null)));
+      make('td', {class: 'actions'}, pool.pending ? null : make('button', {type: 'button', onclick: () =>
+        showExplanation(pool.job, 'dropped target', new URLSearchParams({scrapePool: pool.job, id: drop.id}))}, 'Explain'))));
     const shown = rows.length;
     return make('div', {class: 'scroll'}, make('table', {},
       make('thead', {}, make('tr', {}, make('th', {}, 'Why'), make('th', {}, 'Discovered labels'), make('th', {}))), make('tbody', {}, ...rows)),

@@ -109,10 +109,12 @@ Json RejectedJson(const RejectedSamples::Counts& counts) {
   return out;
 }
 
+std::string IdOf(uint64_t hash) { return absl::StrFormat("%016x", hash); }
+
 Json TargetJson(const std::string& job, const ActiveTarget& active, Lanes lanes) {
   const ScrapeReport report = active.status->Get();
   const bool scraped = report.last.start != absl::InfinitePast();
-  Json out = {{"id", absl::StrFormat("%016x", active.target->hash)},
+  Json out = {{"id", IdOf(active.target->hash)},
               {"scrapePool", job},
               {"scrapeUrl", active.target->url},
               {"labels", LabelsJson(*active.target->labels)},
@@ -150,14 +152,19 @@ void ListTargets(const PoolStatus& pool, Lanes lanes, const OverviewQuery& query
   out["targets"] = std::move(targets);
 }
 
-void ListDroppedTargets(const PoolStatus& pool, Json& out) {
+Json DroppedJson(const std::vector<DroppedTarget>& dropped) {
   Json list = Json::array();
-  for (const DroppedTarget& target : ListDropped(pool)) {
+  for (const DroppedTarget& target : dropped) {
     if (list.size() == kMaxDroppedListed) break;
-    list.push_back({{"discoveredLabels", LabelsJson(target.discovered_labels())},
+    list.push_back({{"id", IdOf(target.hash)},
+                    {"discoveredLabels", LabelsJson(target.discovered_labels())},
                     {"reason", target.detail()}});
   }
-  out["droppedTargets"] = std::move(list);
+  return list;
+}
+
+bool IsOpen(const std::string& job, const OverviewQuery& query, bool open_by_default) {
+  return query.open.contains(job) || (open_by_default && !query.closed.contains(job));
 }
 
 Json PoolJson(const PoolStatus& pool, Lanes lanes, const OverviewQuery& query,
@@ -171,26 +178,53 @@ Json PoolJson(const PoolStatus& pool, Lanes lanes, const OverviewQuery& query,
               {"dropped", pool.dropped_count},
               {"failed", pool.failed_count + pool.withheld_count + pool.duplicate_count},
               {"openByDefault", open_by_default}};
-  const bool open =
-      query.open.contains(pool.job) || (open_by_default && !query.closed.contains(pool.job));
-  if (!open) return out;
+  if (!IsOpen(pool.job, query, open_by_default)) return out;
   ListTargets(pool, lanes, query, out);
-  if (query.dropped.contains(pool.job)) ListDroppedTargets(pool, out);
+  if (query.dropped.contains(pool.job)) out["droppedTargets"] = DroppedJson(ListDropped(pool));
   return out;
+}
+
+// Of a job that the configuration does not have: none of its targets is scraped.
+Json PendingJson(const DesiredTargets& job, const OverviewQuery& query, bool open_by_default) {
+  uint64_t targets = 0;
+  for (const OwnedGroup& owned : job.groups) targets += owned.group->targets.size();
+  Json out = {{"job", job.job},    {"active", 0},     {"up", 0},
+              {"down", 0},         {"unknown", 0},    {"dropped", 0},
+              {"failed", targets}, {"pending", true}, {"openByDefault", open_by_default}};
+  if (!IsOpen(job.job, query, open_by_default)) return out;
+  out["matching"] = 0;
+  out["targets"] = Json::array();
+  if (query.dropped.contains(job.job)) out["droppedTargets"] = DroppedJson(ListPending(job));
+  return out;
+}
+
+// By job. What is pending has no rows of its own: it is open where the pool before it is.
+Json PoolsJson(const PoolsSnapshot& pools, Lanes lanes, const OverviewQuery& query) {
+  Json list = Json::array();
+  size_t listed = 0;
+  auto pending = pools.pending.begin();
+  const auto add_pending = [&](const std::string* before) {
+    for (; pending != pools.pending.end(); ++pending) {
+      if (before != nullptr && (*pending)->job > *before) return;
+      list.push_back(PendingJson(**pending, query, listed <= query.open_up_to));
+    }
+  };
+  for (const auto& pool : pools.pools) {
+    add_pending(&pool->job);
+    listed += std::min(pool->active.size(), query.limit);
+    list.push_back(PoolJson(*pool, lanes, query, listed <= query.open_up_to));
+  }
+  add_pending(nullptr);
+  return list;
 }
 
 }  // namespace
 
 std::string TargetsOverviewJson(const PoolsSnapshot& pools, Lanes lanes, const OverviewQuery& query,
                                 absl::Time now) {
-  size_t listed = 0;
-  Json list = Json::array();
-  for (const auto& pool : pools.pools) {
-    listed += std::min(pool->active.size(), query.limit);
-    list.push_back(PoolJson(*pool, lanes, query, listed <= query.open_up_to));
-  }
-  const Json answer = {{"status", "success"},
-                       {"data", {{"now", absl::ToUnixMillis(now)}, {"pools", std::move(list)}}}};
+  const Json answer = {
+      {"status", "success"},
+      {"data", {{"now", absl::ToUnixMillis(now)}, {"pools", PoolsJson(pools, lanes, query)}}}};
   // What a target's labels hold need not be UTF-8.
   return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

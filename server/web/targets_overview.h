@@ -36,7 +36,8 @@ inline constexpr size_t kMaxOverviewLimit = 25'000;
 //                             lastScrape, duration, lateness, samples,
 //                             history: [[start, lateness, duration, 1 if up], …],
 //                             held (if so), rejected (if any): [{sink, code, samples}]}],
-//                  droppedTargets: [{discoveredLabels, reason}]}]}
+//                  droppedTargets: [{id, discoveredLabels, reason}],
+//                  pending (if so: the configuration does not have the job; all are `failed`)}]}
 // Times are Unix milliseconds (lastScrape 0: never), durations seconds; the history begins with the
 // oldest. Costs a look at every target's health; what is not listed is not written. Pure.
 std::string TargetsOverviewJson(const PoolsSnapshot& pools,

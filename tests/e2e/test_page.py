@@ -113,6 +113,35 @@ class PageTest(EndToEndTest):
         browser.wait_text("dialog .step", "discovered")
         self.assertEqual(browser.errors(), [])
 
+    def test_a_dropped_target_with_much_text_in_its_labels_is_explained(self):
+        long = {f"label_{n}": "long-value-" * 100 for n in range(10)}
+        server = self.trawld(json.dumps({"scrape_configs": [{
+            "job_name": "long", "static_configs": [{"targets": ["a:1"], "labels": long}],
+            "relabel_configs": [{"source_labels": ["job"], "regex": "long", "action": "drop"}]}]})).wait_ready()
+        browser = Browser()
+        self.addCleanup(browser.close)
+        browser.open(f"http://{server.http}/targets?dropped=long")
+        browser.wait_text(".pool td.error", "relabel_configs[0]")
+
+        browser.click(".pool td.actions button")
+
+        browser.wait_text("dialog .step.dropped", "relabel")
+        self.assertEqual(browser.errors(), [])
+
+    def test_targets_of_a_job_that_is_not_configured_are_seen(self):
+        server = self.start()
+        file = self.directory / "typo.json"
+        file.write_text(json.dumps([{"targets": ["lost:1", "lost:2"]}]))
+        server.trawlctl("push", file, "--job", "goood")
+        browser = self.browser
+
+        browser.wait_text(".pool .counts", "not in the configuration · 2 wait")
+        browser.wait_text(".sub button", "Show 2 waiting")
+        browser.run("[...document.querySelectorAll('.sub button')].find(b => b.innerText.includes('waiting')).click()")
+        browser.wait_text(".pool td.error", "job goood is not in the running configuration")
+        browser.wait_text(".pool td.labels", "lost:2")
+        self.assertEqual(browser.errors(), [])
+
     def test_scrape_now_shows_each_samples_fate_if_it_is_allowed(self):
         self.start("--web.enable-admin-api")
 

@@ -5,7 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "server/target_ref.h"
 #include "server/web/page_files.h"
+#include "tests/matchers/status_matchers.h"
 #include "tests/server/service_fixture.h"
 #include "trawl/storage/v1/storage.pb.h"
 
@@ -122,6 +124,44 @@ TEST_F(TargetsOverviewTest, BytesThatAreNoUtf8DoNotBreakTheAnswer) {
   pools_.pools = {MakePool("x", {WithLabels(MakeTarget("x", "a:1"), {{"l", "\xff<script>"}})})};
 
   EXPECT_EQ(Ask({})["pools"][0]["targets"][0]["labels"]["l"], "\xef\xbf\xbd<script>");
+}
+
+TEST_F(TargetsOverviewTest, AJobThatIsNotConfiguredIsListedWithWhatWaitsForIt) {
+  auto desired = std::make_shared<DesiredTargets>();
+  desired->job = "nod";
+  desired->groups = OwnedGroups(
+      {{"me", std::make_shared<const TargetGroup>(TargetGroup{"g", {"x:1", "y:1"}, {}})}});
+  pools_.pending = {desired};
+
+  const Json pools = Ask({})["pools"];
+  const Json shown = Ask({.dropped = {"nod"}})["pools"][1];
+  const Json closed = Ask({.closed = {"nod"}, .dropped = {"nod"}})["pools"][1];
+
+  ASSERT_EQ(pools.size(), 4u);
+  EXPECT_EQ(pools[1]["job"], "nod");
+  EXPECT_EQ(pools[2]["job"], "node");
+  EXPECT_EQ(pools[1]["pending"], true);
+  EXPECT_FALSE(pools[2].contains("pending"));
+  EXPECT_EQ(pools[1]["failed"], 2);
+  EXPECT_EQ(pools[1]["active"], 0);
+  EXPECT_FALSE(pools[1].contains("droppedTargets"));
+  ASSERT_EQ(shown["droppedTargets"].size(), 2u);
+  EXPECT_EQ(shown["droppedTargets"][0]["discoveredLabels"]["__address__"], "x:1");
+  EXPECT_EQ(shown["droppedTargets"][0]["reason"], "job nod is not in the running configuration");
+  EXPECT_FALSE(closed.contains("droppedTargets"));
+}
+
+TEST_F(TargetsOverviewTest, ADroppedTargetHasTheIdByWhichItIsFound) {
+  pools_.pools = {WithDropped(MakePool("node", {}), "ops", {"d:1"})};
+
+  const Json dropped = Ask({.dropped = {"node"}})["pools"][0]["droppedTargets"][0];
+
+  status::v1::TargetRef ref;
+  ref.set_job("node");
+  ref.set_id(dropped["id"].get<std::string>());
+  const absl::StatusOr<FoundTarget> found = FindTarget(pools_, ref);
+  ASSERT_OK(found);
+  EXPECT_EQ(found->dropped->address, "d:1");
 }
 
 TEST(PageFilesTest, ThePageAsksForNothingFromElsewhere) {
