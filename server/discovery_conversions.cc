@@ -342,8 +342,10 @@ absl::Status RejectionStatus(const ApplyResult& result) {
     absl::StrAppend(&message, listed > 0 ? "; " : "", text);
     ++listed;
   }
-  if (result.issue_count > listed) {
-    absl::StrAppend(&message, "; and ", result.issue_count - listed, " more");
+  const auto warnings = static_cast<uint64_t>(
+      std::ranges::count_if(result.issues, [](const Issue& issue) { return !issue.error; }));
+  if (result.issue_count > listed + warnings) {
+    absl::StrAppend(&message, "; and ", result.issue_count - listed - warnings, " more");
   }
   return {RejectionCode(result), message};
 }

@@ -59,8 +59,8 @@ class HttpServer::Routes {
 
   void Handle(const httplib::Request& request, httplib::Response& response) {
     response.set_header("X-Content-Type-Options", "nosniff");
-    const bool known = HandleRead(request, response) || pages_.Handle(request, response) ||
-                       HandleLifecycle(request, response) ||
+    const bool known = HandleApi(request, response) || HandleRead(request, response) ||
+                       pages_.Handle(request, response) || HandleLifecycle(request, response) ||
                        (target_api_.has_value() && target_api_->Handle(request, response));
     if (!known) Reply(response, 404, "404 page not found\n", kText);
     requests_.Increment({known ? std::string_view(request.path) : std::string_view("other"),
@@ -68,6 +68,30 @@ class HttpServer::Routes {
   }
 
  private:
+  // What Prometheus' API has, too: GET alone, without HEAD.
+  bool HandleApi(const httplib::Request& request, httplib::Response& response) {
+    const std::string& path = request.path;
+    const bool targets = path == "/api/v1/targets";
+    const bool pools = path == "/api/v1/scrape_pools";
+    if (!targets && !pools && path != "/api/v1/status/config") return false;
+    if (request.method == "OPTIONS") {
+      response.status = 204;
+    } else if (request.method != "GET") {
+      response.set_header("Allow", "GET, OPTIONS");
+      Reply(response, 405, "Method Not Allowed\n", kText);
+    } else if (targets) {
+      Reply(response, 200,
+            TargetsJson(*deps_.pools(), request.get_param_value("state"),
+                        request.get_param_value("scrapePool"), external_),
+            kJson);
+    } else if (pools) {
+      Reply(response, 200, ScrapePoolsJson(*deps_.pools()), kJson);
+    } else {
+      HandleConfig(response);
+    }
+    return true;
+  }
+
   bool HandleRead(const httplib::Request& request, httplib::Response& response) {
     if (request.method != "GET" && request.method != "HEAD") return false;
     const std::string& path = request.path;
@@ -79,15 +103,6 @@ class HttpServer::Routes {
       const bool ready = deps_.ready();
       Reply(response, ready ? 200 : 503, ready ? "trawl is Ready.\n" : "Service Unavailable",
             kText);
-    } else if (path == "/api/v1/targets") {
-      Reply(response, 200,
-            TargetsJson(*deps_.pools(), request.get_param_value("state"),
-                        request.get_param_value("scrapePool"), external_),
-            kJson);
-    } else if (path == "/api/v1/scrape_pools") {
-      Reply(response, 200, ScrapePoolsJson(*deps_.pools()), kJson);
-    } else if (path == "/api/v1/status/config") {
-      HandleConfig(response);
     } else {
       return false;
     }

@@ -50,15 +50,31 @@ class FileGroups {
   void AddPattern(const std::string& job, const std::string& pattern) {
     if (input_.readable_patterns != nullptr && !input_.readable_patterns->contains(pattern)) {
       Warn(absl::StrCat("job ", job, ": the targets of file_sd_configs ", GoQuote(pattern),
-                        " are not counted: the running configuration does not name it"),
+                        " are not counted, but for files that the running configuration names"),
            warnings_);
-      return;
+      return AddReadableOf(pattern);
     }
     const auto paths = ExpandGlob(input_.files, pattern);
     if (!paths.ok()) return;
     for (const std::string& path : *paths) {
       if (read_.insert(path).second) AddFile(path);
     }
+  }
+
+  // The files of the pattern that another one, which may be read, names as well.
+  void AddReadableOf(const std::string& pattern) {
+    for (const std::string& readable : *input_.readable_patterns) {
+      const auto paths = ExpandGlob(input_.files, readable);
+      if (!paths.ok()) continue;
+      for (const std::string& path : *paths) {
+        if (Names(pattern, path) && read_.insert(path).second) AddFile(path);
+      }
+    }
+  }
+
+  static bool Names(const std::string& pattern, const std::string& path) {
+    return DirectoryOf(pattern) == DirectoryOf(path) &&
+           MatchGlob(pattern.substr(pattern.rfind('/') + 1), path.substr(path.rfind('/') + 1));
   }
 
   void AddFile(const std::string& path) {

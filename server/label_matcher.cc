@@ -15,11 +15,14 @@ absl::Status Bad(std::string_view text, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("matcher ", GoQuote(text), ": ", why));
 }
 
+bool IsQuote(char c) { return c == '"' || c == '\''; }
+
 // The value without its quotes and escapes.
 absl::StatusOr<std::string> Unquote(std::string_view text, std::string_view value) {
-  if (value.empty() || value.front() != '"') return std::string(value);
+  if (value.starts_with('=') || value.starts_with('~')) return Bad(text, "want =, !=, =~ or !~");
+  if (value.empty() || !IsQuote(value.front())) return std::string(value);
   std::string out;
-  if (value.size() < 2 || value.back() != '"' ||
+  if (value.size() < 2 || value.back() != value.front() ||
       !absl::CUnescape(value.substr(1, value.size() - 2), &out)) {
     return Bad(text, "the value's quotes or escapes are wrong");
   }
@@ -30,11 +33,12 @@ absl::StatusOr<std::string> Unquote(std::string_view text, std::string_view valu
 
 absl::StatusOr<LabelMatcher> LabelMatcher::Parse(std::string_view text) {
   const size_t at = text.find_first_of("=!");
-  if (at == std::string_view::npos || at == 0) {
-    return Bad(text, "want name=\"value\", or !=, =~, !~ for =");
-  }
   LabelMatcher matcher;
   matcher.name_ = absl::StripAsciiWhitespace(text.substr(0, at));
+  if (at == std::string_view::npos || matcher.name_.empty() ||
+      matcher.name_.find_first_of("{}\"', \t") != std::string::npos) {
+    return Bad(text, "want name=\"value\", without braces, or !=, =~, !~ for =");
+  }
   std::string_view rest = text.substr(at);
   matcher.negative_ = rest[0] == '!';
   const char second = rest.size() > 1 ? rest[1] : '\0';

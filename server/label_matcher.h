@@ -9,8 +9,8 @@
 
 namespace trawl {
 
-// One condition on a label, as in a selector: name="value", !=, =~, !~; the quotes may be left
-// out. A label that is not there has the empty value. Immutable; thread-safe.
+// One condition on a label, as in a selector: name="value", !=, =~, !~; the quotes may be single
+// ones, or be left out. A label that is not there has the empty value. Immutable; thread-safe.
 class LabelMatcher {
  public:
   // kInvalidArgument says what is wrong.

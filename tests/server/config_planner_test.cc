@@ -157,6 +157,19 @@ TEST_F(ConfigPlannerTest, FilesThatRunAreReadAndOthersAreNot) {
   EXPECT_EQ(planner_.PlanReload(running_, *next, pools_)[0].added(), 2);
 }
 
+TEST_F(ConfigPlannerTest, AFileThatRunsIsReadUnderAnotherPatternToo) {
+  EXPECT_OK(WriteFileDurably(files_, "/etc/sd/y.json", R"([{"targets": ["g1"]}])"));
+
+  ASSERT_OK_AND_ASSIGN(const pb::PlanConfigResponse plan,
+                       Plan(Edited("[sd/*.json]", "[sd/x*.json]")));
+
+  EXPECT_EQ(plan.jobs(0).removed(), 0);
+  EXPECT_EQ(plan.jobs(0).unchanged(), 2);
+  EXPECT_EQ(plan.jobs(0).added(), 0);
+  ASSERT_THAT(plan.warnings(), SizeIs(1));
+  EXPECT_THAT(plan.warnings(0).message(), HasSubstr("\"/etc/sd/x*.json\" are not counted"));
+}
+
 TEST_F(ConfigPlannerTest, AFileThatCantBeReadKeepsItsTargets) {
   EXPECT_OK(WriteFileDurably(files_, "/etc/sd/x.json", "no json"));
 

@@ -174,6 +174,17 @@ TEST(RejectionStatusTest, SaysHowManyMoreThereAreAndFitsIntoTheTrailers) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("; and 4999 more"));
 }
 
+TEST(RejectionStatusTest, WarningsAreNotCounted) {
+  ApplyResult result;
+  result.status = ApplyStatus::kRejected;
+  result.issues = {BadAddress("groups[3].targets[0]"), BadAddress("")};
+  result.issues[1].error = false;
+  result.issue_count = 2;
+
+  EXPECT_EQ(RejectionStatus(result).message(),
+            "groups[3].targets[0]: \"a/b\" is not a valid hostname");
+}
+
 TEST(RejectionStatusTest, CodesFollowTheCause) {
   ApplyResult result;
   result.status = ApplyStatus::kRejected;

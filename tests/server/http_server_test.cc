@@ -131,6 +131,21 @@ TEST_F(HttpServerTest, TargetsTakeStateAndPool) {
   EXPECT_THAT(none->body, HasSubstr("\"activeTargets\":[]"));
 }
 
+TEST_F(HttpServerTest, PrometheusApiIsForGetAloneAsThere) {
+  pools_.Set(std::make_shared<PoolsSnapshot>());
+  Start();
+
+  for (const char* path : {"/api/v1/targets", "/api/v1/scrape_pools", "/api/v1/status/config"}) {
+    EXPECT_EQ(client_->Get(path)->status, 200) << path;
+    EXPECT_EQ(client_->Head(path)->status, 405) << path;
+    EXPECT_EQ(client_->Options(path)->status, 204) << path;
+    const auto post = client_->Post(path);
+    EXPECT_EQ(post->status, 405) << path;
+    EXPECT_EQ(post->get_header_value("Allow"), "GET, OPTIONS");
+    EXPECT_EQ(post->body, "Method Not Allowed\n");
+  }
+}
+
 TEST_F(HttpServerTest, LifecycleIsOffByDefault) {
   Start();
 
@@ -269,7 +284,8 @@ TEST_F(HttpServerTest, RequestsThatDoNotEndHoldNobodyUp) {
   options_.threads = 1;
   Start();
   std::vector<int> slow;
-  for (int i = 0; i < 100; ++i) SendHalfARequest(slow.emplace_back(ConnectToLoopback(server_->port())));
+  for (int i = 0; i < 100; ++i)
+    SendHalfARequest(slow.emplace_back(ConnectToLoopback(server_->port())));
 
   EXPECT_EQ(client_->Get("/-/healthy")->status, 200);
 

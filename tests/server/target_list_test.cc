@@ -76,8 +76,19 @@ TEST(TargetListTest, MatchersLookAtFinalLabelsAndHiddenOnesAtTheDiscovered) {
   EXPECT_THAT(List(request), ElementsAre("b:1"));
 }
 
+TEST(TargetListTest, AMatchersValueTakesEitherQuotesOrNone) {
+  for (const char* text : {"instance=a:1", "instance=\"a:1\"", "instance='a:1'", "instance = 'a:1'",
+                           "instance=\"\\x61:1\""}) {
+    pb::ListTargetsRequest request;
+    request.set_state(pb::Target::ACTIVE);
+    request.add_matchers(text);
+    EXPECT_THAT(List(request), ElementsAre("a:1")) << text;
+  }
+}
+
 TEST(TargetListTest, AMatcherThatCantBeReadIsAnError) {
-  for (const char* text : {"", "=x", "name", "a=~(", "a!b", "a=\"x"}) {
+  for (const char* text : {"", "=x", " =\"x\"", "name", "a=~(", "a!b", "a=\"x", "a='x", "a='x\"",
+                           "a==x", "a!==x", "a=~~x", "{a=\"x\"}", "a b=x", "\"a\"=x"}) {
     pb::ListTargetsRequest request;
     request.add_matchers(text);
     EXPECT_THAT(ListTargets(TwoPools(), request), StatusIs(absl::StatusCode::kInvalidArgument))
