@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -19,7 +17,7 @@ namespace trawl {
 namespace {
 
 struct ExplainOptions {
-  std::string target;  // id or URL; "": `labels` of `job`
+  std::string target;  // id, URL or job/instance; "": `labels` of `job`
   std::string job;
   std::vector<std::string> labels;  // name=value, as discovery would say
   bool json = false;
@@ -82,12 +80,16 @@ absl::Status AddLabel(const std::string& text, status::v1::ExplainTargetRequest&
   return absl::OkStatus();
 }
 
-absl::StatusOr<status::v1::ExplainTargetRequest> MakeRequest(const ExplainOptions& options) {
+absl::StatusOr<status::v1::ExplainTargetRequest> MakeRequest(Connection& connection,
+                                                             const ExplainOptions& options) {
   status::v1::ExplainTargetRequest request;
   if (!options.target.empty()) {
-    *request.mutable_target() = TargetArgument(options.target, options.job);
+    ASSIGN_OR_RETURN(*request.mutable_target(),
+                     TargetArgument(connection, options.target, options.job));
     return request;
   }
+  if (options.labels.empty()) return UsageError("want a target, or --job and --label");
+  if (options.job.empty()) return UsageError("--label needs --job");
   request.set_job(options.job);
   for (const std::string& label : options.labels) RETURN_IF_ERROR(AddLabel(label, request));
   return request;
@@ -95,7 +97,8 @@ absl::StatusOr<status::v1::ExplainTargetRequest> MakeRequest(const ExplainOption
 
 // How a target came to be what it is, step by step.
 absl::Status RunExplain(Connection& connection, const ExplainOptions& options) {
-  ASSIGN_OR_RETURN(const status::v1::ExplainTargetRequest request, MakeRequest(options));
+  ASSIGN_OR_RETURN(const status::v1::ExplainTargetRequest request,
+                   MakeRequest(connection, options));
   status::v1::ExplainTargetResponse response;
   RETURN_IF_ERROR(
       connection.Call(connection.status(), &StatusService::Stub::ExplainTarget, request, response));
@@ -138,22 +141,12 @@ absl::Status RunConfig(Connection& connection, const ConfigOptions& options) {
 
 }  // namespace
 
-status::v1::TargetRef TargetArgument(const std::string& text, const std::string& job) {
-  status::v1::TargetRef out;
-  out.set_job(job);
-  const bool is_id = text.size() == 16 && std::all_of(text.begin(), text.end(), [](char c) {
-                       return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-                     });
-  (is_id ? *out.mutable_id() : *out.mutable_scrape_url()) = text;
-  return out;
-}
-
 void AddExplainCommands(Program& program) {
   const auto options = std::make_shared<ExplainOptions>();
   CLI::App* explain =
       program.Add(program.app(), "explain", "how a target came to be what it is, rule by rule",
                   options, RunExplain);
-  explain->add_option("target", options->target, "its id or URL");
+  explain->add_option("target", options->target, "its id, URL, or job/instance");
   explain->add_option("--job", options->job, "its job; required with --label");
   explain
       ->add_option("--label", options->labels,

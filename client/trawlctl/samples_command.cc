@@ -6,6 +6,7 @@
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/output.h"
 #include "client/trawlctl/program.h"
+#include "client/trawlctl/usage.h"
 #include "core/base/duration.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -76,7 +77,9 @@ absl::Status RunSamples(const SamplesOptions& options) {
   SampleQuery query;
   query.last_per_series = options.last;
   if (!options.selector.empty()) {
-    ASSIGN_OR_RETURN(query.matchers, ParseSelector(options.selector));
+    auto matchers = ParseSelector(options.selector);
+    if (!matchers.ok()) return OfCommandLine(matchers.status());
+    query.matchers = *std::move(matchers);
   }
   ASSIGN_OR_RETURN(const std::vector<StoredSample> samples, ReadSamples(options.path, query));
   if (options.json) return PrintJson(samples);

@@ -17,7 +17,7 @@ namespace trawl {
 namespace {
 
 struct ScrapeOptions {
-  std::string target;  // id or URL
+  std::string target;  // id, URL, or job/instance
   std::string job;
   uint64_t max_samples = 100;  // to list
   bool body = false;           // print the body instead
@@ -80,7 +80,8 @@ void PrintHead(const ScrapeNowResponse& response) {
 // that fails is printed, and an error.
 absl::Status RunScrape(Connection& connection, const ScrapeOptions& options) {
   status::v1::ScrapeNowRequest request;
-  *request.mutable_target() = TargetArgument(options.target, options.job);
+  ASSIGN_OR_RETURN(*request.mutable_target(),
+                   TargetArgument(connection, options.target, options.job));
   request.set_max_samples(options.max_samples);
   if (options.body) request.set_max_body_bytes(uint64_t{1} << 20);
   ScrapeNowResponse response;
@@ -110,11 +111,11 @@ void AddScrapeCommand(Program& program) {
                                  "scrape a target now, out of turn: what becomes of each sample; "
                                  "nothing is stored; exit code 1 if the scrape fails",
                                  options, RunScrape);
-  scrape->add_option("target", options->target, "its id or URL")->required();
+  scrape->add_option("target", options->target, "its id, URL, or job/instance")->required();
   scrape->add_option("--job", options->job, "its job");
   scrape->add_option("--samples", options->max_samples, "samples to list")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1u, 1'000'000'000u));
   scrape->add_flag("--body", options->body, "print the page instead");
 }
 

@@ -31,20 +31,21 @@ absl::StatusOr<Servers> Servers::Open(const Connection::Options& options) {
 
 absl::Status Servers::ForEach(Ask ask) {
   std::vector<std::string> errors;
-  absl::StatusCode code = absl::StatusCode::kOk;
+  absl::Status first;
   for (const Server& server : servers_) {
     const absl::Status status = ask(server.address, *server.connection);
     if (status.ok()) continue;
-    if (code == absl::StatusCode::kOk) code = status.code();
+    if (first.ok()) first = status;
     errors.emplace_back(several() && !absl::IsUnavailable(status)  // which names its server
                             ? absl::StrCat(status.message(), "; server ", server.address)
                             : status.message());
   }
-  return absl::Status(code, absl::StrJoin(errors, "\n"));
+  const std::string all = absl::StrJoin(errors, "\n");
+  return IsUsageError(first) ? UsageError(all) : absl::Status(first.code(), all);
 }
 
-Listing::Listing(std::vector<std::string> header, const Servers& servers, bool json)
-    : with_server_(servers.several()), json_(json), header_(std::move(header)) {
+Listing::Listing(std::vector<std::string> header, bool with_server, bool json)
+    : with_server_(with_server), json_(json), header_(std::move(header)) {
   if (with_server_) header_.insert(header_.begin(), "SERVER");
 }
 

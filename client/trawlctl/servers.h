@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -39,7 +40,9 @@ class Servers {
 // the column SERVER and the field "server".
 class Listing {
  public:
-  Listing(std::vector<std::string> header, const Servers& servers, bool json);
+  Listing(std::vector<std::string> header, const Servers& servers, bool json)
+      : Listing(std::move(header), servers.several(), json) {}
+  Listing(std::vector<std::string> header, bool with_server, bool json);
   absl::Status Add(const std::string& server, const google::protobuf::Message& item,
                    std::vector<std::string> row);
   // Prints what was listed, also when some could not be asked, and returns `asked`.

@@ -15,7 +15,9 @@
 #include "client/discovery/discovery_client.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/file_groups.h"
+#include "client/trawlctl/output.h"
 #include "client/trawlctl/program.h"
+#include "client/trawlctl/servers.h"
 #include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/directory_watch.h"
@@ -25,6 +27,8 @@
 
 namespace trawl {
 namespace {
+
+constexpr int kExitHeld = 5;  // every trawld has it, and holds removals
 
 struct SyncOptions {
   std::vector<std::string> addresses;
@@ -38,6 +42,7 @@ struct SyncOptions {
   bool once = false;
   absl::Duration timeout = absl::Seconds(10);          // of `once`
   absl::Duration refresh_interval = absl::Minutes(5);  // besides what inotify tells
+  bool json = false;                                   // of `once`
 };
 
 std::string Hostname() {
@@ -92,6 +97,48 @@ std::string DescribeRefused(const PusherStatus& status) {
   return absl::StrJoin(lines, "\n");
 }
 
+uint64_t HeldOf(const PusherStatus& status) {
+  uint64_t held = 0;
+  for (const TrawldStatus& trawld : status.trawlds) held += trawld.counts.held();
+  return held;
+}
+
+// What a trawld said to all that it was told.
+discovery::v1::Ack AnswerOf(const TrawldStatus& trawld) {
+  discovery::v1::Ack answer;
+  answer.set_applied_version(trawld.applied_version);
+  *answer.mutable_counts() = trawld.counts;
+  answer.mutable_issues()->Add(trawld.refused.begin(), trawld.refused.end());
+  answer.mutable_issues()->Add(trawld.warnings.begin(), trawld.warnings.end());
+  return answer;
+}
+
+absl::Status PrintAnswers(const PusherStatus& status) {
+  Listing listing({}, /*with_server=*/true, /*json=*/true);
+  for (const TrawldStatus& trawld : status.trawlds) {
+    RETURN_IF_ERROR(listing.Add(trawld.address, AnswerOf(trawld), {}));
+  }
+  return listing.Print(absl::OkStatus());
+}
+
+void PrintSummary(const PusherStatus& status, const std::string& source) {
+  const uint64_t held = HeldOf(status);
+  Print(absl::StrCat("in sync: ", status.targets, " targets in ", status.groups,
+                     " groups of source ", source, ", on ", status.trawlds.size(), " trawlds",
+                     held > 0 ? absl::StrCat("; ", held, " removals are held") : "", "\n"));
+}
+
+void WarnOfHeld(const PusherStatus& status, const std::string& source) {
+  for (const TrawldStatus& trawld : status.trawlds) {
+    if (trawld.counts.held() == 0) continue;
+    std::fprintf(stderr,
+                 "trawlctl: the removal of %s targets is held, they are still scraped: confirm by "
+                 "--allow-shrink or trawlctl --address %s sources accept %s\n",
+                 absl::StrCat(trawld.counts.held()).c_str(), trawld.address.c_str(),
+                 source.c_str());
+  }
+}
+
 // The command at work: files on the main thread's loop, the client on its own.
 class Sync {
  public:
@@ -107,7 +154,8 @@ class Sync {
     close(signal_fd_);
   }
 
-  absl::Status Run(DiscoveryClient::Options client) {
+  // How many removals are held in the end.
+  absl::StatusOr<uint64_t> Run(DiscoveryClient::Options client) {
     TakeSignals();
     watch_.Set(groups_.Directories());
     RETURN_IF_ERROR(ProblemsOf(groups_.Refresh(files_)));
@@ -123,7 +171,8 @@ class Sync {
       ArmRefresh();
     }
     loop_.Run();
-    return result_;
+    RETURN_IF_ERROR(result_);
+    return HeldOf(status_);
   }
 
  private:
@@ -160,11 +209,17 @@ class Sync {
       if (IsFinal(trawld)) return End(ErrorOf(trawld));
     }
     if (!options_.once || !status.InSync()) return;
+    End(Report(status));
+  }
+
+  // What `once` came to.
+  absl::Status Report(const PusherStatus& status) const {
+    if (options_.json) RETURN_IF_ERROR(PrintAnswers(status));
+    WarnOfHeld(status, options_.source);
     const std::string refused = DescribeRefused(status);
-    if (!refused.empty()) return End(absl::InvalidArgumentError(refused));
-    std::printf("in sync: %zu targets in %zu groups of source %s, on %zu trawlds\n", status.targets,
-                status.groups, options_.source.c_str(), status.trawlds.size());
-    End(absl::OkStatus());
+    if (!refused.empty()) return absl::InvalidArgumentError(refused);
+    if (!options_.json) PrintSummary(status, options_.source);
+    return absl::OkStatus();
   }
 
   void OnTimeout() {
@@ -192,7 +247,9 @@ class Sync {
 };
 
 // Keeps the trawlds at what file_sd files say until SIGTERM, or, with `once`, until they have it.
-absl::Status RunSync(const Connection::Options& connection, const SyncOptions& options) {
+// How many removals they hold.
+absl::StatusOr<uint64_t> RunSync(const Connection::Options& connection,
+                                 const SyncOptions& options) {
   // Blocked before gRPC starts its threads, so that a descriptor alone sees them.
   const sigset_t signals = EndSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -216,11 +273,18 @@ void AddSyncCommand(Program& program) {
   CLI::App* sync = program.AddOffline(
       program.app(), "sync",
       "keep trawlds at what file_sd files say, until SIGTERM; several addresses share the targets",
-      [&program, options] {
+      [&program, options]() -> absl::Status {
         options->addresses = program.Addresses();
         if (options->addresses.empty()) return UsageError("--address names no server");
+        if (options->replicas > options->addresses.size()) {
+          return UsageError(absl::StrCat("--replicas ", options->replicas, ": --address names ",
+                                         options->addresses.size(), " servers"));
+        }
         options->timeout = program.connection().timeout;
-        return RunSync(program.connection(), *options);
+        options->json = program.json();
+        const absl::StatusOr<uint64_t> held = RunSync(program.connection(), *options);
+        if (held.ok() && *held > 0 && options->once) program.set_exit_code(kExitHeld);
+        return held.status();
       });
   sync->add_option("--file-sd", options->patterns,
                    "files of target groups, JSON or YAML, watched: JOB=GLOB, or GLOB with --job; "
@@ -233,7 +297,7 @@ void AddSyncCommand(Program& program) {
                    "which replica of the owner this is [the host's name]");
   sync->add_option("--replicas", options->replicas, "trawlds that scrape each target")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1u, 1'000u));
   sync->add_option("--leaving", options->leaving,
                    "addresses of an earlier run that are not used any more: they give up the "
                    "source and its targets once the others have them")
@@ -241,7 +305,8 @@ void AddSyncCommand(Program& program) {
   sync->add_flag("--allow-shrink", options->allow_shrink,
                  "what goes is meant to go, however much; a glob may match no file");
   sync->add_flag("--once", options->once,
-                 "end when every trawld has it, or after --timeout with an error");
+                 "end when every trawld has it, or after --timeout with an error; exit code 5 if "
+                 "removals are held; with --json each trawld's answer");
 }
 
 }  // namespace trawl

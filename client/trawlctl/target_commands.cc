@@ -5,14 +5,13 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/format.h"
 #include "client/trawlctl/output.h"
 #include "client/trawlctl/program.h"
+#include "client/trawlctl/target_argument.h"
 #include "client/trawlctl/usage.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
@@ -150,14 +149,14 @@ absl::Status RunWatch(Connection& connection, const TargetsOptions& options) {
   *request.mutable_matchers() = filters.matchers();
   WatchedTargets watched;
   absl::Status problem;
-  RETURN_IF_ERROR(
+  RETURN_IF_ERROR(OfCommandLine(
       connection.Read(connection.status(), &status::v1::StatusService::Stub::WatchTargets, request,
                       [&](const WatchTargetsResponse& message) {
                         if (!options.json) return Print(watched.Take(message));
                         const absl::StatusOr<std::string> line = FormatJsonLine(message);
                         problem = line.status();
                         return line.ok() && Print(*line);
-                      }));
+                      })));
   return problem;
 }
 
@@ -226,35 +225,6 @@ std::string TargetText(const GetTargetResponse& response) {
                   rows));
 }
 
-bool IsId(const std::string& text) {
-  return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-// Of job/instance: both may have slashes, so each is tried.
-absl::StatusOr<std::string> FindId(Connection& connection, const TargetOptions& options) {
-  std::vector<std::string> ids;
-  const std::string& name = options.target;
-  for (size_t slash = name.find('/'); slash != std::string::npos;
-       slash = name.find('/', slash + 1)) {
-    ListTargetsRequest request;
-    request.set_job(name.substr(0, slash));
-    request.set_state(Target::ACTIVE);
-    request.add_matchers(absl::StrCat("instance=", GoQuote(name.substr(slash + 1))));
-    if (slash == 0 || (!options.job.empty() && options.job != request.job())) continue;
-    ListTargetsResponse response;
-    RETURN_IF_ERROR(connection.Call(
-        connection.status(), &status::v1::StatusService::Stub::ListTargets, request, response));
-    for (const Target& target : response.targets()) ids.push_back(target.id());
-  }
-  if (ids.size() == 1) return ids.front();
-  if (ids.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("no target is ", name, ": want its URL, id, or job/instance"));
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat(ids.size(), " targets are ", name, ", by id: ", absl::StrJoin(ids, ", ")));
-}
-
 // With `watch`, until the server ends the stream or nobody reads the output: a table, then a line
 // for each target that comes, goes or changes its health. JSON is then each message of the stream,
 // one a line.
@@ -274,8 +244,8 @@ absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
     ListTargetsRequest request = first;
     do {
       status::v1::ListTargetsResponse page;
-      RETURN_IF_ERROR(connection.Call(
-          connection.status(), &status::v1::StatusService::Stub::ListTargets, request, page));
+      RETURN_IF_ERROR(OfCommandLine(connection.Call(
+          connection.status(), &status::v1::StatusService::Stub::ListTargets, request, page)));
       for (const Target& target : page.targets()) {
         RETURN_IF_ERROR(listing.Add(server, target, TargetRow(target, now)));
       }
@@ -285,18 +255,11 @@ absl::Status RunTargets(Servers& servers, const TargetsOptions& options) {
   }));
 }
 
-// One target and its last scrapes. kNotFound; kFailedPrecondition if the name fits several.
+// One target and its last scrapes.
 absl::Status RunTarget(Connection& connection, const TargetOptions& options) {
   GetTargetRequest request;
-  request.mutable_target()->set_job(options.job);
-  if (IsId(options.target)) {
-    request.mutable_target()->set_id(options.target);
-  } else if (absl::StartsWith(options.target, "http://") ||
-             absl::StartsWith(options.target, "https://")) {
-    request.mutable_target()->set_scrape_url(options.target);
-  } else {
-    ASSIGN_OR_RETURN(*request.mutable_target()->mutable_id(), FindId(connection, options));
-  }
+  ASSIGN_OR_RETURN(*request.mutable_target(),
+                   TargetArgument(connection, options.target, options.job));
   GetTargetResponse response;
   RETURN_IF_ERROR(connection.Call(connection.status(), &status::v1::StatusService::Stub::GetTarget,
                                   request, response));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -15,6 +16,11 @@ inline absl::Status UsageError(std::string_view message) {
   absl::Status status = absl::InvalidArgumentError(message);
   status.SetPayload(kUsageMark, absl::Cord());
   return status;
+}
+
+// What the server says of words that stand on the command line as it got them.
+inline absl::Status OfCommandLine(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? UsageError(std::string(status.message())) : status;
 }
 
 inline bool IsUsageError(const absl::Status& status) {

@@ -50,6 +50,9 @@ class ExplainTest(EndToEndTest):
         by_id = self.server.trawlctl("explain", listed["id"], "--job", "app").stdout
         self.assertIn('+ owner="db-team"', by_id)
         self.assertIn(self.url, by_id)
+        for command in ("target", "explain", "scrape"):
+            by_name = self.server.trawlctl("--json", command, f"app/{self.exporter_.address}").stdout
+            self.assertIn('"team":"db"', by_name, command)
 
     def test_a_dropped_target_and_one_that_is_not_there_are_explained(self):
         dropped = self.server.grpcurl(f"{STATUS}/ListTargets", {"state": "DROPPED"})["targets"][0]

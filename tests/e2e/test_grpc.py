@@ -189,7 +189,11 @@ class GrpcTest(EndToEndTest):
                       ["explain", "--job", "node", "--label", "foo"], ["--address", "", "targets"],
                       ["--address", "", "sinks"], ["--address", "", "sync", "--file-sd", "node=x"],
                       ["--address", "127.0.0.1:1,127.0.0.1:2", "sinks"],
-                      ["sync", "--file-sd", "*.json"], ["--tls-key-file", "x", "targets"]):
+                      ["sync", "--file-sd", "*.json"], ["--tls-key-file", "x", "targets"],
+                      ["explain"], ["explain", "--label", "a=b"], ["explain", "--job", "node"],
+                      ["targets", "job==node"], ["targets", "--watch", "{job='node'}"],
+                      ["samples", "up{job"], ["scrape", "x", "--samples", "0"],
+                      ["sync", "--file-sd", "node=x", "--replicas", "2"]):
             with self.subTest(usage=usage):
                 wrong = self.server.trawlctl(*usage, check=False)
                 self.assertEqual(wrong.returncode, 2, wrong.stderr)

@@ -218,6 +218,30 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
         self.assertIn(trawlds[0].grpc, result.stderr)
         self.assertIn(trawlds[1].grpc, result.stdout)
 
+    def test_removals_that_are_held_are_told_with_how_to_confirm_them(self):
+        trawld = self.start_trawld("one")
+        self.write("a.json", targets(0, 60))
+        self.assertEqual(self.sync_once([trawld]).returncode, 0)
+        self.write("a.json", targets(0, 1))
+
+        result = self.sync_once([trawld])
+        self.assertEqual(result.returncode, 5, result.stderr)
+        self.assertIn("in sync: 1 targets in 1 groups of source sync, on 1 trawlds; "
+                      "59 removals are held", result.stdout)
+        self.assertIn(f"the removal of 59 targets is held, they are still scraped: confirm by --allow-shrink "
+                      f"or trawlctl --address {trawld.grpc} sources accept sync", result.stderr)
+        self.assertEqual(self.listed(trawld), targets(0, 60))
+
+        result = self.sync_once([trawld], "--json")
+        self.assertEqual(result.returncode, 5, result.stderr)
+        [answer] = json.loads(result.stdout)
+        self.assertEqual((answer["server"], answer["counts"]["held"], answer["counts"]["targets"]),
+                         (trawld.grpc, "59", "1"))
+
+        result = self.sync_once([trawld], "--allow-shrink")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.listed(trawld), targets(0, 1))
+
     def test_exit_codes_and_reasons(self):
         trawld = self.start_trawld("one")
         result = self.sync_once([trawld], patterns=["sd/*.json"])
@@ -234,6 +258,10 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
         result = self.sync_once([trawld])
         self.assertEqual(result.returncode, 1)
         self.assertIn('"no/host" is not a valid hostname; job node, group', result.stderr)
+        result = self.sync_once([trawld], "--json")
+        self.assertEqual(result.returncode, 1)
+        [answer] = json.loads(result.stdout)
+        self.assertEqual([issue["code"] for issue in answer["issues"]], ["BAD_ADDRESS"])
         self.write("a.json", ["ok:1"])
         self.assertEqual(self.sync_once([trawld], "--job", "other",
                                         patterns=[f"{self.files}/*.json"]).returncode, 0)

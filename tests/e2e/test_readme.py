@@ -143,7 +143,7 @@ class ReadmeTest(EndToEndTest):
         said = {
             # In this order, as they build on each other.
             "trawlctl targets": ("targets", 0, url),
-            "trawlctl target T": (f"target {url}", 0, "FIRST BYTE"),
+            "trawlctl target TARGET": (f"target {url}", 0, "FIRST BYTE"),
             "trawlctl pools": ("pools", 0, r"pushed +0 "),
             "sinks": ("sinks", 0, "embedded"),
             "trawlctl push targets.json --job pushed":
