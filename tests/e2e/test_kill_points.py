@@ -2,6 +2,7 @@
 in the middle of and after each write, sync, rename, removal and creation of its files. Whatever the
 point, the next run comes up by itself, nothing that was scraped is lost or stored twice, and what
 was pushed and acked is still scraped."""
+import collections
 import json
 import os
 import random
@@ -16,6 +17,8 @@ from harness import BIN, EndToEndTest, Trawld, samples, wait_for
 FLAGS = ["--shards=1", "--spool.max-bytes=1MiB", "--spool.sync-interval=100ms"]
 AT_LEAST = 30
 SERIES = 300
+# Characters of a push, so that every few of them the source's log is replaced by a fresh snapshot.
+PUSH_SIZE = 30_000
 # Seconds after which a run that does not come to its point is killed from outside.
 PATIENCE = 5
 # What goes on while things are running: these points are also hit for a third time.
@@ -43,7 +46,8 @@ class KillPointsTest(EndToEndTest):
         self.pushed = self.exporter(lambda path, n: f"pushed_number {n}\n")
         self.store_ = self.store()
         self.data = self.directory / "data"
-        self.pushes = self.acked = 0
+        self.pushes = 0
+        self.acked = collections.Counter()  # the last push that was acked, by data directory
         self.ends = []  # of each run: how often each exporter had been scraped
         self.config = json.dumps({
             "global": {"scrape_interval": "100ms", "scrape_timeout": "100ms"},
@@ -64,10 +68,17 @@ class KillPointsTest(EndToEndTest):
         """A push with a change in it, of a process that may die at any moment."""
         self.pushes += 1
         file = self.directory / "push.json"
-        file.write_text(json.dumps([{"targets": [self.pushed.address], "labels": {"push": str(self.pushes)}}]))
+        file.write_text(json.dumps([{"targets": [self.pushed.address], "labels": {
+            "push": str(self.pushes), "__meta_size": "x" * PUSH_SIZE}}]))
         push = trawld.trawlctl("push", file, "--job", "pushed", check=False)
-        if push.returncode == 0 and trawld.data == self.data:
-            self.acked = self.pushes
+        if push.returncode == 0:
+            self.acked[trawld.data] = self.pushes
+
+    def check_acked(self, trawld):
+        """What was acked is there, or what came after it."""
+        groups = json.loads(trawld.trawlctl("groups", "--source", "trawlctl", "--json").stdout)
+        pushed = max((int(group["group"]["labels"]["push"]) for group in groups), default=0)
+        self.assertGreaterEqual(pushed, self.acked[trawld.data])
 
     def end(self, trawld, number=signal.SIGKILL):
         """Ends a run; its exit code."""
@@ -101,6 +112,10 @@ class KillPointsTest(EndToEndTest):
         self.live(trawld)
         itself = not trawld.running()
         self.assertEqual(self.end(trawld), -signal.SIGKILL, trawld.log()[-2000:])
+        if point.endswith("discovery-log"):  # at once: later pushes would replace what is lost
+            after = self.run_once(data).wait_ready()
+            self.check_acked(after)
+            self.end(after)
         return itself
 
     def hit_first_run(self, number, point):
@@ -114,10 +129,11 @@ class KillPointsTest(EndToEndTest):
         before = [e.scrapes for e in self.exporters]
         wait_for("what came last to be stored", lambda: all(
             max(self.numbers(e), default=0) > n for e, n in zip(self.exporters, before)))
+        self.check_acked(trawld)
         if data == self.data:
             wait_for("the pushed target to be scraped again", lambda: any(
                 t["scrapePool"] == "pushed" and t["health"] == "up" and
-                int(t["labels"]["push"]) >= self.acked for t in trawld.targets()))
+                int(t["labels"]["push"]) >= self.acked[data] for t in trawld.targets()))
         self.assertEqual(self.end(trawld, signal.SIGTERM), 0, trawld.log()[-2000:])
 
     def numbers(self, exporter):
@@ -142,6 +158,9 @@ class KillPointsTest(EndToEndTest):
         first, second = self.points()
         named = list(dict.fromkeys(first + second))
         self.assertGreaterEqual(len(named), AT_LEAST, named)
+        # There it is replaced while something acked is in it.
+        self.assertLessEqual({"half append discovery-log", "before rename discovery-log",
+                              "after rename discovery-log"}, set(second))
         for number, point in enumerate(named):
             with self.subTest(point=point):
                 if point not in second:
@@ -150,7 +169,7 @@ class KillPointsTest(EndToEndTest):
                     self.assertTrue(any(self.hit(point, 1, self.data) for _ in range(3)))
         recurring = [point for point in named if point.endswith(RECURRING)]
         again = sum(self.hit(point, 3, self.data) for point in recurring)
-        self.assertGreater(self.acked, 0)
+        self.assertGreater(self.acked[self.data], 0)
         self.let_all_be_stored(self.data)
         for exporter, ends in zip(self.exporters, zip(*self.ends)):
             self.check_stored(exporter, ends)
