@@ -64,6 +64,7 @@ void AppendCollector::CollectLane(const LaneStatus& lane) {
     CountDropped(name, "refused", lane.refused_samples);
   }
   for (const SinkStatus& sink : lane.sinks) CollectSink(lane, sink);
+  for (const SinkStatus& sink : lane.drained_sinks) CollectSink(lane, sink);
 }
 
 void AppendCollector::CountDropped(const std::string& lane, std::string_view reason,

@@ -1,6 +1,7 @@
 #include "core/append/earlier_lanes.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "core/base/log.h"
@@ -67,6 +68,9 @@ void EarlierLanes::RemoveSink(std::string_view name) {
   for (auto& [lane, log] : logs_) {
     std::erase_if(log.sinks, [name](const auto& sink) { return sink->name() == name; });
   }
+  for (auto& [lane, drained] : drained_) {
+    std::erase_if(drained, [name](const SinkStatus& sink) { return sink.name == name; });
+  }
   OnSinkDurable();
 }
 
@@ -118,7 +122,9 @@ void EarlierLanes::EndDrained(const EpochLane& lane, Log& log,
   for (const auto& sink : log.sinks) {
     const std::string name = sink->name();
     if (sink->newest_first()) told.emplace_back([this, name] { callbacks_.newest_first(name); });
-    if (sink->drained()) told.emplace_back([this, name, lane] { callbacks_.drained(name, lane); });
+    if (!sink->drained()) continue;
+    drained_[lane].push_back(sink->Snapshot());
+    told.emplace_back([this, name, lane] { callbacks_.drained(name, lane); });
   }
   std::erase_if(log.sinks, [](const auto& sink) { return sink->drained(); });
 }
@@ -134,18 +140,29 @@ void EarlierLanes::OnSinkChanged() {
   });
 }
 
-void EarlierLanes::Publish() {
-  auto status = std::make_shared<std::vector<LaneStatus>>();
-  for (const auto& [lane, log] : logs_) {
-    LaneStatus& out = status->emplace_back();
-    out.epoch = lane.epoch;
-    out.lane = lane.lane;
-    out.earlier = true;
-    out.first_number = log.source->first_number();
-    out.next_number = log.source->next_number();
-    out.log_bytes = log.source->total_bytes();
-    for (const auto& sink : log.sinks) out.sinks.push_back(sink->Snapshot());
+LaneStatus EarlierLanes::StatusOf(const EpochLane& lane) const {
+  LaneStatus out;
+  out.epoch = lane.epoch;
+  out.lane = lane.lane;
+  out.earlier = true;
+  if (const auto log = logs_.find(lane); log != logs_.end()) {
+    out.first_number = log->second.source->first_number();
+    out.next_number = log->second.source->next_number();
+    out.log_bytes = log->second.source->total_bytes();
+    for (const auto& sink : log->second.sinks) out.sinks.push_back(sink->Snapshot());
   }
+  if (const auto drained = drained_.find(lane); drained != drained_.end()) {
+    out.drained_sinks = drained->second;
+  }
+  return out;
+}
+
+void EarlierLanes::Publish() {
+  std::set<EpochLane> lanes;
+  for (const auto& [lane, log] : logs_) lanes.insert(lane);
+  for (const auto& [lane, drained] : drained_) lanes.insert(lane);
+  auto status = std::make_shared<std::vector<LaneStatus>>();
+  for (const EpochLane& lane : lanes) status->push_back(StatusOf(lane));
   published_.Set(std::move(status));
 }
 

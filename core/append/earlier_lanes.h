@@ -27,7 +27,8 @@ namespace trawl {
 // Guarantees:
 //   1. A log stays until each sink that was added for it has it durably, or was removed; what it
 //      has not any more is told to them as Gaps.
-//   2. A sink that has all of a log is told (Callbacks::drained), and its session ends.
+//   2. A sink that has all of a log is told (Callbacks::drained), and its session ends. What it
+//      counted stays in the status until the sink is removed.
 // The loop's thread only, but for status(), which any thread may call.
 class EarlierLanes final : private SinkSession::Listener {
  public:
@@ -68,6 +69,7 @@ class EarlierLanes final : private SinkSession::Listener {
   absl::StatusOr<uint64_t> SkipRecord(const EpochLane& lane, std::string_view sink, uint64_t number,
                                       bool dry_run);
 
+  // By epoch and lane, those that are gone included.
   std::shared_ptr<const std::vector<LaneStatus>> status() const { return published_.Get(); }
 
  private:
@@ -86,6 +88,7 @@ class EarlierLanes final : private SinkSession::Listener {
   SinkSession* Find(const EpochLane& lane, std::string_view name);
   void Settle();
   void EndDrained(const EpochLane& lane, Log& log, std::vector<std::function<void()>>& told);
+  LaneStatus StatusOf(const EpochLane& lane) const;
   void Publish();
 
   // Constant after construction.
@@ -97,6 +100,7 @@ class EarlierLanes final : private SinkSession::Listener {
   // Owned by the loop's thread.
   MessageCompressor compressor_;
   std::map<EpochLane, Log> logs_;
+  std::map<EpochLane, std::vector<SinkStatus>> drained_;  // also of logs that are gone
   bool close_unwanted_ = false;
   TimerId settle_timer_ = 0;
   TimerId status_timer_ = 0;

@@ -111,6 +111,9 @@ struct LaneStatus {
   // What its sinks refused for good, by target; null: nothing, or of an earlier run.
   std::shared_ptr<const RejectedSamples::ByTarget> rejected;
   std::vector<SinkStatus> sinks;
+  // Of an earlier run: the last words of sinks that have all of it. They stay when the log is gone,
+  // so that nothing they counted at the end is missed.
+  std::vector<SinkStatus> drained_sinks;
 };
 
 // What the lanes' sinks refused of a target's samples; by Labels::Hash of its labels.

@@ -121,5 +121,26 @@ TEST(AppendCollectorTest, WhatAnEarlierRunLeftIsCountedBesideThisRunsLane) {
   EXPECT_EQ(metrics.append().sink_stuck.Value({"store", "0"}), 1);
 }
 
+TEST(AppendCollectorTest, WhatASinkCountedBeforeItHadAllOfAnEarlierRunIsCountedOnce) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+  LaneStatus earlier = *OneLane(40, 5)[0];
+  earlier.earlier = true;
+  const auto collect = [&] {
+    collector.Collect(
+        std::vector<std::shared_ptr<const LaneStatus>>{std::make_shared<const LaneStatus>(earlier)},
+        {});
+  };
+
+  collect();
+  earlier.drained_sinks = OneLane(60, 9)[0]->sinks;
+  earlier.sinks.clear();
+  collect();
+  collect();
+
+  EXPECT_EQ(metrics.append().sink_samples_acked_total.Value({"store"}), 60);
+  EXPECT_EQ(metrics.append().sink_lost_samples_total.Value({"store", "spool_cap"}), 9);
+}
+
 }  // namespace
 }  // namespace trawl

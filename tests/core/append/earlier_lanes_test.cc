@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,7 +25,9 @@ namespace trawl {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Gt;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 TEST(DrainOrderTest, OldestEpochFirstAndThisRunLast) {
   DrainOrder order({{7, 0}, {5, 1}, {5, 0}});
@@ -136,6 +139,12 @@ class EarlierLanesTest : public ::testing::Test {
     }
   }
   Left& left(const EpochLane& lane) { return *left_[lane]; }
+  // Lanes that a sink has not all of.
+  size_t Waiting() const {
+    const auto lanes = lanes_->status();
+    return static_cast<size_t>(std::count_if(
+        lanes->begin(), lanes->end(), [](const LaneStatus& lane) { return !lane.sinks.empty(); }));
+  }
 
   const std::vector<EpochLane> kLanes = {{5, 0}, {5, 1}, {7, 0}, {7, 1}};
   FakeEventLoop loop_;
@@ -165,7 +174,10 @@ TEST_F(EarlierLanesTest, AllIsBroughtAndEachLogRemoved) {
   }
   EXPECT_TRUE(order_.RunningStreams());
   loop_.Advance(absl::Seconds(1));
-  EXPECT_THAT(*lanes_->status(), IsEmpty());
+  for (const LaneStatus& lane : *lanes_->status()) {
+    EXPECT_THAT(lane.sinks, IsEmpty());
+    EXPECT_EQ(lane.log_bytes, 0u);
+  }
 }
 
 TEST_F(EarlierLanesTest, ANewerEpochWaitsForAllLanesOfTheOlder) {
@@ -178,7 +190,7 @@ TEST_F(EarlierLanesTest, ANewerEpochWaitsForAllLanesOfTheOlder) {
   EXPECT_EQ(left({7, 0}).factory.opened(), 0u);
   EXPECT_EQ(left({7, 1}).factory.opened(), 0u);
   EXPECT_FALSE(order_.RunningStreams());
-  EXPECT_EQ(lanes_->status()->size(), 3u);
+  EXPECT_EQ(Waiting(), 3u);
 
   left({5, 1}).store.set_window_bytes(1 << 30);
   left({5, 1}).store.Crash();
@@ -225,6 +237,32 @@ TEST_F(EarlierLanesTest, ASinkStartsWhereItWasAddedAndAStoreThatHasAllSaysSo) {
   EXPECT_EQ(left({5, 0}).store.rows().begin()->first, start + 1);
   EXPECT_TRUE(left({5, 0}).removed);
   EXPECT_TRUE(left({7, 1}).removed);  // nobody wants it
+}
+
+// What is told last is told in the turn in which the session ends.
+TEST_F(EarlierLanesTest, WhatASinkLostIsStillToldWhenItHasAll) {
+  const uint64_t skipped = std::next(left({5, 0}).expected.begin(), 3)->first;
+  for (const EpochLane& lane : kLanes) {
+    lanes_->AddSink(lane, {.name = "s", .skipped = {skipped}}, left_[lane]->factory);
+  }
+  lanes_->CloseUnwanted();
+  Release();
+
+  Run(absl::Seconds(5));
+  ASSERT_EQ(Waiting(), 0u);
+
+  const auto lanes = lanes_->status();
+  ASSERT_EQ(lanes->size(), kLanes.size());
+  for (const LaneStatus& lane : *lanes) {
+    ASSERT_EQ(lane.drained_sinks.size(), 1u);
+    EXPECT_THAT(lane.drained_sinks[0].gap_samples,
+                ElementsAre(Pair(storage::v1::Gap::SKIPPED, Gt(0u))));
+    EXPECT_GT(lane.drained_sinks[0].body_bytes_sent, 0u);
+  }
+
+  lanes_->RemoveSink("s");
+  Run(absl::Seconds(1));
+  for (const LaneStatus& lane : *lanes_->status()) EXPECT_THAT(lane.drained_sinks, IsEmpty());
 }
 
 TEST_F(EarlierLanesTest, ARecordOfAnEarlierRunCanBeSkipped) {
