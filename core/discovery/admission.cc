@@ -11,11 +11,13 @@
 namespace trawl {
 namespace {
 
+using Verdict = Admission::Verdict;
+
 // trawld numbers on behind what a pusher gave, and never comes to the end.
 constexpr uint64_t kMaxVersion = uint64_t{1} << 63;
 
 Admission Rejected(IssueCode code, std::string detail, bool resync = false) {
-  return {Admission::Verdict::kRejected, code, std::move(detail), resync};
+  return {Verdict::kRejected, code, std::move(detail), resync};
 }
 
 Admission CheckHolder(const Change& change, const Source& source) {
@@ -51,27 +53,29 @@ bool MendsRefused(const Change& change, const Source& source) {
          });
 }
 
-// One that confirms what is held says something new.
-bool Repeats(const Change& change, const Source& source) {
-  return ContentDigest(change) == source.last_digest &&
-         !(change.allow_shrink && !source.held.empty());
+// It is the change that made the applied version, said again.
+bool IsLast(const Change& change, const Source& source) {
+  return change.version && *change.version == source.version &&
+         change.history_id == source.history_id && ContentDigest(change) == source.last_digest;
+}
+
+bool Confirms(const Change& change, const Source& source) {
+  return change.allow_shrink && !source.held.empty();
 }
 
 Admission CheckBase(const Change& change, const Source& source) {
   if (!change.base_version || *change.base_version == source.version) return {};
-  if (change.version && *change.version == source.version &&
-      change.history_id == source.history_id && ContentDigest(change) == source.last_digest) {
-    return {.verdict = Admission::Verdict::kRepeated, .detail = {}};
-  }
   return Rejected(IssueCode::kVersionGap,
                   absl::StrFormat("base version %d is not the applied version %d",
                                   *change.base_version, source.version),
                   true);
 }
 
+// Of the whole source is a snapshot; and a Push, where there is nothing that it could leave.
 Admission CheckHistory(const Change& change, const Source& source) {
-  const bool covers_all = change.scope == Change::Scope::kSource || source.groups.empty();
-  if (covers_all) return {};
+  const bool nothing_there = source.groups.empty() && source.refused.empty() && source.held.empty();
+  if (change.scope == Change::Scope::kSource) return {};
+  if (change.scope == Change::Scope::kJobs && nothing_there) return {};
   return Rejected(IssueCode::kVersionGap,
                   absl::StrCat("the source's applied state is of ",
                                source.history_id.empty() ? "no history"
@@ -89,8 +93,11 @@ Admission CheckVersion(const Change& change, const Source& source) {
     return Rejected(IssueCode::kOutOfRange, absl::StrFormat("version %d is above the largest, %d",
                                                             *change.version, kMaxVersion));
   }
-  Admission base = CheckBase(change, source);
-  if (base.verdict != Admission::Verdict::kGoesOn || !change.version) return base;
+  const bool last = IsLast(change, source);  // its base is the one before
+  if (Admission base = CheckBase(change, source); base.verdict == Verdict::kRejected && !last) {
+    return base;
+  }
+  if (!change.version) return {};
   if (change.history_id != source.history_id) return CheckHistory(change, source);
   if (*change.version > source.version) return {};
   if (*change.version < source.version) {
@@ -98,11 +105,11 @@ Admission CheckVersion(const Change& change, const Source& source) {
                     absl::StrFormat("version %d is older than the applied version %d",
                                     *change.version, source.version));
   }
-  if (Repeats(change, source)) return {.verdict = Admission::Verdict::kRepeated, .detail = {}};
-  const bool whole = change.scope == Change::Scope::kSource;
-  if (whole || ContentDigest(change) == source.last_digest || MendsRefused(change, source)) {
-    return {};
+  if (last) {
+    return {.verdict = Confirms(change, source) ? Verdict::kGoesOn : Verdict::kRepeated,
+            .detail = {}};
   }
+  if (change.scope == Change::Scope::kSource || MendsRefused(change, source)) return {};
   return Rejected(
       IssueCode::kVersionConflict,
       absl::StrFormat("version %d is applied already, with other content", *change.version));
@@ -144,7 +151,7 @@ std::optional<Issue> CheckLease(const std::optional<LeasePolicy>& lease,
 
 Admission Admit(const Change& change, const Source& source) {
   Admission admission = CheckHolder(change, source);
-  if (admission.verdict != Admission::Verdict::kGoesOn) return admission;
+  if (admission.verdict != Verdict::kGoesOn) return admission;
   return CheckVersion(change, source);
 }
 

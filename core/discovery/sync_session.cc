@@ -196,11 +196,12 @@ void SyncSession::AckStaged(uint64_t id) {
 void SyncSession::OnEnd(uint64_t id) {
   if (!staged_) return RejectMessage(id, IssueCode::kNoSnapshot, "no snapshot was begun");
   if (discovery_.sets().AppliedVersion(hello_.source) != staged_->applied_at_begin) {
+    const uint64_t version = staged_->begin.version;
     DropStaged();
     SyncAck ack = Rejection(id, IssueCode::kNoSnapshot,
                             "the applied version moved since the snapshot was begun");
     ack.result.resync = true;
-    return QueueAck(std::move(ack));
+    return QueueAck(std::move(ack), version);
   }
   if (staged_->groups.size() != staged_->begin.groups) {
     const std::string detail = absl::StrFormat("the snapshot's begin stated %d groups, %d came",
@@ -240,6 +241,7 @@ void SyncSession::Apply(uint64_t id, Change change) {
   change.allow_partial = true;  // on the stream a bad target rejects its group alone
   const uint64_t sequence = next_pending_++;
   pending_acks_[sequence].ack.id = id;
+  pending_acks_[sequence].version = *change.version;
   discovery_.Apply(change, stream_id_, [this, sequence](ApplyResult result) {
     PendingAnswer& pending = pending_acks_[sequence];
     if (!result.issues.empty() && result.issues.front().code == IssueCode::kNotPersisted) {
@@ -278,8 +280,8 @@ void SyncSession::RejectForLimit(uint64_t id, std::string_view limit, std::strin
   QueueAck(std::move(ack));
 }
 
-void SyncSession::QueueAck(SyncAck ack) {
-  pending_acks_[next_pending_++] = {std::move(ack), true, std::nullopt};
+void SyncSession::QueueAck(SyncAck ack, uint64_t version) {
+  pending_acks_[next_pending_++] = {std::move(ack), version, true, std::nullopt};
   FlushAcks();
 }
 
@@ -288,24 +290,26 @@ void SyncSession::FlushAcks() {
     PendingAnswer answer = std::move(pending_acks_.begin()->second);
     pending_acks_.erase(pending_acks_.begin());
     if (answer.resync) {
-      SendResync(*answer.resync);
+      SendResync(*answer.resync, answer.version);
       continue;
     }
     const ApplyResult& result = answer.ack.result;
     const std::string gap = result.resync ? DescribeIssue(result.issues.front()) : "";
     peer_.Send({std::move(answer.ack)});
     silent_since_ = discovery_.loop().clock().Steady();
-    if (!gap.empty()) SendResync(gap);
+    if (!gap.empty()) SendResync(gap, answer.version);
   }
   if (half_closed_ && pending_acks_.empty()) End(absl::OkStatus());
 }
 
-void SyncSession::SendResync(const std::string& reason) {
+// What a Hello of this version would be told; that the same version is another state is why.
+void SyncSession::SendResync(const std::string& reason, uint64_t version) {
   SyncResync resync;
   resync.reason = reason;
   resync.applied_version = discovery_.sets().AppliedVersion(hello_.source);
   resync.history_id = discovery_.sets().HistoryId(hello_.source);
-  resync.need = resync.history_id == hello_.history_id ? SyncNeed::kDelta : SyncNeed::kSnapshot;
+  resync.need = discovery_.sets().NeedOf(hello_.source, hello_.history_id, version);
+  if (resync.need == SyncNeed::kNothing) resync.need = SyncNeed::kSnapshot;
   peer_.Send({std::move(resync)});
 }
 
@@ -316,7 +320,7 @@ void SyncSession::OnHalfClose() {
 
 void SyncSession::OnChangedElsewhere(std::string reason) {
   if (ended_) return;
-  pending_acks_[next_pending_++] = {{}, true, std::move(reason)};
+  pending_acks_[next_pending_++] = {{}, 0, true, std::move(reason)};
   FlushAcks();
 }
 

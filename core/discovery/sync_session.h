@@ -128,6 +128,7 @@ class SyncSession {
   };
   struct PendingAnswer {
     SyncAck ack;
+    uint64_t version = 0;  // of the change, which is where the client is
     bool ready = false;
     std::optional<std::string> resync;  // in place of the ack, for this reason
   };
@@ -146,9 +147,9 @@ class SyncSession {
   void RejectForLimit(uint64_t id, std::string_view limit, std::string detail,
                       std::optional<absl::Duration> retry_after);
   void AckStaged(uint64_t id);
-  void QueueAck(SyncAck ack);
+  void QueueAck(SyncAck ack, uint64_t version = 0);
   void FlushAcks();
-  void SendResync(const std::string& reason);
+  void SendResync(const std::string& reason, uint64_t version);
   absl::Duration SilenceLimit() const;
   void ArmSilence(absl::Duration time);
   void DropStaged();

@@ -5,12 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "core/base/text.h"
 #include "core/discovery/admission.h"
 
 namespace trawl {
 namespace {
+
+constexpr size_t kMaxListedBytes = 1024;  // of the jobs that a warning names
 
 Issue IssueOf(IssueCode code, std::string detail) {
   Issue issue;
@@ -295,21 +296,36 @@ void TargetSets::TellHeld(const ChangePlan& plan, const Now& now, ApplyResult& r
 
 std::set<std::string> TargetSets::WarnUnknownJobs(const Change& change, ApplyResult& result) const {
   std::set<std::string> unknown;
+  std::string listed;
   for (size_t i = 0; i < change.groups.size(); ++i) {
     const std::string& job = change.groups[i].job;
-    if (job.empty() || Known(job) || !unknown.insert(job).second) continue;
-    Issue issue =
-        IssueOf(IssueCode::kUnknownJob,
-                absl::StrCat("job ", GoQuote(job),
-                             " is not in the running configuration: held as pending; known are ",
-                             known_jobs_.empty() ? "none" : absl::StrJoin(known_jobs_, ", ")));
+    // What the client may not write it learns nothing of.
+    if (job.empty() || Known(job) || !MayWrite(change.may_write, job)) continue;
+    if (!unknown.insert(job).second) continue;
+    ++result.issue_count;
+    if (result.issues.size() >= options_.max_issues) continue;
+    if (listed.empty()) listed = ListKnownJobs(change.may_write);
+    Issue issue = IssueOf(
+        IssueCode::kUnknownJob,
+        absl::StrCat("job ", GoQuote(job),
+                     " is not in the running configuration: held as pending; known are ", listed));
     issue.error = false;
     issue.group = {job, change.groups[i].group.key};
     issue.field = absl::StrCat(GroupsField(change.scope), "[", i, "].job");
-    ++result.issue_count;
-    if (result.issues.size() < options_.max_issues) result.issues.push_back(std::move(issue));
+    result.issues.push_back(std::move(issue));
   }
   return unknown;
+}
+
+// For people: those that the client may write, as many as fit.
+std::string TargetSets::ListKnownJobs(const std::shared_ptr<const JobFilter>& may_write) const {
+  std::string listed;
+  for (const std::string& job : known_jobs_) {
+    if (!MayWrite(may_write, job)) continue;
+    if (listed.size() + job.size() > kMaxListedBytes) return absl::StrCat(listed, ", ...");
+    absl::StrAppend(&listed, listed.empty() ? "" : ", ", job);
+  }
+  return listed.empty() ? "none" : listed;
 }
 
 void TargetSets::FinishIssues(ApplyResult& result) const {

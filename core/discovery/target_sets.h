@@ -109,13 +109,16 @@ class TargetSets {
   // A pushed source of which there is nothing to remember, neither content nor history nor fence,
   // and that no stream holds: from now on it is as if it had never been.
   void ForgetIfBlank(const std::string& source);
-  // Any accepted message renews the lease.
+  // The pusher spoke: its lease starts anew. Whatever the holder says on its stream counts, also
+  // what is rejected; of unary calls those that are accepted.
   void Heard(const std::string& source, const Now& now);
   // The id of the stream that holds a source; 0: none.
   uint64_t Holder(const std::string& source) const;
   uint64_t AppliedVersion(const std::string& source) const;
   bool Withheld(const std::string& source) const;
   std::string HistoryId(const std::string& source) const;
+  // What who is at `version` of a history has to say for the source to be there as well.
+  SyncNeed NeedOf(const std::string& source, const std::string& history_id, uint64_t version) const;
   std::optional<SourceCounts> CountsOf(const std::string& source) const;  // unset: no such source
   size_t source_count() const { return sources_.size(); }
   // Groups that would be scraped if the running configuration had their jobs. O(jobs).
@@ -233,6 +236,7 @@ class TargetSets {
   void TellHeld(const ChangePlan& plan, const Now& now, ApplyResult& result) const;
   // Returns them.
   std::set<std::string> WarnUnknownJobs(const Change& change, ApplyResult& result) const;
+  std::string ListKnownJobs(const std::shared_ptr<const JobFilter>& may_write) const;
   void FinishIssues(ApplyResult& result) const;
   SourceView::Standing StandingOf(const Source& source, const Now& now) const;
   SourceView ViewOf(const std::string& name, const Source& source, const Now& now) const;

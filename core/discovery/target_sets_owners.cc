@@ -35,12 +35,6 @@ absl::Status CheckHolder(const StreamHello& hello, const Source& before, HelloRe
   return absl::OkStatus();
 }
 
-SyncNeed NeedOf(const StreamHello& hello, const Source& source) {
-  if (source.history_id != hello.history_id) return SyncNeed::kSnapshot;
-  if (hello.version == source.version) return SyncNeed::kNothing;
-  return hello.version > source.version ? SyncNeed::kDelta : SyncNeed::kSnapshot;
-}
-
 // A name that is not known may be of any length.
 absl::Status NoSuchSource(const std::string& name) {
   return absl::NotFoundError(
@@ -75,7 +69,7 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
   }
   result.status = CheckHolder(hello, before, result);
   if (!result.status.ok()) return result;
-  result.need = NeedOf(hello, before);
+  result.need = NeedOf(hello.source, hello.history_id, hello.version);
   StateDelta delta;
   delta.head = before.head();
   delta.head.released = false;
@@ -127,6 +121,14 @@ std::optional<Issue> TargetSets::CheckHello(const StreamHello& hello, const Sour
   if (issue) return issue;
   return CheckLease(hello.lease, hello.may_write, known == nullptr ? kNone : *known,
                     options_.min_lease);
+}
+
+SyncNeed TargetSets::NeedOf(const std::string& source, const std::string& history_id,
+                            uint64_t version) const {
+  const Source* known = Find(source);
+  if (known == nullptr || known->history_id != history_id) return SyncNeed::kSnapshot;
+  if (version == known->version) return SyncNeed::kNothing;
+  return version > known->version ? SyncNeed::kDelta : SyncNeed::kSnapshot;
 }
 
 void TargetSets::EndStream(const std::string& source, uint64_t stream_id) {

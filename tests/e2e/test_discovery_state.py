@@ -88,6 +88,15 @@ def delta_to(version, base):
     return delta
 
 
+def say_snapshot(stream, version):
+    """All groups of that version; returns the answer to its end."""
+    groups = delta_to(version, 0)["upsert"]
+    stream.say(snapshotBegin={"version": version, "groups": len(groups), "bytes": 1 << 20})
+    stream.say(snapshotPart={"groups": groups})
+    stream.say(snapshotEnd={})
+    return [stream.answer() for _ in range(3)][-1]["ack"]
+
+
 class DiscoveryStateTest(EndToEndTest):
     def start(self, *flags):
         return self.trawld(CONFIG, *flags, data=self.directory / "data").wait_ready()
@@ -119,6 +128,9 @@ class DiscoveryStateTest(EndToEndTest):
         stream = self.stream(server)
         welcome = stream.hello("s", version)
         self.assertEqual(int(welcome.get("applied_version", 0)), version)
+        if version == 0:
+            version = 1
+            self.assertEqual(say_snapshot(stream, version)["status"], "APPLIED")
         for v in range(version + 1, version + acks + 20):
             stream.say(delta=delta_to(v, v - 1))
         acked = version
@@ -151,8 +163,7 @@ class DiscoveryStateTest(EndToEndTest):
         for source in ("a", "b"):
             stream = self.stream(server)
             stream.hello(source, 1)
-            stream.say(delta=delta_to(1, 0))
-            self.assertEqual(stream.answer()["ack"]["status"], "APPLIED")
+            self.assertEqual(say_snapshot(stream, 1)["status"], "APPLIED")
         server.stop()
         state = pathlib.Path(self.directory / "data" / "discovery")
         damaged = next(p for p in state.glob("*.state") if b"\x01a" in p.read_bytes()[:64])

@@ -216,7 +216,31 @@ TEST_F(DiscoveryTest, DeltaOverAGapGetsAResync) {
 
   ASSERT_THAT(peer_.All<SyncResync>(), SizeIs(1));
   EXPECT_EQ(peer_.All<SyncResync>()[0].applied_version, 5u);
+  EXPECT_EQ(peer_.All<SyncResync>()[0].need, SyncNeed::kDelta);
   EXPECT_THAT(Targets(), ElementsAre("n1"));
+}
+
+TEST_F(DiscoveryTest, AResyncNeedsWhatAHelloOfTheRejectedVersionWould) {
+  SayHello(1, peer_);
+  SaySnapshot(1, 5, {"n1"});
+  const auto need_after = [&](uint64_t base, uint64_t version) {
+    Say(1, {5, SyncDelta{base, version, {{"node", {"1", {"n2"}, {}}}}, {}}});
+    return peer_.All<SyncResync>().back().need;
+  };
+  EXPECT_EQ(need_after(6, 7), SyncNeed::kDelta);
+  EXPECT_EQ(need_after(3, 4), SyncNeed::kSnapshot) << "it is behind";
+  EXPECT_EQ(need_after(4, 5), SyncNeed::kSnapshot) << "its version 5 is another";
+
+  RecordingPeer other;
+  discovery_->OpenStreamAsync(2, other);
+  StreamHello hello;
+  hello.source = "k8s";
+  hello.instance = "r1";
+  hello.history_id = "other";
+  Say(2, {1, hello});
+  Say(2, {2, SyncDelta{5, 6, {{"node", {"1", {"n2"}, {}}}}, {}}});
+  EXPECT_EQ(other.All<SyncResync>().back().need, SyncNeed::kSnapshot);
+  EXPECT_EQ(other.All<SyncResync>().back().history_id, "h");
 }
 
 TEST_F(DiscoveryTest, AcksComeInTheOrderOfTheRequests) {
@@ -277,6 +301,30 @@ TEST_F(DiscoveryTest, LeaseWithRemovalRunsOutWhenNothingIsHeard) {
 
   loop_.Advance(absl::Seconds(11));
 
+  EXPECT_THAT(Targets(), IsEmpty());
+}
+
+// The holder's stream shows that it lives; a stranger's call does not.
+TEST_F(DiscoveryTest, ALeaseIsRenewedByWhatTheHolderSaysAlsoIfItIsRejected) {
+  lease_ = LeasePolicy{absl::Seconds(15), true};
+  SayHello(1, peer_);
+  SaySnapshot(1, 5, {"n1"});
+  for (int i = 0; i < 6; ++i) {
+    loop_.Advance(absl::Seconds(10));
+    Say(1, {5, SyncDelta{77, 78, {}, {}}});
+    EXPECT_EQ(peer_.All<SyncAck>().back().result.status, ApplyStatus::kRejected);
+  }
+  EXPECT_THAT(Targets(), ElementsAre("n1"));
+
+  for (int i = 0; i < 2; ++i) {
+    Change foreign;
+    foreign.source = "k8s";
+    foreign.groups = {{"node", {"0", {"n2"}, {}}}};
+    discovery_->ApplyAsync(foreign, [](const ApplyResult& result) {
+      EXPECT_EQ(result.status, ApplyStatus::kRejected);
+    });
+    loop_.Advance(absl::Seconds(8));
+  }
   EXPECT_THAT(Targets(), IsEmpty());
 }
 

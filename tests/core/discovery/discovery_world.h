@@ -105,6 +105,11 @@ class DiscoveryWorld {
     discovery->OpenStreamAsync(stream, peer);
     Say(stream, {1, std::move(hello)});
   }
+  // That a delta may follow.
+  void SayEmptySnapshot(uint64_t stream, uint64_t version) {
+    Say(stream, {2, SyncBegin{.version = version}});
+    Say(stream, {3, SyncEnd{}});
+  }
   void CloseStream(uint64_t stream) {
     discovery->CloseStreamAsync(stream, [] {});
     loop.RunUntilIdle();

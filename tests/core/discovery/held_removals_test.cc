@@ -25,6 +25,18 @@ std::vector<std::string> Numbered(int from, int to) {
 
 class HeldRemovalsTest : public ::testing::Test {
  protected:
+  // A stream with a hundred targets at version 2, of which version 3 leaves ten.
+  void SayThatMostAreGone() {
+    StreamHello hello;
+    hello.source = "k8s";
+    hello.history_id = "h";
+    world_.SayHello(1, peer_, hello);
+    world_.SayEmptySnapshot(1, 1);
+    world_.Say(1, {4, SyncDelta{1, 2, {{"node", {"0", Numbered(0, 100), {}}}}, {}}});
+    world_.Say(1, {5, MostAreGone()});
+    ASSERT_EQ(peer_.Last<SyncAck>()->result.counts.held, 90u);
+  }
+  static SyncDelta MostAreGone() { return {2, 3, {{"node", {"0", Numbered(0, 10), {}}}}, {}}; }
   static Change Push(std::vector<std::string> targets, const std::string& job = "node") {
     Change change;
     change.source = "k8s";
@@ -52,6 +64,7 @@ class HeldRemovalsTest : public ::testing::Test {
   }
   double HeldMetric() { return world_.metrics.held_targets.Value({"k8s"}); }
 
+  RecordingSyncPeer peer_;
   DiscoveryWorld world_;
 };
 
@@ -212,20 +225,30 @@ TEST_F(HeldRemovalsTest, RemovalsThatAreMeantSayItAndTakeTheHeldOnesAlong) {
 }
 
 TEST_F(HeldRemovalsTest, ADeltaThatSaysNothingElseConfirmsWhatIsHeld) {
-  RecordingSyncPeer peer;
-  StreamHello hello;
-  hello.source = "k8s";
-  hello.history_id = "h";
-  world_.SayHello(1, peer, hello);
-  world_.Say(1, {2, SyncDelta{0, 1, {{"node", {"0", Numbered(0, 100), {}}}}, {}}});
-  world_.Say(1, {3, SyncDelta{1, 2, {}, {{"node", "0"}}}});
-  ASSERT_EQ(peer.Last<SyncAck>()->result.counts.held, 100u);
+  SayThatMostAreGone();
 
-  world_.Say(1, {4, SyncDelta{2, 3, {}, {}, true}});
+  world_.Say(1, {6, SyncDelta{3, 4, {}, {}, true}});
 
-  EXPECT_EQ(peer.Last<SyncAck>()->result.counts.removed, 100u);
-  EXPECT_THAT(world_.Targets(), IsEmpty());
-  world_.Stop();
+  EXPECT_EQ(peer_.Last<SyncAck>()->result.counts.removed, 90u);
+  EXPECT_THAT(world_.Targets(), SizeIs(10));
+}
+
+TEST_F(HeldRemovalsTest, ADeltaThatIsSaidAgainAsMeantConfirmsWhatIsHeld) {
+  SayThatMostAreGone();
+  SyncDelta again = MostAreGone();
+  world_.Say(1, {6, again});
+  EXPECT_EQ(peer_.Last<SyncAck>()->result.status, ApplyStatus::kNoop);
+  EXPECT_THAT(world_.Targets(), SizeIs(100));
+
+  again.allow_shrink = true;
+  world_.Say(1, {7, again});
+
+  EXPECT_EQ(peer_.Last<SyncAck>()->result.status, ApplyStatus::kApplied);
+  EXPECT_EQ(peer_.Last<SyncAck>()->result.counts.removed, 90u);
+  EXPECT_EQ(peer_.Last<SyncAck>()->result.applied_version, 3u);
+  EXPECT_THAT(world_.Targets(), SizeIs(10));
+  world_.Say(1, {8, again});
+  EXPECT_EQ(peer_.Last<SyncAck>()->result.status, ApplyStatus::kNoop) << "nothing is held";
 }
 
 TEST_F(HeldRemovalsTest, RemovalsOfAPusherThatStandsByThemAreCarriedOut) {

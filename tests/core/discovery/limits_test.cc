@@ -57,9 +57,10 @@ TEST(DiscoveryLimitsTest, SixtyFourSnapshotsThatStallAreBoundedAndOthersAreServe
   EXPECT_GT(world.metrics.limit_hits_total.Value({"staged_bytes"}), 0);
   EXPECT_EQ(world.metrics.streams.Value(), 64);
 
-  // Deltas and unary calls need no room.
+  // Deltas need no room.
   world.SayHello(65, peers[64], HelloOf("other"));
-  world.Say(65, {2, SyncDelta{0, 1, {{"node", {"0", {"n1"}, {}}}}, {}}});
+  world.SayEmptySnapshot(65, 1);
+  world.Say(65, {4, SyncDelta{1, 2, {{"node", {"0", {"n1"}, {}}}}, {}}});
   EXPECT_EQ(peers[64].Last<SyncAck>()->result.status, ApplyStatus::kApplied);
   EXPECT_THAT(world.Targets(), ::testing::ElementsAre("n1"));
 
@@ -114,7 +115,8 @@ TEST(DiscoveryLimitsTest, AMessageThatIsTooLargeIsRefusedAndTheStreamGoesOn) {
   options.max_message_bytes = 1000;
   DiscoveryWorld world(options);
   world.SayHello(1, peer, HelloOf("s"));
-  SyncInput large{2, SyncDelta{0, 1, GroupsOf(1), {}}};
+  world.SayEmptySnapshot(1, 1);
+  SyncInput large{4, SyncDelta{1, 2, GroupsOf(1), {}}};
   large.bytes = 1001;
   world.Say(1, large);
   ASSERT_THAT(peer.Last<SyncAck>()->result.issues, SizeIs(1));

@@ -89,6 +89,7 @@ TEST_F(PersistenceTest, AStreamNeedsNothingOrADeltaAfterARestart) {
 TEST_F(PersistenceTest, ARepeatedChangeIsANoopAlsoAfterARestart) {
   Change change;
   change.source = "a";
+  change.scope = Change::Scope::kJobs;
   change.groups = {{"node", {"0", {"n1"}, {}}}};
   change.history_id = "h";
   change.version = 3;

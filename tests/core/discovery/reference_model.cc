@@ -62,21 +62,20 @@ ReferenceSource::Answer ReferenceSource::Admit(const Change& change,
     const bool higher = change.fencing_token && (!now.token || *change.fencing_token > *now.token);
     if (stream != 0 && !higher) return no(IssueCode::kHeldByOther);
   }
+  const bool again = change.version && *change.version == now.version &&
+                     change.history_id == now.history && content == now.content;
+  if (again) return change.allow_shrink && !now.held.empty() ? yes : noop;
   if (change.base_version && *change.base_version != now.version) {
-    const bool again =
-        change.version == now.version && change.history_id == now.history && content == now.content;
-    return again ? noop : no(IssueCode::kVersionGap);
+    return no(IssueCode::kVersionGap);
   }
   if (!change.version) return yes;
   if (change.history_id != now.history) {
-    const bool whole = change.scope == Change::Scope::kSource || now.groups.empty();
-    return whole ? yes : no(IssueCode::kVersionGap);
+    if (change.scope == Change::Scope::kSource) return yes;
+    const bool nothing = now.groups.empty() && now.refused.empty() && now.held.empty();
+    return change.scope == Change::Scope::kJobs && nothing ? yes : no(IssueCode::kVersionGap);
   }
   if (*change.version > now.version) return yes;
   if (*change.version < now.version) return no(IssueCode::kStaleVersion);
-  if (content == now.content) {
-    return change.allow_shrink && !now.held.empty() ? yes : noop;
-  }
   if (change.scope == Change::Scope::kSource) return yes;
   const bool mends = change.scope == Change::Scope::kGroups && change.remove.empty() &&
                      !change.groups.empty() &&
@@ -236,21 +235,26 @@ void ReferenceSource::CarryOut(bool keep) {
 
 // --- streams, release, time
 
-bool ReferenceSource::Hello(uint64_t stream_id, const std::string& who,
-                            std::optional<uint64_t> token, const std::string& history,
-                            uint64_t version, const Time& time) {
+ReferenceSource::Need ReferenceSource::NeedOf(const std::string& history, uint64_t version) const {
+  if (history != now.history || version < now.version) return Need::kSnapshot;
+  return version == now.version ? Need::kNothing : Need::kDelta;
+}
+
+bool ReferenceSource::Hello(const StreamHello& hello, const Time& time) {
+  const std::optional<uint64_t> token = hello.fencing_token;
   if (now.token && (!token || *token < *now.token)) return false;
   const bool higher = token && (!now.token || *token > *now.token);
-  if (stream != 0 && !higher && instance != who) return false;
+  if (stream != 0 && !higher && instance != hello.instance) return false;
   State next = now;
   next.released = false;
   if (token) next.token = token;
-  if (history == now.history && version == now.version) next.withheld = false;
+  if (hello.lease) next.lease = *hello.lease;
+  if (NeedOf(hello.history_id, hello.version) == Need::kNothing) next.withheld = false;
   if ((next.token || !IsBlank(now)) && !Keep(next)) return false;
   known = true;
   now = next;
-  stream = stream_id;
-  instance = who;
+  stream = hello.stream_id;
+  instance = hello.instance;
   Hear(time);
   return true;
 }
@@ -343,6 +347,7 @@ void ReferenceSource::Confirm() {
 }
 
 void ReferenceSource::Restart(bool away, const Time& time) {
+  if (stream != 0) EndStream();
   const ReferenceSource before = *this;
   *this = ReferenceSource();
   disk_full = before.disk_full;

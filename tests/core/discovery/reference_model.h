@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "core/discovery/change.h"
+#include "core/discovery/target_sets.h"
 
 namespace trawl {
 
@@ -49,6 +50,7 @@ class ReferenceSource {
     IssueCode code = IssueCode::kUnspecified;  // why it was rejected
     uint64_t version = 0;                      // that is applied then
   };
+  enum class Need { kNothing, kDelta, kSnapshot };
   struct Time {
     absl::Duration steady;
     int64_t minute = 0;  // of the wall clock
@@ -69,8 +71,9 @@ class ReferenceSource {
 
   Answer Apply(const Change& change, const std::string& content, const Time& time);
   // Whether the stream is welcomed.
-  bool Hello(uint64_t stream_id, const std::string& instance, std::optional<uint64_t> token,
-             const std::string& history, uint64_t version, const Time& time);
+  bool Hello(const StreamHello& hello, const Time& time);
+  // Of who is at `version` of `history`.
+  Need NeedOf(const std::string& history, uint64_t version) const;
   void Hear(const Time& time);
   // What the time until now has brought; the pusher was not heard since the last call. True if its
   // lease ended.

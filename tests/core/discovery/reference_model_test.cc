@@ -146,6 +146,7 @@ class Sequence {
       change = *last_;  // it is sent again
       change.stream_id = 0;
       change.dry_run = false;
+      if (OneIn(3)) change.allow_shrink = !change.allow_shrink;
     } else {
       change.scope = OneIn(2) ? Change::Scope::kJobs : Change::Scope::kGroups;
       FillGroups(change);
@@ -200,9 +201,11 @@ class Sequence {
     hello.instance = instance;
     hello.fencing_token = token;
     hello.history_id = OneIn(8) ? "other" : "h";
-    hello.version = Model().now.version + Random(2);
-    const bool welcome =
-        Model().Hello(stream, instance, token, hello.history_id, hello.version, Time());
+    hello.version = std::max<uint64_t>(Model().now.version + Random(3), 1) - 1;
+    if (OneIn(6)) hello.lease = LeasePolicy{absl::Seconds(20 + 20 * Random(9)), OneIn(2)};
+    hello.stream_id = stream;
+    const auto need = Model().NeedOf(hello.history_id, hello.version);
+    const bool welcome = Model().Hello(hello, Time());
     peers_.push_back(std::make_unique<RecordingSyncPeer>());
     histories_[stream] = hello.history_id;
     world_.SayHello(stream, *peers_.back(), hello);
@@ -214,10 +217,34 @@ class Sequence {
     peer_of_[stream] = peers_.back().get();
     EXPECT_EQ(welcomed->hello.applied_version, Model().now.version);
     EXPECT_EQ(welcomed->hello.withheld, Model().now.withheld);
-    const bool same = Model().now.history == hello.history_id;
-    EXPECT_EQ(welcomed->hello.need, !same                                  ? SyncNeed::kSnapshot
-                                    : hello.version == Model().now.version ? SyncNeed::kNothing
-                                                                           : SyncNeed::kDelta);
+    ExpectNeed(welcomed->hello.need, need);
+  }
+
+  void ExpectNeed(SyncNeed need, ReferenceSource::Need expected) {
+    using Need = ReferenceSource::Need;
+    ++seen_[absl::StrCat("need ", static_cast<int>(need))];
+    EXPECT_EQ(need, expected == Need::kNothing ? SyncNeed::kNothing
+                    : expected == Need::kDelta ? SyncNeed::kDelta
+                                               : SyncNeed::kSnapshot);
+  }
+
+  // The answer to a change that was said on the stream: a rejection for the version is followed by
+  // a resync, and nothing else is.
+  void ExpectOnStream(const std::optional<SyncAck>& ack, const ReferenceSource::Answer& expected,
+                      uint64_t stream, uint64_t version) {
+    if (!ack) return;
+    Expect(ack->result, expected, false);
+    const auto* resync = std::get_if<SyncResync>(&peer_of_[stream]->sent.back().message);
+    const bool parted =
+        expected.code == IssueCode::kVersionGap || expected.code == IssueCode::kNoSnapshot;
+    ASSERT_EQ(resync != nullptr, parted);
+    if (resync == nullptr) return;
+    ++seen_["resync"];
+    EXPECT_EQ(resync->applied_version, Model().now.version);
+    EXPECT_EQ(resync->history_id, Model().now.history);
+    const auto need = Model().NeedOf(histories_[stream], version);
+    ExpectNeed(resync->need,
+               need == ReferenceSource::Need::kNothing ? ReferenceSource::Need::kSnapshot : need);
   }
 
   void CloseStream() {
@@ -269,8 +296,9 @@ class Sequence {
     const uint64_t version = Model().now.version;
     ReferenceSource::Answer expected{ApplyStatus::kRejected, IssueCode::kNoSnapshot};
     if (version == begun_at) expected = Model().Apply(change, ContentOf(change), Time());
+    const uint64_t stream = Model().stream;
     const auto ack = Say(SyncEnd{});
-    if (ack) Expect(ack->result, expected, false);
+    ExpectOnStream(ack, expected, stream, *change.version);
   }
 
   void SendDelta() {
@@ -278,12 +306,23 @@ class Sequence {
     Change change = OfStream(Change::Scope::kGroups);
     change.base_version = Model().now.version + (OneIn(8) ? 1 : 0);
     change.version = OneIn(8) ? Model().now.version : Model().now.version + 1 + Random(2);
+    if (OneIn(12) && *change.base_version > 1) change.version = --*change.base_version;  // behind
+    if (last_delta_ && OneIn(4)) {  // it is said again, perhaps by another stream
+      const Change current = change;
+      change = *last_delta_;
+      change.source = current.source;
+      change.stream_id = current.stream_id;
+      change.history_id = current.history_id;
+      if (OneIn(2)) change.allow_shrink = !change.allow_shrink;
+    }
+    last_delta_ = change;
+    const uint64_t stream = Model().stream;
     const ReferenceSource::Answer expected = Model().Apply(change, ContentOf(change), Time());
     const auto ack = Say(SyncDelta{*change.base_version, *change.version, change.groups,
                                    change.remove, change.allow_shrink});
     Log("delta ", *change.base_version, " v", *change.version, " ", ContentOf(change), " -> ",
         ack ? static_cast<int>(ack->result.status) : -1);
-    if (ack) Expect(ack->result, expected, false);
+    ExpectOnStream(ack, expected, stream, *change.version);
   }
 
   // --- operators
@@ -422,6 +461,7 @@ class Sequence {
   absl::Time noted_;
   absl::Duration started_;
   std::optional<Change> last_;
+  std::optional<Change> last_delta_;
   std::map<uint64_t, RecordingSyncPeer*> peer_of_;
   std::map<uint64_t, std::string> histories_;
   uint64_t next_id_ = 1;
@@ -441,7 +481,8 @@ TEST(ReferenceModelTest, TenThousandRandomSequencesDoWhatTheModelDoes) {
   }
   RecordProperty("seed", absl::StrCat(seed));
   // Of the rarest some 30 are seen; without any the sequences miss a part of the model.
-  for (const char* what : {"held", "withheld", "expired", "carried out"}) {
+  for (const char* what :
+       {"held", "withheld", "expired", "carried out", "resync", "need 1", "need 2", "need 3"}) {
     EXPECT_GT(seen[what], 3u) << what;
   }
   // By status and IssueCode: applied, in part, no-op; and each reason to reject.

@@ -315,6 +315,37 @@ TEST_F(TargetSetsTest, UnknownJobIsHeldAsPendingWithAWarningThatListsTheKnown) {
   EXPECT_THAT(Addresses("ndoe"), ElementsAre("n1"));
 }
 
+TEST_F(TargetSetsTest, AWarningNamesNoJobThatTheClientMayNotWrite) {
+  Change push = Push("a", {Group("nosuch", "0", {"n1"}), Group("secret", "0", {"n1"})});
+  push.may_write =
+      std::make_shared<const JobFilter>([](std::string_view job) { return job[0] == 'n'; });
+  push.allow_partial = true;
+
+  const ApplyResult result = Apply(push);
+
+  ASSERT_THAT(result.issues, SizeIs(2));
+  EXPECT_EQ(result.issues[0].code, IssueCode::kNotOwner);
+  EXPECT_EQ(result.issues[1].group.job, "nosuch");
+  EXPECT_THAT(result.issues[1].detail, ::testing::EndsWith("known are node"));
+}
+
+TEST_F(TargetSetsTest, AWarningStaysSmallHoweverManyJobsAreKnown) {
+  std::vector<std::string> jobs;
+  for (int i = 0; i < 10'000; ++i) jobs.push_back(absl::StrCat("job-", i));
+  sets_.SetKnownJobs(jobs);
+  std::vector<JobGroup> groups;
+  for (int i = 0; i < 1000; ++i) groups.push_back(Group(absl::StrCat("x", i), "0", {"n1"}));
+
+  const ApplyResult result = Apply(Push("a", groups));
+
+  EXPECT_EQ(result.issue_count, 1000u);
+  EXPECT_THAT(result.issues, SizeIs(100));
+  for (const Issue& issue : result.issues) {
+    EXPECT_LT(issue.detail.size(), 1200u);
+    EXPECT_THAT(issue.detail, ::testing::EndsWith(", ..."));
+  }
+}
+
 TEST_F(TargetSetsTest, DryRunCountsAndChangesNothing) {
   Change change = Push("a", {Group("node", "0", {"n1"})});
   change.dry_run = true;
@@ -505,6 +536,50 @@ TEST_F(TargetSetsTest, DeltaOfTheAppliedVersionMendsRefusedGroupsOnly) {
   EXPECT_EQ(Apply(Delta(5, 5, {Group("node", "1", {"ab"})})).status, ApplyStatus::kApplied);
   EXPECT_THAT(Addresses("node"), ElementsAre("n1", "ab"));
   EXPECT_THAT(sets_.Sources({})[0].refused, IsEmpty());
+}
+
+TEST_F(TargetSetsTest, ADeltaStartsNoHistory) {
+  Hello(1, "r1");
+  const ApplyResult result = Apply(Delta(0, 1, {Group("node", "0", {"n1"})}));
+  EXPECT_EQ(result.issues[0].code, IssueCode::kVersionGap);
+  EXPECT_TRUE(result.resync);
+  EXPECT_EQ(Apply(Versioned(Update("a", {Group("node", "0", {"n1"})}), "h", 1)).issues[0].code,
+            IssueCode::kVersionGap);
+
+  // Nor where the one before left nothing.
+  Change emptied = Versioned(Push("k8s", {}), "older", 10);
+  emptied.scope = Change::Scope::kSource;
+  emptied.stream_id = 1;
+  ASSERT_EQ(Apply(emptied).status, ApplyStatus::kApplied);
+  EXPECT_EQ(Apply(Delta(10, 11, {Group("node", "0", {"n1"})})).issues[0].code,
+            IssueCode::kVersionGap);
+  EXPECT_EQ(sets_.HistoryId("k8s"), "older");
+  EXPECT_EQ(Apply(Snapshot(11, {})).status, ApplyStatus::kApplied);
+  EXPECT_EQ(Apply(Delta(11, 12, {Group("node", "0", {"n1"})})).status, ApplyStatus::kApplied);
+  EXPECT_THAT(Addresses("node"), ElementsAre("n1"));
+}
+
+TEST_F(TargetSetsTest, APushStartsAHistoryWhereNothingIsLeftOfTheOneBefore) {
+  Change push = Versioned(Push("a", {Group("node", "0", {"n1"})}), "h", 7);
+  ASSERT_EQ(Apply(push).status, ApplyStatus::kApplied);
+  Change shrunk = Versioned(Update("a", {}, {{"node", "0"}}), "h", 9);
+  ASSERT_EQ(Apply(shrunk).status, ApplyStatus::kApplied);
+  push = Versioned(Push("a", {Group("node", "1", {"a/b"})}), "h", 10);
+  push.allow_partial = true;
+  ASSERT_EQ(Apply(push).status, ApplyStatus::kAppliedPartly);
+  const Change other = Versioned(Push("a", {Group("db", "0", {"d1"})}), "other", 11);
+  EXPECT_EQ(Apply(other).issues[0].code, IssueCode::kVersionGap) << "a refused group is left";
+
+  Apply(Versioned(Update("a", {}, {{"node", "1"}}), "h", 11));
+  EXPECT_EQ(Apply(other).status, ApplyStatus::kApplied);
+
+  // All of it is held.
+  std::vector<std::string> many;
+  for (int i = 0; i < 50; ++i) many.push_back(absl::StrCat("n", i));
+  Apply(Versioned(Push("a", {Group("db", "0", many)}), "other", 12));
+  ASSERT_EQ(Apply(Versioned(Update("a", {}, {{"db", "0"}}), "other", 13)).counts.held, 50u);
+  EXPECT_EQ(Apply(Versioned(Push("a", {Group("node", "0", {"n1"})}), "third", 1)).issues[0].code,
+            IssueCode::kVersionGap);
 }
 
 TEST_F(TargetSetsTest, AnotherHistoryNeedsASnapshot) {
