@@ -188,6 +188,9 @@ void Discovery::ReadAsync(absl::AnyInvocable<void(const TargetSets&)> read) {
 void Discovery::OpenStreamAsync(uint64_t stream_id, SyncPeer& peer) {
   deps_.loop.Post([this, stream_id, &peer] {
     streams_[stream_id] = std::make_unique<SyncSession>(*this, stream_id, peer);
+    waiting_.insert(stream_id);
+    // A pusher says its Hello at once: who waits for longest is the likeliest to be none.
+    if (waiting_.size() > options_.max_streams) streams_.at(*waiting_.begin())->OnCrowdedOut();
   });
 }
 

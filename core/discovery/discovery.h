@@ -38,7 +38,7 @@ class Discovery {
     uint32_t max_in_flight = 16;
     uint32_t max_message_bytes = 4 << 20;
     size_t max_wanted = 1000;   // refused groups that one message asks for; the next has the rest
-    size_t max_streams = 1000;  // that said Hello
+    size_t max_streams = 1000;  // that said Hello; and so many that did not yet
     absl::Duration hello_timeout = absl::Seconds(10);
     // A stream that was silent for kSilentHeartbeats of them ends.
     absl::Duration heartbeat_interval = absl::Seconds(10);
@@ -104,6 +104,8 @@ class Discovery {
   // Room for a stream that holds `source` from now on; one that takes it over has the other's.
   bool ReserveStream(const std::string& source);
   void ReleaseStream();
+  // The stream said its Hello, or ended without. More than once is as good as once.
+  void EndWaiting(uint64_t stream_id) { waiting_.erase(stream_id); }
   // A stream of the source ended.
   void EndStream(const std::string& source, uint64_t stream_id);
   // Looks at a stream's silence behind all that came before: after a long write timers are first.
@@ -156,7 +158,8 @@ class Discovery {
   const std::shared_ptr<void> alive_ = std::make_shared<char>();  // for what is posted
   bool note_failing_ = false;                                     // said once
   uint64_t staged_bytes_ = 0;
-  size_t held_streams_ = 0;  // that said Hello, and did not end
+  size_t held_streams_ = 0;     // that said Hello, and did not end
+  std::set<uint64_t> waiting_;  // streams that did not say Hello yet, oldest first
 };
 
 }  // namespace trawl

@@ -87,6 +87,7 @@ absl::Status SyncSession::CheckHello(uint64_t bytes) const {
 
 void SyncSession::OnHello(StreamHello hello) {
   const size_t max_streams = discovery_.options().max_streams;
+  discovery_.EndWaiting(stream_id_);
   reserved_ = discovery_.ReserveStream(hello.source);
   if (!reserved_) {
     discovery_.CountLimit("streams");
@@ -355,6 +356,12 @@ void SyncSession::CheckSilence() {
   End(absl::DeadlineExceededError(reason));
 }
 
+void SyncSession::OnCrowdedOut() {
+  discovery_.CountLimit("streams");
+  End(absl::ResourceExhaustedError(
+      absl::StrCat("no hello, and ", discovery_.options().max_streams, " newer streams wait")));
+}
+
 void SyncSession::OnDisplaced(bool fenced) {
   if (ended_) return;
   peer_.Send({SyncGoaway{"another client took the source over", std::nullopt, fenced}});
@@ -385,6 +392,7 @@ void SyncSession::End(absl::Status status) {
 void SyncSession::LetGo() {
   discovery_.loop().Cancel(std::exchange(silence_timer_, 0));
   DropStaged();
+  discovery_.EndWaiting(stream_id_);
   if (welcomed_) discovery_.EndStream(hello_.source, stream_id_);
   if (std::exchange(reserved_, false)) discovery_.ReleaseStream();
 }

@@ -88,8 +88,9 @@ class SyncPeer {
 
 // One Sync stream's protocol state: Hello first, snapshots staged in parts, deltas, heartbeats;
 // each request message gets its Ack in the order of the requests (discovery-protocol.md 3 to 8).
-// A stream that ends before SnapshotEnd changes nothing. One that says no Hello in time ends, and
-// so does one that is silent for long: nobody else could have its source.
+// A stream that ends before SnapshotEnd changes nothing. One that says no Hello in time, or before
+// too many others came, ends, and so does one that is silent for long: nobody else could have its
+// source.
 //
 // Discovery loop's thread only.
 class SyncSession {
@@ -105,6 +106,8 @@ class SyncSession {
   void OnChangedElsewhere(std::string reason);
   // Ends the stream if nothing was heard for too long.
   void CheckSilence();
+  // Too many others that said no Hello are newer.
+  void OnCrowdedOut();
   // Another client took the source over.
   void OnDisplaced(bool fenced);
   // The server stops.

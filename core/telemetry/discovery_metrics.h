@@ -25,7 +25,7 @@ class DiscoveryMetrics {
   prometheus::Gauge& withheld_sources;              // restored and not scraped: not confirmed
   prometheus::Gauge& orphaned_sources;              // nobody speaks for them any more
   LabelledCounter limit_hits_total;                 // limit
-  prometheus::Gauge& streams;                       // Sync streams open now
+  prometheus::Gauge& streams;                       // Sync streams open now that said Hello
   prometheus::Gauge& staged_bytes;                  // reserved for snapshots on their way
   prometheus::Counter& file_read_errors_total;      // prometheus_sd_file_read_errors_total
   prometheus::Gauge& pending_groups;                // groups of jobs that no config names

@@ -224,12 +224,12 @@ TEST(DiscoveryLimitsTest, NamesThatAreTooLongAreRefusedWithTheirFieldAndKeptNowh
 
 TEST(DiscoveryLimitsTest, StreamsWithoutAHelloTakeNobodysPlaceAndEnd) {
   Discovery::Options options;
-  options.max_streams = 1;
+  options.max_streams = 51;
   std::deque<RecordingSyncPeer> silent(50);
   RecordingSyncPeer peer;
   DiscoveryWorld world(options);
   for (uint64_t i = 0; i < silent.size(); ++i) world.discovery->OpenStreamAsync(100 + i, silent[i]);
-  world.SayHello(1, peer, HelloOf("a"));
+  world.SayHello(150, peer, HelloOf("a"));
   EXPECT_TRUE(peer.Last<SyncWelcome>());
 
   world.loop.Advance(absl::Seconds(9));
@@ -241,6 +241,33 @@ TEST(DiscoveryLimitsTest, StreamsWithoutAHelloTakeNobodysPlaceAndEnd) {
   }
   EXPECT_EQ(world.metrics.limit_hits_total.Value({"hello_time"}), 50);
   EXPECT_FALSE(peer.status);
+  world.Stop();
+}
+
+TEST(DiscoveryLimitsTest, OfTooManyStreamsWithoutAHelloTheOldestEnds) {
+  Discovery::Options options;
+  options.max_streams = 2;
+  std::deque<RecordingSyncPeer> silent(5);
+  RecordingSyncPeer first, second;
+  DiscoveryWorld world(options);
+  world.SayHello(1, first, HelloOf("a"));
+  for (uint64_t i = 0; i < silent.size(); ++i) world.discovery->OpenStreamAsync(10 + i, silent[i]);
+  world.loop.RunUntilIdle();
+
+  for (size_t i = 0; i < silent.size(); ++i) EXPECT_EQ(silent[i].status.has_value(), i < 3) << i;
+  EXPECT_THAT(*silent[0].status, StatusIs(absl::StatusCode::kResourceExhausted,
+                                          HasSubstr("no hello, and 2 newer streams wait")));
+  EXPECT_EQ(world.metrics.limit_hits_total.Value({"streams"}), 3);
+  EXPECT_FALSE(first.status) << "it said Hello";
+
+  // One more comes to its Hello all the same; and who said it, or went, waits no more.
+  world.SayHello(15, second, HelloOf("b"));
+  EXPECT_TRUE(second.Last<SyncWelcome>());
+  EXPECT_TRUE(silent[3].status);
+  world.CloseStream(14);
+  for (uint64_t stream : {20, 21}) world.discovery->OpenStreamAsync(stream, silent[0]);
+  world.loop.RunUntilIdle();
+  EXPECT_EQ(world.metrics.limit_hits_total.Value({"streams"}), 4);
   world.Stop();
 }
 
