@@ -49,6 +49,17 @@ absl::StatusOr<Descriptor> Open(const std::string& path, int flags, mode_t mode 
   return Descriptor(fd);
 }
 
+// A file that bytes are kept in. Of a pipe or a device this does not wait for anybody.
+absl::StatusOr<Descriptor> OpenRegular(const std::string& path, int flags) {
+  absl::StatusOr<Descriptor> file = Open(path, flags | O_NONBLOCK);
+  struct stat info;
+  const bool known = (file.ok() ? fstat(file->get(), &info) : stat(path.c_str(), &info)) == 0;
+  if (known && !S_ISREG(info.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat("open ", path, ": no regular file"));
+  }
+  return file;
+}
+
 absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t written = write(fd, bytes.data(), bytes.size());
@@ -178,19 +189,19 @@ absl::Status WriteAndSync(FileSystem& fs, const std::string& path, std::string_v
 absl::StatusOr<std::unique_ptr<WritableFile>> PosixFileSystem::OpenForAppend(
     const std::string& path, bool truncate) {
   const int flags = O_WRONLY | O_CREAT | O_APPEND | (truncate ? O_TRUNC : 0);
-  ASSIGN_OR_RETURN(Descriptor file, Open(path, flags));
+  ASSIGN_OR_RETURN(Descriptor file, OpenRegular(path, flags));
   return std::make_unique<PosixWritableFile>(path, std::move(file));
 }
 
 absl::StatusOr<std::unique_ptr<RandomAccessFile>> PosixFileSystem::OpenForRead(
     const std::string& path) {
-  ASSIGN_OR_RETURN(Descriptor file, Open(path, O_RDONLY));
+  ASSIGN_OR_RETURN(Descriptor file, OpenRegular(path, O_RDONLY));
   return std::make_unique<PosixRandomAccessFile>(path, std::move(file));
 }
 
 absl::StatusOr<std::unique_ptr<UpdatableFile>> PosixFileSystem::OpenForUpdate(
     const std::string& path) {
-  ASSIGN_OR_RETURN(Descriptor file, Open(path, O_WRONLY | O_CREAT));
+  ASSIGN_OR_RETURN(Descriptor file, OpenRegular(path, O_WRONLY | O_CREAT));
   return std::make_unique<PosixUpdatableFile>(path, std::move(file));
 }
 

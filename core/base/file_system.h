@@ -48,7 +48,7 @@ class FileLock {
 // What trawl needs of a file system; the seam that lets tests lose what was not synced.
 // Paths are absolute or relative to the working directory. Errors carry the path and the
 // system's words; kNotFound, kPermissionDenied, kResourceExhausted (full, quota) are told apart.
-// Thread-safe.
+// Thread-safe. Open... takes regular files only; of others it is kFailedPrecondition at once.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;

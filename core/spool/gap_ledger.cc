@@ -68,7 +68,9 @@ absl::Status WriteLedgerPage(FileSystem& files, const std::string& path, uint64_
 
 Ledger ReadLedger(FileSystem& files, const std::string& path, uint32_t identity) {
   Ledger newest;
-  const absl::StatusOr<std::string> content = files.ReadFile(path);
+  const absl::StatusOr<std::unique_ptr<RandomAccessFile>> file = files.OpenForRead(path);
+  if (!file.ok()) return newest;
+  const absl::StatusOr<std::string> content = (*file)->ReadAt(0, 2 * kLedgerPageBytes);
   if (!content.ok()) return newest;
   for (size_t at = 0; at + kLedgerPageBytes <= content->size(); at += kLedgerPageBytes) {
     std::optional<Ledger> page =

@@ -72,6 +72,15 @@ TEST_P(FileSystemContractTest, AFileInAMissingDirectoryCannotBeOpened) {
   EXPECT_THAT(fs_.Lock(Path("missing/lock")), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_P(FileSystemContractTest, ADirectoryIsOpenedAsNoFile) {
+  ASSERT_OK(fs_.CreateDirectory(Path("a")));
+
+  const auto refused = StatusIs(absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(fs_.OpenForRead(Path("a")), refused);
+  EXPECT_THAT(fs_.OpenForUpdate(Path("a")), refused);
+  EXPECT_THAT(fs_.OpenForAppend(Path("a"), false), refused);
+}
+
 TEST_P(FileSystemContractTest, RenameReplaces) {
   Append("a", "one");
   Append("b", "two");

@@ -1,5 +1,7 @@
 #include "tests/contract/file_system_contract.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -43,6 +45,19 @@ INSTANTIATE_TEST_SUITE_P(PosixFileSystem, FileSystemContractTest,
                          ::testing::Values(&Make<PosixUnderTest>));
 INSTANTIATE_TEST_SUITE_P(MemFileSystem, FileSystemContractTest,
                          ::testing::Values(&Make<MemUnderTest>));
+
+// Nobody ever opens the other end.
+TEST(PosixFileSystemTest, APipeIsRefusedAtOnce) {
+  PosixUnderTest under_test;
+  const std::string path = under_test.root() + "/pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+
+  const auto refused =
+      StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::HasSubstr("no regular file"));
+  EXPECT_THAT(under_test.fs().OpenForRead(path), refused);
+  EXPECT_THAT(under_test.fs().OpenForUpdate(path), refused);
+  EXPECT_THAT(under_test.fs().OpenForAppend(path, true), refused);
+}
 
 }  // namespace
 }  // namespace trawl

@@ -31,6 +31,10 @@ absl::Status NotFound(std::string_view what, const std::string& path) {
   return absl::NotFoundError(absl::StrCat(what, " ", path, ": No such file or directory"));
 }
 
+absl::Status NoFile(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat("open ", path, ": no regular file"));
+}
+
 }  // namespace
 
 struct MemFileSystem::File {
@@ -196,9 +200,7 @@ absl::StatusOr<std::unique_ptr<WritableFile>> MemFileSystem::OpenForAppend(
   MutexLock lock(state_->mutex);
   RETURN_IF_ERROR(state_->Begin());
   if (!state_->IsDirectory(Parent(path))) return NotFound("open", path);
-  if (state_->IsDirectory(path)) {
-    return absl::FailedPreconditionError(absl::StrCat("open ", path, ": Is a directory"));
-  }
+  if (state_->IsDirectory(path)) return NoFile(path);
   std::shared_ptr<File>& file = state_->files[path];
   if (file == nullptr) file = std::make_shared<File>();
   if (truncate) *file = File();
@@ -210,6 +212,7 @@ absl::StatusOr<std::unique_ptr<RandomAccessFile>> MemFileSystem::OpenForRead(
   const std::string path = Normal(raw_path);
   MutexLock lock(state_->mutex);
   RETURN_IF_ERROR(state_->Begin());
+  if (state_->IsDirectory(path)) return NoFile(path);
   const auto found = state_->files.find(path);
   if (found == state_->files.end()) return NotFound("open", path);
   return std::make_unique<ReadHandle>(state_, found->second);
@@ -221,6 +224,7 @@ absl::StatusOr<std::unique_ptr<UpdatableFile>> MemFileSystem::OpenForUpdate(
   MutexLock lock(state_->mutex);
   RETURN_IF_ERROR(state_->Begin());
   if (!state_->IsDirectory(Parent(path))) return NotFound("open", path);
+  if (state_->IsDirectory(path)) return NoFile(path);
   std::shared_ptr<File>& file = state_->files[path];
   if (file == nullptr) file = std::make_shared<File>();
   return std::make_unique<UpdateHandle>(state_, file);
