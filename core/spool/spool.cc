@@ -117,6 +117,9 @@ void Spool::OpenFile(SpoolSegment& segment) {
     return files_.OpenForAppend(segment.path(), /*truncate=*/true);
   };
   absl::StatusOr<std::unique_ptr<WritableFile>> opened = open();
+  if (absl::IsNotFound(opened.status()) && std::exchange(directory_made_, false)) {
+    opened = open();  // somebody removed the directory
+  }
   if (!opened.ok()) return FailFile(opened.status());
   file_ = std::make_shared<SpoolFile>();
   file_->path = segment.path();

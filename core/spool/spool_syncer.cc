@@ -56,7 +56,8 @@ void SpoolSyncer::Pass() {
   std::erase_if(watched_, [this](Watched& watched) {
     SpoolFile& file = *watched.file;
     const bool sealed = file.sealed.load(std::memory_order_acquire);
-    const absl::Status status = Sync(watched);
+    absl::Status status = Sync(watched);
+    if (status.ok() && !sealed) status = CheckThere(file);
     if (status.ok()) return sealed;
     ++failed_syncs_;
     file.failed.store(true);
@@ -88,6 +89,12 @@ absl::Status SpoolSyncer::Sync(Watched& watched) {
     watched.directory_synced = true;
   }
   return absl::OkStatus();
+}
+
+// What is written to a file that somebody removed is nowhere.
+absl::Status SpoolSyncer::CheckThere(const SpoolFile& file) {
+  absl::Status there = files_.OpenForRead(file.path).status();
+  return absl::IsNotFound(there) ? there : absl::OkStatus();
 }
 
 absl::Status SpoolSyncer::CarryOut(const SpoolRemoval& removal) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "tests/core/spool/spool_rig.h"
@@ -116,6 +117,43 @@ TEST(SpoolFaultTest, SegmentThatCouldNotBeSyncedIsNotSyncedAgain) {
   EXPECT_THAT(rig.Tell(*rig.spool).records, SizeIs(rig.last()));
 }
 
+void RemoveAll(MemFileSystem& files, const std::string& directory) {
+  ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, files.List(directory));
+  for (const std::string& name : names) ASSERT_OK(files.Remove(directory + "/" + name));
+  ASSERT_OK(files.Remove(directory));
+}
+
+TEST(SpoolFaultTest, DirectoryThatSomebodyRemovedIsNoticedInAPassAndMadeAgain) {
+  SpoolRig rig;
+  AppendScrapes(rig, 5);
+  rig.syncer->Pass();
+  RemoveAll(rig.files, SpoolRig::kDirectory);
+
+  rig.syncer->Pass();
+  EXPECT_TRUE(rig.spool->wants_segment());
+  const uint64_t first = rig.last() + 1;
+  AppendScrapes(rig, 5);
+  rig.loop.Advance(absl::Seconds(2));
+
+  EXPECT_FALSE(rig.spool->status()->degraded);
+  EXPECT_THAT(rig.Tell(*rig.spool).records, SizeIs(rig.last()));
+  rig.Crash();
+  const Told after = rig.Tell(*rig.Recover());
+  EXPECT_THAT(after.records, SizeIs(rig.last() + 1 - first));
+}
+
+TEST(SpoolFaultTest, DirectoryThatIsRemovedBetweenSegmentsIsMadeAgain) {
+  SpoolRig rig;
+  rig.Segment(5, 300, 3);
+  RemoveAll(rig.files, SpoolRig::kDirectory);
+
+  rig.Segment(5, 300, 3);
+  rig.loop.Advance(absl::Seconds(2));
+
+  EXPECT_FALSE(rig.spool->status()->degraded);
+  EXPECT_EQ(rig.spool->status()->memory_samples, 0u);
+}
+
 TEST(SpoolFaultTest, RemovalThatFailsIsTriedAgain) {
   SpoolRig rig;
   rig.Segment(5, 300, 3);
@@ -123,7 +161,8 @@ TEST(SpoolFaultTest, RemovalThatFailsIsTriedAgain) {
   rig.Segment(5, 300, 3);
   rig.syncer->Pass();
   rig.spool->Trim(first);
-  rig.files.FailAfter(0, absl::UnknownError("input/output error"));
+  // The look whether the newest file is there, then the removal.
+  rig.files.FailAfter(1, absl::UnknownError("input/output error"));
 
   rig.syncer->Pass();
   EXPECT_EQ(rig.syncer->counts().failed_removals, 1u);
