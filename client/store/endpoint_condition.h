@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/time/time.h"
@@ -14,6 +15,8 @@ struct EndpointCondition {
   absl::Time last_error_time = absl::InfinitePast();
   // Some lane gets nothing through for now; its request is tried again.
   bool failing = false;
+  // Samples that were refused with others and not asked for alone, as so many were refused.
+  uint64_t undivided_samples = 0;
 };
 
 }  // namespace trawl

@@ -156,6 +156,7 @@ class RemoteWriteBackend final : public StoreBackend {
   RemoteWriteQueue::Options QueueOptions(bool retry) const;
   void OnItemDone(LaneLedger::Entry& entry, const RemoteWriteQueue::Item& item);
   void OnAnswered(Lane& lane, const absl::Status& answer);
+  void CountUndivided(const RemoteWriteQueue::Item& item);
   void TellCondition();
   RemoteWriteQueue::Item PlainItem(const storage::v1::WriteRequest& request, PlainWrite& write);
   void FinishWrite(PlainWrite* write, const absl::Status& status);
@@ -246,6 +247,7 @@ void RemoteWriteBackend::OnItemDone(LaneLedger::Entry& entry, const RemoteWriteQ
   entry.taken.totals.stored += stored;
   entry.taken.totals.lost += item.lost;
   samples_ += stored;
+  CountUndivided(item);
   if (!item.refused.empty()) ledger_.Reject(entry, RejectOf(item));
   if (item.reject.has_value()) ledger_.Reject(entry, *item.reject);
   ledger_.MarkDirty(entry);
@@ -257,6 +259,12 @@ void RemoteWriteBackend::OnAnswered(Lane& lane, const absl::Status& answer) {
     condition_.last_error = std::string(answer.message());
     condition_.last_error_time = loop_.clock().Now();
   }
+  TellCondition();
+}
+
+void RemoteWriteBackend::CountUndivided(const RemoteWriteQueue::Item& item) {
+  if (item.undivided == 0) return;
+  condition_.undivided_samples += item.undivided;
   TellCondition();
 }
 
@@ -326,6 +334,7 @@ void RemoteWriteBackend::Write(const storage::v1::WriteRequest& request, Written
                   reject.set_detail(item.refusal);
                 }
                 samples_ += write->response.stored();
+                CountUndivided(item);
                 FinishWrite(write, absl::OkStatus());
               },
           .failed = [this, write](const absl::Status& status) { FinishWrite(write, status); },

@@ -24,7 +24,7 @@ namespace trawl {
 // parallel, on threads of their own. Network errors, 5xx, 429, 408 and what a person must mend
 // (401, 403, 404, 405, 407: the endpoint refused us, not the data) are tried again with back-off
 // (or after Retry-After) for ever; other 4xx refuse the data: the request is halved until the bad
-// samples stand alone, within bisect_requests, and these are counted as rejects.
+// samples stand alone (RemoteWriteQueue tells the bound), and these are counted as rejects.
 struct RemoteWriteOptions {
   std::string url;
   // May be set anew while the back end is open; counts from the next request on.
@@ -36,7 +36,8 @@ struct RemoteWriteOptions {
   size_t max_samples = 10'000;         // of one request
   size_t max_bytes = size_t{1} << 20;  // of one request before compression; one sample always goes
   size_t senders = 4;                  // requests at a time
-  // Requests that may be spent on finding the samples that made the endpoint refuse a batch.
+  // Refusals in a row after which the samples that made the endpoint refuse are looked for half as
+  // closely.
   size_t bisect_requests = 64;
   Backoff::Options backoff;
   // Bound of what Retry-After may ask for.

@@ -110,7 +110,9 @@ void RemoteWriteQueue::FillBatch() {
   batch_.resize(encoded);
   snappy::Compress(body.data(), body.size(), &body_);
   ranges_.push_back({0, encoded});
-  bisects_left_ = options_.bisect_requests;
+  refusals_ = 0;
+  refused_ = 0;
+  undivided_ = 0;
 }
 
 std::string RemoteWriteQueue::Encode(Range range, size_t* encoded) const {
@@ -145,7 +147,9 @@ void RemoteWriteQueue::OnAnswer(const absl::StatusOr<BlockingHttpResponse>& answ
     const Verdict verdict = Judge(answer->status_code);
     switch (verdict) {
       case Verdict::kAccepted:
+        refusals_ = 0;
         FinishRange();
+        if (!ranges_.empty()) ranges_.front().as_before = false;
         break;
       case Verdict::kRetry:
       case Verdict::kMend:
@@ -164,23 +168,40 @@ void RemoteWriteQueue::OnAnswer(const absl::StatusOr<BlockingHttpResponse>& answ
 
 void RemoteWriteQueue::OnRefused(const std::string& what, bool may_halve) {
   const Range range = ranges_.front();
-  if (may_halve && range.end - range.begin > 1 && bisects_left_ > 1) {
-    bisects_left_ -= 2;
-    const size_t middle = range.begin + (range.end - range.begin) / 2;
-    ranges_.front() = {middle, range.end};
+  const size_t size = range.end - range.begin;
+  const bool halves = size > Grain();
+  ++refusals_;
+  if (may_halve && size > 1) {
+    const size_t middle = range.begin + (halves ? size / 2 : 1);
+    ranges_.front() = {middle, range.end, /*as_before=*/!halves};
     ranges_.push_front({range.begin, middle});
     body_.clear();
     return;
   }
-  LogWarn("remote write: samples refused for good",
-          {{"url", options_.endpoint}, {"samples", range.end - range.begin}, {"err", what}});
   TellAnswer(absl::InvalidArgumentError(what));
+  Refuse(range, what);
+  if (ranges_.size() > 1 && ranges_[1].as_before) {
+    Refuse(ranges_[1], what);
+    undivided_ += ranges_[1].end - ranges_[1].begin;
+    ranges_.pop_front();
+  }
+  FinishRange();
+}
+
+size_t RemoteWriteQueue::Grain() const {
+  const size_t doublings = refusals_ / std::max<size_t>(1, options_.bisect_requests);
+  return size_t{1} << std::min<size_t>(doublings, 31);
+}
+
+void RemoteWriteQueue::Refuse(Range range, const std::string& what) {
+  refused_ += range.end - range.begin;
+  refusal_ = what;
   for (size_t i = range.begin; i < range.end; ++i) {
     Item& item = items_[batch_[i].item];
     item.refused.push_back(item.samples[batch_[i].sample].position);
     item.refusal = what;
+    if (range.as_before) ++item.undivided;
   }
-  FinishRange();
 }
 
 void RemoteWriteQueue::RetryLater(const std::string& why, absl::Duration at_least, bool slowly) {
@@ -222,6 +243,13 @@ void RemoteWriteQueue::FinishRange() {
 
 void RemoteWriteQueue::FinishBatch() {
   const Ref last = batch_.back();
+  if (refused_ > 0) {
+    LogWarn("remote write: samples refused for good", {{"url", options_.endpoint},
+                                                       {"samples", refused_},
+                                                       {"undivided", undivided_},
+                                                       {"of", batch_.size()},
+                                                       {"err", refusal_}});
+  }
   batch_.clear();
   for (size_t i = 0; i < last.item; ++i) FinishFront();
   front_sample_ = last.sample + 1;

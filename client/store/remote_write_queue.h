@@ -25,6 +25,10 @@ namespace trawl {
 // A request that the endpoint refuses for good is halved until the samples that made it so stand
 // alone; what can be tried again is, for ever, or once (retry = false). An item is told when each
 // of its samples was accepted or refused.
+// An endpoint that refuses everything is not asked for each sample: after `bisect_requests`
+// refusals without anything that it took between them, 2 samples are not halved any more, after as
+// many again 4, and so on, until it takes something. They are refused together if the first of them
+// is refused alone, too. So a good sample is lost only at the end of many bad ones in a row.
 // Store thread only.
 class RemoteWriteQueue {
  public:
@@ -43,6 +47,7 @@ class RemoteWriteQueue {
     // Filled in.
     std::vector<uint32_t> refused;  // positions
     std::string refusal;            // what the endpoint said
+    size_t undivided = 0;           // of the refused: not alone
   };
   struct Options {
     size_t max_samples = 10'000;
@@ -79,6 +84,7 @@ class RemoteWriteQueue {
   struct Range {
     size_t begin;
     size_t end;
+    bool as_before = false;  // goes the way of the sample before it, if that is refused
   };
   struct Ref {
     size_t item;
@@ -91,6 +97,9 @@ class RemoteWriteQueue {
   std::string Encode(Range range, size_t* encoded) const;
   void OnAnswer(const absl::StatusOr<BlockingHttpResponse>& answer);
   void OnRefused(const std::string& what, bool may_halve);
+  void Refuse(Range range, const std::string& what);
+  // What is refused and not larger is halved no more.
+  size_t Grain() const;
   void RetryLater(const std::string& why, absl::Duration at_least, bool slowly);
   void TellAnswer(const absl::Status& answer) const;
   void FinishRange();
@@ -110,7 +119,10 @@ class RemoteWriteQueue {
   std::vector<Ref> batch_;    // into items_
   std::deque<Range> ranges_;  // of batch_, still to be sent, in order
   std::string body_;          // of the front range, compressed; empty: to be encoded
-  size_t bisects_left_ = 0;
+  size_t refusals_ = 0;       // in this batch since the endpoint last took something
+  size_t refused_ = 0;        // samples, in this batch
+  size_t undivided_ = 0;      // of them, not alone
+  std::string refusal_;       // what the endpoint said last, in this batch
   bool sending_ = false;
   bool complained_ = false;  // about the current failure
   TimerId retry_timer_ = 0;

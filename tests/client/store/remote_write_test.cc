@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/store/lane_state_file.h"
 #include "client/store/remote_write_backend.h"
 #include "client/store/store_sessions.h"
@@ -88,6 +89,22 @@ class RemoteWriteTest : public ::testing::Test {
     return got.ok() ? *got : storage::v1::WriteResponse();
   }
 
+  // One scrape, whose samples the endpoint refuses where `bad` says so.
+  void SendPage(size_t samples, const std::function<bool(size_t)>& bad) {
+    endpoint_.RefuseMetric("bad");
+    Start();
+    const auto id = Open(wire_);
+    std::vector<std::string> names;
+    for (size_t i = 0; i < samples; ++i) {
+      names.push_back(bad(i) ? "bad" : absl::StrCat("m", i));
+    }
+    writer_.Scrape(writer_.Target("a:1", names), kT0, std::vector<double>(samples, 1));
+    Send(id, writer_.Records(1, 2));
+    const storage::v1::Ack ack = wire_->WaitDurable(2);
+    refused_ = ack.totals().rejected().at(storage::v1::Reject::REFUSED);
+    EXPECT_EQ(ack.totals().stored(), samples - refused_);
+  }
+
   RemoteWriteEndpoint endpoint_;
   SystemClock clock_;
   MemFileSystem fs_;
@@ -101,6 +118,7 @@ class RemoteWriteTest : public ::testing::Test {
   StoreSessions::StreamId last_id_ = 0;
   TestWriter writer_;
   std::shared_ptr<WaitingStream> wire_;
+  uint64_t refused_ = 0;  // of SendPage
 };
 
 TEST_F(RemoteWriteTest, SendsSortedLabelsBitsAndHeadersInOrder) {
@@ -320,21 +338,40 @@ TEST_F(RemoteWriteTest, OtherRefusalsAreFinalAndTakeTheWholeRequest) {
   EXPECT_THAT(endpoint_.accepted(), IsEmpty());
 }
 
-TEST_F(RemoteWriteTest, StopsHalvingAtTheBound) {
+TEST_F(RemoteWriteTest, BadSamplesAllOverThePageTakeNoOtherWithThem) {
+  SendPage(480, [](size_t i) { return i % 40 == 7; });
+
+  EXPECT_EQ(refused_, 12u);
+  EXPECT_EQ(endpoint_.accepted().size(), 468u);
+}
+
+TEST_F(RemoteWriteTest, GoodSamplesBehindManyBadOnesAreFound) {
+  SendPage(2000, [](size_t i) { return i < 1000 || i % 10 == 0; });
+
+  EXPECT_GE(refused_, 1100u);
+  EXPECT_LT(refused_, 1100u + 1000u / 16);
+}
+
+TEST_F(RemoteWriteTest, EndpointThatRefusesEverythingIsNotAskedForEachSample) {
+  Conditions conditions;
+  options_.on_condition = conditions.Callback();
+  SendPage(5000, [](size_t) { return true; });
+
+  EXPECT_EQ(refused_, 5000u);
+  EXPECT_LT(endpoint_.requests(), 700u);
+  const EndpointCondition told =
+      conditions.Wait([](const auto& c) { return c.undivided_samples > 4000; });
+  EXPECT_LT(told.undivided_samples, 5000u);
+}
+
+TEST_F(RemoteWriteTest, HalvesLessCloselyAfterTheBound) {
   options_.bisect_requests = 4;
-  endpoint_.RefuseMetric("bad");
-  Start();
-  const auto id = Open(wire_);
-  std::vector<std::string> names(1, "bad");
-  while (names.size() < 64) names.push_back("m" + std::to_string(names.size()));
-  writer_.Scrape(writer_.Target("a:1", names), kT0, std::vector<double>(64, 1));
-  Send(id, writer_.Records(1, 2));
+  SendPage(64, [](size_t i) { return i == 0; });
 
-  const storage::v1::Ack ack = wire_->WaitDurable(2);
-
-  EXPECT_EQ(ack.totals().rejected().at(storage::v1::Reject::REFUSED), 16u);
-  EXPECT_EQ(ack.totals().stored(), 48u);
-  EXPECT_EQ(endpoint_.requests(), 5u);
+  // 64, 32, 16, 8, 4; then the two that are left are one too many, but for the first.
+  EXPECT_EQ(refused_, 2u);
+  EXPECT_EQ(endpoint_.accepted().size(), 62u);
+  EXPECT_EQ(endpoint_.requests(), 12u);
 }
 
 TEST_F(RemoteWriteTest, KeepsItsNumbersOverAPowerLoss) {
