@@ -50,7 +50,8 @@ class FileGroups {
   void AddPattern(const std::string& job, const std::string& pattern) {
     if (input_.readable_patterns != nullptr && !input_.readable_patterns->contains(pattern)) {
       Warn(absl::StrCat("job ", job, ": the targets of file_sd_configs ", GoQuote(pattern),
-                        " are not counted, but for files that the running configuration names"),
+                        " are not counted, but for files that the running configuration names: "
+                        "more may be added, and fewer removed"),
            warnings_);
       return AddReadableOf(pattern);
     }

@@ -14,7 +14,8 @@ namespace trawl {
 
 // Looking closely at a target over HTTP, in the envelope of Prometheus' API; `data` is the status
 // protocol's answer as protobuf's JSON. Parameters stand in the query: `id` or `scrapeUrl`, and
-// `scrapePool` for the job; explain takes `labels`, a JSON object, in place of a target.
+// `scrapePool` for the job; explain takes `labels`, a JSON object, in place of a target (a URL of
+// more than 8 KiB is 414, so what is there is better named by its id).
 //
 //   GET  /api/v1/targets/explain
 //   POST /api/v1/targets/scrape      only with enable_admin_api

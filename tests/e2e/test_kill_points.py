@@ -17,7 +17,8 @@ from harness import BIN, EndToEndTest, Trawld, samples, wait_for
 FLAGS = ["--shards=1", "--spool.max-bytes=1MiB", "--spool.sync-interval=100ms"]
 AT_LEAST = 30
 SERIES = 300
-# Characters of a push, so that every few of them the source's log is replaced by a fresh snapshot.
+# Characters of a push: every few of them the source's log is replaced by a fresh snapshot; and half of
+# one is a tear that a disk can make, at a sector's end (inside of one is damage: FORMAT.md).
 PUSH_SIZE = 30_000
 # Seconds after which a run that does not come to its point is killed from outside.
 PATIENCE = 5
