@@ -34,6 +34,7 @@ VARIES = [
 # Flags of other programs that the documents speak of.
 OTHERS_FLAGS = {
     "--enable-feature": "prometheus'",
+    "--spool": "a benchmark's",
 }
 
 
