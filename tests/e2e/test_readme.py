@@ -35,6 +35,7 @@ VARIES = [
 OTHERS_FLAGS = {
     "--enable-feature": "prometheus'",
     "--spool": "a benchmark's",
+    "--storage": "a benchmark's",
 }
 
 
