@@ -84,7 +84,13 @@ absl::StatusOr<std::unique_ptr<StoredLog>> Spooling::OpenEarlier(const StoredLan
   options.directory = lane.directory;
   options.identity = {options_.writer_id, lane.epoch, lane.lane};
   options.max_age = options_.max_age;
-  return StoredLog::Open(options, StoredLog::Deps{loop, files_, *syncer_, budget_});
+  auto log = StoredLog::Open(options, StoredLog::Deps{loop, files_, *syncer_, budget_});
+  if (!log.ok()) return log;
+  const StoredLog::Findings& found = (*log)->findings();
+  torn_bytes_ += found.torn_bytes;
+  lost_bytes_ += found.lost_bytes;
+  set_aside_files_ += found.set_aside;
+  return log;
 }
 
 void Spooling::Collect(const std::vector<std::shared_ptr<const SpoolStatus>>& lanes,
@@ -114,6 +120,9 @@ void Spooling::Collect(const std::vector<std::shared_ptr<const SpoolStatus>>& la
   raise(metrics.written_bytes_total, sum.written_bytes);
   raise(metrics.unspooled_samples_total, sum.memory_samples);
   raise(metrics.failures_total, sum.failures);
+  raise(metrics.torn_bytes_total, torn_bytes_);
+  raise(metrics.lost_bytes_total, lost_bytes_);
+  raise(metrics.set_aside_files_total, set_aside_files_);
   raise(metrics.syncs_total, counts.syncs);
   raise(metrics.failed_syncs_total, counts.failed_syncs);
   raise(metrics.failed_removals_total, counts.failed_removals);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ class Spooling {
 
   // What earlier runs left.
   absl::StatusOr<std::vector<StoredLane>> Earlier() const;
+  // What is wrong with it is counted.
   absl::StatusOr<std::unique_ptr<StoredLog>> OpenEarlier(const StoredLane& lane, EventLoop& loop);
 
   // Of all lanes: at most half of what is free is added to what is there at the start.
@@ -61,6 +63,9 @@ class Spooling {
   const Options options_;
   FileSystem& files_;
   SpoolBudget budget_;
+  std::atomic<uint64_t> torn_bytes_ = 0;
+  std::atomic<uint64_t> lost_bytes_ = 0;
+  std::atomic<uint64_t> set_aside_files_ = 0;
   LoopThread thread_;
   std::unique_ptr<SpoolSyncer> syncer_;  // the thread's, while that runs
 };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -64,8 +65,10 @@ class OfflineSpool {
  public:
   explicit OfflineSpool(const SpoolOptions& options) : options_(options) {}
 
-  // Those that the options name.
+  // Those that the options name. An error where there is no data directory of trawld's.
   absl::StatusOr<std::vector<StoredLane>> Lanes() {
+    ASSIGN_OR_RETURN(writer_, files_.ReadFile(absl::StrCat(options_.data_dir, "/writer-id")));
+    while (!writer_.empty() && writer_.back() == '\n') writer_.pop_back();
     ASSIGN_OR_RETURN(std::vector<StoredLane> lanes,
                      FindStoredLanes(files_, absl::StrCat(options_.data_dir, "/spool"), 0));
     std::erase_if(lanes, [this](const StoredLane& lane) {
@@ -75,19 +78,18 @@ class OfflineSpool {
     return lanes;
   }
 
+  // After Lanes.
   absl::StatusOr<std::unique_ptr<StoredLog>> Open(const StoredLane& lane) {
-    ASSIGN_OR_RETURN(std::string writer,
-                     files_.ReadFile(absl::StrCat(options_.data_dir, "/writer-id")));
-    while (!writer.empty() && writer.back() == '\n') writer.pop_back();
     StoredLog::Options options;
     options.directory = lane.directory;
-    options.identity = {writer, lane.epoch, lane.lane};
+    options.identity = {writer_, lane.epoch, lane.lane};
     options.read_only = true;
     return StoredLog::Open(options, {loop_, files_, syncer_, budget_});
   }
 
  private:
   const SpoolOptions options_;
+  std::string writer_;
   SystemClock clock_;
   PosixFileSystem files_;
   EpollLoop loop_{clock_};
@@ -140,10 +142,11 @@ class RowPrinter {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// Calls f(record) for each that is there, hole(h) for each hole; false if a record can't be read.
+// From `number` on, calls f(record) for each that is there, hole(h) for each hole; an error if a
+// record can't be read.
 template <typename OnRecord, typename OnHole>
-absl::Status ForEach(StoredLog& log, OnRecord&& on_record, OnHole&& on_hole) {
-  for (uint64_t number = log.first_number(); number < log.next_number();) {
+absl::Status ForEach(StoredLog& log, uint64_t number, OnRecord&& on_record, OnHole&& on_hole) {
+  while (number < log.next_number()) {
     const absl::StatusOr<LogRecord> record = log.Read(number);
     if (record.ok()) {
       RETURN_IF_ERROR(on_record(*record));
@@ -183,7 +186,7 @@ class Dump final : public RecordDecoder::Visitor {
 absl::Status DumpLog(StoredLog& log, Dump& dump) {
   RecordDecoder decoder(RecordDecoder::Options{.durable = log.first_number() - 1});
   return ForEach(
-      log,
+      log, log.first_number(),
       [&](const LogRecord& record) {
         return decoder.DecodeRecord(record.number, record.bytes, dump);
       },
@@ -207,6 +210,7 @@ absl::Status RunSpoolLs(const SpoolOptions& options) {
                    {"SEGMENTS", "segments"},
                    {"BYTES", "bytes"},
                    {"TORN", "tornBytes"},
+                   {"LOST", "lostBytes"},
                    {"SET ASIDE", "setAside"}},
                   options.json);
   for (const StoredLane& lane : lanes) {
@@ -217,38 +221,84 @@ absl::Status RunSpoolLs(const SpoolOptions& options) {
     rows.Add({absl::StrCat(lane.epoch), absl::StrCat(lane.lane), absl::StrCat(first),
               absl::StrCat(next), absl::StrCat(log->SamplesBetween(first, next - 1)),
               absl::StrCat(found.segments), absl::StrCat(found.bytes),
-              absl::StrCat(found.torn_bytes), absl::StrCat(found.set_aside)});
+              absl::StrCat(found.torn_bytes), absl::StrCat(found.lost_bytes),
+              absl::StrCat(std::count_if(found.bad_files.begin(), found.bad_files.end(),
+                                         [](const StoredLog::BadFile& file) {
+                                           return file.kind == StoredLog::BadFile::Kind::kSetAside;
+                                         }))});
   }
   rows.Finish();
   return absl::OkStatus();
 }
 
-// Reads all, and lists what is missing. kDataLoss: there is damage.
+const char* KindName(StoredLog::BadFile::Kind kind) {
+  switch (kind) {
+    case StoredLog::BadFile::Kind::kTorn:
+      return "torn_write";
+    case StoredLog::BadFile::Kind::kLost:
+      return "unreadable_end";
+    case StoredLog::BadFile::Kind::kSetAside:
+      return "set_aside";
+  }
+  return "unknown";
+}
+
+// Rows of what is missing of lanes, and how much that is.
+class Missing {
+ public:
+  explicit Missing(bool json)
+      : rows_({{"EPOCH", "epoch"},
+               {"LANE", "lane"},
+               {"FROM", "from"},
+               {"TO", "to"},
+               {"SAMPLES", "samples"},
+               {"REASON", "reason"},
+               {"BYTES", "bytes"},
+               {"FILE", "file"}},
+              json) {}
+
+  void Add(const StoredLane& lane, const LogHole& hole) {
+    if (hole.reason == HoleReason::kTrimmed) return;  // everybody has them
+    records_ += hole.to - hole.from + 1;
+    rows_.Add({absl::StrCat(lane.epoch), absl::StrCat(lane.lane), absl::StrCat(hole.from),
+               absl::StrCat(hole.to), absl::StrCat(hole.samples), ReasonName(hole.reason), "", ""});
+  }
+  void Add(const StoredLane& lane, const StoredLog::BadFile& file) {
+    // A write that a crash cut off was never committed.
+    if (file.kind != StoredLog::BadFile::Kind::kTorn) ++files_;
+    rows_.Add({absl::StrCat(lane.epoch), absl::StrCat(lane.lane), absl::StrCat(file.number), "", "",
+               KindName(file.kind), absl::StrCat(file.bytes), file.name});
+  }
+  // kDataLoss: something is missing.
+  absl::Status Finish() {
+    rows_.Finish();
+    if (records_ + files_ == 0) return absl::OkStatus();
+    return absl::DataLossError(absl::StrCat(records_, " records are missing, and ", files_,
+                                            " files can't be read to their end"));
+  }
+
+ private:
+  RowPrinter rows_;
+  uint64_t records_ = 0;
+  uint64_t files_ = 0;
+};
+
+// Reads all, and lists what is missing.
 absl::Status RunSpoolVerify(const SpoolOptions& options) {
   OfflineSpool spool(options);
   ASSIGN_OR_RETURN(const std::vector<StoredLane> lanes, spool.Lanes());
-  RowPrinter rows({{"EPOCH", "epoch"},
-                   {"LANE", "lane"},
-                   {"FROM", "from"},
-                   {"TO", "to"},
-                   {"SAMPLES", "samples"},
-                   {"REASON", "reason"}},
-                  options.json);
-  uint64_t damaged = 0;
+  Missing missing(options.json);
   for (const StoredLane& lane : lanes) {
     ASSIGN_OR_RETURN(const std::unique_ptr<StoredLog> log, spool.Open(lane));
+    for (const StoredLog::BadFile& file : log->findings().bad_files) missing.Add(lane, file);
     RETURN_IF_ERROR(ForEach(
-        *log, [](const LogRecord&) { return absl::OkStatus(); },
+        *log, 1, [](const LogRecord&) { return absl::OkStatus(); },
         [&](const LogHole& hole) {
-          if (hole.reason == HoleReason::kDamaged) damaged += hole.to - hole.from + 1;
-          rows.Add({absl::StrCat(lane.epoch), absl::StrCat(lane.lane), absl::StrCat(hole.from),
-                    absl::StrCat(hole.to), absl::StrCat(hole.samples), ReasonName(hole.reason)});
+          missing.Add(lane, hole);
           return absl::OkStatus();
         }));
   }
-  rows.Finish();
-  if (damaged == 0) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("damage takes ", damaged, " records"));
+  return missing.Finish();
 }
 
 // The samples in the records.

@@ -14,6 +14,21 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{256} << 10;
 
+// The start of what is written at a time, which is an entry, with or without a mark before it, or
+// the mark of a footer. What is whole of it has been taken.
+bool IsCutOffWrite(std::string_view bytes) {
+  if (bytes.size() < kSegmentMarkBytes && StartsMark(bytes)) return true;
+  return absl::IsOutOfRange(ParseEntry(bytes).status());
+}
+
+// Of the header that the segment with this number has.
+bool IsCutOffHeader(std::string_view bytes, const SpoolIdentity& identity, uint64_t number) {
+  const std::string header = EncodeSegmentHeader({identity, number, 0, 0});
+  return bytes.size() < header.size() &&
+         bytes.substr(0, kSegmentHeaderFixedBytes) ==
+             std::string_view(header).substr(0, std::min(bytes.size(), kSegmentHeaderFixedBytes));
+}
+
 // Looks through a file without a footer: mark by mark, entry by entry.
 class SegmentScanner {
  public:
@@ -22,6 +37,7 @@ class SegmentScanner {
 
   absl::Status Scan(SegmentFile& out) {
     begin_ = kSegmentHeaderBytes;
+    index_.end_offset = static_cast<uint32_t>(std::min<uint64_t>(begin_, file_bytes_));
     index_.end_number = out.header.first_number;
     index_.end_samples = out.header.samples;
     index_.time_ms = out.header.time_ms;
@@ -34,9 +50,8 @@ class SegmentScanner {
     }
     while (!done_) RETURN_IF_ERROR(Step(out));
     out.index = std::move(index_);
-    if (!out.sealed) {
-      out.torn_bytes = file_bytes_ - std::min<uint64_t>(file_bytes_, out.index.end_offset);
-    }
+    const uint64_t left = file_bytes_ - std::min<uint64_t>(file_bytes_, out.index.end_offset);
+    if (!out.sealed) (tail_is_cut_off_ ? out.torn_bytes : out.lost_bytes) = left;
     return absl::OkStatus();
   }
 
@@ -164,8 +179,10 @@ class SegmentScanner {
   // Whole records behind a damage at the end say that it is no torn write: they, and at least one
   // before them, are lost.
   absl::Status CountTail(uint64_t damaged_at) {
-    if (index_.blocks.empty() || file_bytes_ <= damaged_at) return absl::OkStatus();
+    if (file_bytes_ <= damaged_at) return absl::OkStatus();
     ASSIGN_OR_RETURN(const std::string bytes, file_.ReadAt(damaged_at, file_bytes_ - damaged_at));
+    tail_is_cut_off_ = IsCutOffWrite(bytes);
+    if (index_.blocks.empty()) return absl::OkStatus();
     size_t at = FindEntriesToEnd(bytes, 1);
     if (at == std::string::npos) return absl::OkStatus();
     ++index_.end_number;
@@ -189,6 +206,7 @@ class SegmentScanner {
   uint64_t begin_ = 0;  // of the window in the file
   size_t at_ = 0;       // in the window
   bool done_ = false;
+  bool tail_is_cut_off_ = true;
   SegmentIndex index_;
 };
 
@@ -237,14 +255,23 @@ absl::StatusOr<SegmentFile> InspectSegment(FileSystem& files, const std::string&
   } else {
     RETURN_IF_ERROR(SegmentScanner(*file, out.file_bytes, identity.Checksum()).Scan(out));
   }
-  const bool empty = out.index.blocks.empty() && out.index.end_number == out.header.first_number;
-  if (empty && !out.header_lost) return out;  // a crash was quick
-  if (out.index.blocks.empty()) return absl::DataLossError("segment without a mark");
+  if (out.index.blocks.empty()) {
+    const bool empty = out.index.end_number == out.header.first_number;
+    if (empty && !out.header_lost) return out;  // a crash was quick
+    if (!IsCutOffHeader(start, identity, number)) {
+      return absl::DataLossError("segment without a mark");
+    }
+    out.torn_bytes = out.file_bytes;  // a crash was quicker
+    return out;
+  }
   const uint64_t first = out.index.blocks.front().number;
   if (out.header_lost) out.header.first_number = first;
   if (out.header.first_number != first) {
     return absl::DataLossError(
         absl::StrCat("segment from ", out.header.first_number, " whose first mark says ", first));
+  }
+  if (out.index.end_number == first && out.lost_bytes > 0) {
+    return absl::DataLossError(absl::StrCat("no record is left in ", out.file_bytes, " bytes"));
   }
   return out;
 }

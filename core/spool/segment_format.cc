@@ -167,6 +167,11 @@ bool DecodeMark(std::string_view bytes, uint32_t identity, SegmentMark& mark) {
   return true;
 }
 
+bool StartsMark(std::string_view bytes) {
+  const std::string_view magic = bytes.substr(0, kMarkMagic.size());
+  return magic == kMarkMagic.substr(0, magic.size());
+}
+
 bool ResemblesMark(std::string_view bytes, const SegmentMark& mark) {
   if (bytes.size() < kSegmentMarkBytes) return false;
   FieldReader in(bytes);

@@ -29,6 +29,8 @@ struct SegmentHeader {
   int64_t time_ms = 0;   // Unix time at which it was begun
 };
 inline constexpr size_t kSegmentHeaderBytes = 84;
+// What of it follows from whose it is and the first number.
+inline constexpr size_t kSegmentHeaderFixedBytes = 64;
 std::string EncodeSegmentHeader(const SegmentHeader& header);
 // kFailedPrecondition: of a newer version of the format; kDataLoss: no header.
 absl::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view bytes);
@@ -46,6 +48,8 @@ struct SegmentMark {
 inline constexpr size_t kSegmentMarkBytes = 40;
 std::string EncodeMark(const SegmentMark& mark, uint32_t identity);
 bool DecodeMark(std::string_view bytes, uint32_t identity, SegmentMark& mark);
+// A mark may begin there, as far as the bytes go.
+bool StartsMark(std::string_view bytes);
 // What stands there was, but for some damage, a mark that said this. Not sure of it: false, as an
 // entry can be just as large.
 bool ResemblesMark(std::string_view bytes, const SegmentMark& mark);

@@ -15,6 +15,17 @@ namespace {
 
 constexpr std::string_view kSetAsideExtension = ".damaged";
 
+// Where files of a newer format are kept when their lane goes, for the trawld that wrote them.
+constexpr std::string_view kNewerDirectory = "newer-format";
+
+// Another spelling of a number is somebody's copy.
+template <typename Number>
+bool ParseDirectoryName(const std::string& name, Number& out) {
+  return absl::SimpleAtoi(name, &out) && absl::StrCat(out) == name;
+}
+
+std::string NameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 }  // namespace
 
 std::string SpoolLaneDirectory(const std::string& root, uint64_t epoch, uint32_t lane) {
@@ -29,12 +40,12 @@ absl::StatusOr<std::vector<StoredLane>> FindStoredLanes(FileSystem& files, const
   std::vector<StoredLane> out;
   for (const std::string& name : *epochs) {
     StoredLane found;
-    if (!absl::SimpleAtoi(name, &found.epoch) || found.epoch == running_epoch) continue;
+    if (!ParseDirectoryName(name, found.epoch) || found.epoch == running_epoch) continue;
     const std::string epoch_directory = absl::StrCat(root, "/", name);
     const absl::StatusOr<std::vector<std::string>> lanes = files.List(epoch_directory);
     for (const std::string& lane : lanes.ok() ? *lanes : std::vector<std::string>()) {
       found.directory = absl::StrCat(epoch_directory, "/", lane);
-      if (!absl::SimpleAtoi(lane, &found.lane)) continue;
+      if (!ParseDirectoryName(lane, found.lane)) continue;
       out.push_back(found);
     }
   }
@@ -49,7 +60,7 @@ void RemoveEmptyEpochs(FileSystem& files, const std::string& root) {
   for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
     uint64_t epoch = 0;
     // Fails where something is in it.
-    if (absl::SimpleAtoi(name, &epoch)) files.Remove(absl::StrCat(root, "/", name)).IgnoreError();
+    if (ParseDirectoryName(name, epoch)) files.Remove(absl::StrCat(root, "/", name)).IgnoreError();
   }
 }
 
@@ -94,12 +105,15 @@ absl::Status StoredLog::Recover() {
   TakeSegments(std::move(found));
   TakeLedger();
   NoteEmpty();
-  NoteSetAside();
+  NoteDamagedHoles();
+  NoteLostEnd();
   Account();
-  if (findings_.torn_bytes + findings_.set_aside + findings_.lost_headers > 0) {
+  if (findings_.torn_bytes + findings_.lost_bytes + findings_.set_aside + findings_.lost_headers >
+      0) {
     LogWarn("Spool of an earlier run recovered", {{"directory", options_.directory},
                                                   {"segments", findings_.segments},
                                                   {"torn_bytes", findings_.torn_bytes},
+                                                  {"lost_bytes", findings_.lost_bytes},
                                                   {"set_aside", findings_.set_aside},
                                                   {"lost_headers", findings_.lost_headers}});
   }
@@ -108,9 +122,7 @@ absl::Status StoredLog::Recover() {
 
 std::optional<SegmentFile> StoredLog::Inspect(const std::string& name) {
   if (absl::EndsWith(name, kSetAsideExtension)) {
-    const uint64_t number =
-        ParseSegmentFileName(name.substr(0, name.size() - kSetAsideExtension.size()));
-    if (number != 0) set_aside_.push_back(number);
+    NoteSetAside(name);
     return std::nullopt;
   }
   const uint64_t number = ParseSegmentFileName(name);
@@ -118,20 +130,47 @@ std::optional<SegmentFile> StoredLog::Inspect(const std::string& name) {
   absl::StatusOr<SegmentFile> segment =
       InspectSegment(files_, Path(name), options_.identity, number);
   if (segment.ok()) return *std::move(segment);
-  set_aside_.push_back(number);
-  SetAside(Path(name), segment.status());
+  SetAside(name, segment.status());
   return std::nullopt;
 }
 
+// Now, or at a start before.
+const StoredLog::BadFile& StoredLog::NoteSetAside(const std::string& name) {
+  BadFile& file = findings_.bad_files.emplace_back();
+  file.kind = BadFile::Kind::kSetAside;
+  file.name = name;
+  file.number = ParseSegmentFileName(name.substr(0, name.rfind(kSetAsideExtension)));
+  const auto opened = files_.OpenForRead(Path(name));
+  if (opened.ok()) file.bytes = (*opened)->Size().value_or(0);
+  if (file.number != 0) set_aside_[file.number] += file.bytes;
+  return file;
+}
+
 // A file that can't be read now may be readable after the next start: it keeps its name.
-void StoredLog::SetAside(const std::string& path, const absl::Status& why) {
+void StoredLog::SetAside(const std::string& name, const absl::Status& why) {
+  const BadFile& file = NoteSetAside(name);
   ++findings_.set_aside;
+  findings_.lost_bytes += file.bytes;
+  const std::string path = Path(name);
   const bool rename = absl::IsDataLoss(why) || absl::IsFailedPrecondition(why);
-  LogError("A file of the spool is set aside", {{"file", path}, {"err", why}});
+  LogError("A file of the spool is set aside",
+           {{"file", path}, {"bytes", file.bytes}, {"err", why}});
   if (!rename || options_.read_only) return;
   const absl::Status renamed =
       files_.Rename(path, absl::StrCat(path, absl::string_view(kSetAsideExtension)));
   if (!renamed.ok()) LogWarn("It could not be renamed", {{"file", path}, {"err", renamed}});
+}
+
+void StoredLog::NoteEnd(const SegmentFile& file) {
+  const uint64_t bytes = file.torn_bytes + file.lost_bytes;
+  if (bytes == 0) return;
+  findings_.torn_bytes += file.torn_bytes;
+  findings_.lost_bytes += file.lost_bytes;
+  const auto kind = file.lost_bytes > 0 ? BadFile::Kind::kLost : BadFile::Kind::kTorn;
+  findings_.bad_files.push_back({kind, NameOf(file.path), file.header.first_number, bytes});
+  if (file.lost_bytes == 0) return;
+  LogError("The end of a segment of the spool can't be read: how many records there were is lost",
+           {{"file", file.path}, {"bytes", bytes}, {"from", file.index.end_number}});
 }
 
 void StoredLog::TakeSegments(std::vector<SegmentFile> found) {
@@ -139,16 +178,18 @@ void StoredLog::TakeSegments(std::vector<SegmentFile> found) {
     const uint64_t first = file.header.first_number;
     if (file.index.end_number <= first) {
       empty_.push_back(first);
+      NoteEnd(file);
       continue;
     }
     // One number has one record: who came first has it.
     if (first < next_number()) {
-      SetAside(file.path, absl::DataLossError(absl::StrCat("record ", first, " is in another")));
+      SetAside(NameOf(file.path),
+               absl::DataLossError(absl::StrCat("record ", first, " is in another")));
       continue;
     }
     ++findings_.segments;
     findings_.bytes += file.file_bytes;
-    findings_.torn_bytes += file.torn_bytes;
+    NoteEnd(file);
     if (file.header_lost) {
       ++findings_.lost_headers;
       SegmentBlock& block = file.index.blocks.front();
@@ -192,15 +233,29 @@ void StoredLog::NoteLost(const LogHole& hole, HoleReason reason) {
   log_.lost().Add({hole.from, hole.to + 1, before, before + hole.samples, reason, {}});
 }
 
-void StoredLog::NoteSetAside() {
-  for (const uint64_t number : set_aside_) {
+void StoredLog::NoteDamagedHoles() {
+  for (const auto& [number, bytes] : set_aside_) {
     const std::optional<LogHole> hole = log_.HoleAt(number);
-    // Behind the last record nobody knows how many there were.
     if (!hole || hole->reason == HoleReason::kCap || hole->reason == HoleReason::kAge ||
         hole->reason == HoleReason::kDamaged) {
       continue;
     }
     NoteLost(*hole, HoleReason::kDamaged);
+  }
+}
+
+// Nobody knows how many records there were, but that there was the first of each file that has room
+// for one. A name that says more than the files before it could hold is somebody's mistake.
+void StoredLog::NoteLostEnd() {
+  uint64_t room = 0;
+  for (const auto& [number, bytes] : set_aside_) {
+    if (number < next_number() || bytes <= kSegmentHeaderBytes + kSegmentMarkBytes) continue;
+    // In front of all that is left everybody was past it.
+    if (log_.segments().empty() && log_.lost().empty()) log_.SetNext(number);
+    if (!MayHold(room, number - next_number())) return;
+    NoteLost({.from = next_number(), .to = number}, HoleReason::kDamaged);
+    log_.SetNext(number + 1);
+    room += bytes;
   }
 }
 
@@ -250,11 +305,33 @@ void StoredLog::Tick() {
   while (budget_.MustDrop(*share_)) Drop(HoleReason::kCap);
 }
 
+bool StoredLog::IsOfNewerFormat(const std::string& name) const {
+  if (!absl::EndsWith(name, kSetAsideExtension)) return false;
+  const auto file = files_.OpenForRead(Path(name));
+  if (!file.ok()) return false;
+  const absl::StatusOr<std::string> start = (*file)->ReadAt(0, kSegmentHeaderBytes);
+  return start.ok() && absl::IsFailedPrecondition(DecodeSegmentHeader(*start).status());
+}
+
+void StoredLog::KeepForNewer(const std::string& name) {
+  const std::string root = EpochDirectoryOf(EpochDirectoryOf(options_.directory));
+  const std::string directory = absl::StrCat(root, "/", absl::string_view(kNewerDirectory));
+  const std::string kept =
+      absl::StrCat(directory, "/", options_.identity.epoch, "-", options_.identity.lane, "-", name);
+  absl::Status status = files_.CreateDirectory(directory);
+  if (status.ok()) status = files_.Rename(Path(name), kept);
+  LogWarn("A file of a newer format is kept", {{"file", kept}, {"err", status}});
+}
+
 void StoredLog::RemoveDirectory() {
   while (!log_.segments().empty()) Drop(HoleReason::kTrimmed);
   const absl::StatusOr<std::vector<std::string>> names = files_.List(options_.directory);
   for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
-    syncer_.Remove({.path = Path(name)});
+    if (IsOfNewerFormat(name)) {
+      KeepForNewer(name);
+    } else {
+      syncer_.Remove({.path = Path(name)});
+    }
   }
   syncer_.Remove({.path = options_.directory});
   // The epoch's, with the last lane.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,13 +56,27 @@ class StoredLog final : public RecordSource {
     SpoolSyncer& syncer;
     SpoolBudget& budget;
   };
+  // A file that is not read, or not to its end.
+  struct BadFile {
+    enum class Kind {
+      kTorn,      // its last write was cut off; no record that was committed is missing
+      kLost,      // its end can't be read: nobody knows how many records there were
+      kSetAside,  // at this start, or at one before
+    };
+    Kind kind = Kind::kTorn;
+    std::string name;
+    uint64_t number = 0;  // of its first record, as its name says
+    uint64_t bytes = 0;   // that are not read
+  };
   // What opening found.
   struct Findings {
     uint64_t segments = 0;
     uint64_t bytes = 0;
-    uint64_t torn_bytes = 0;
-    uint64_t set_aside = 0;     // files
+    uint64_t torn_bytes = 0;    // of writes that were cut off
+    uint64_t lost_bytes = 0;    // of ends that can't be read, and of what was set aside now
+    uint64_t set_aside = 0;     // files, now
     uint64_t lost_headers = 0;  // segments that are used without theirs
+    std::vector<BadFile> bad_files;
   };
 
   static absl::StatusOr<std::unique_ptr<StoredLog>> Open(const Options& options, const Deps& deps);
@@ -82,21 +97,28 @@ class StoredLog final : public RecordSource {
   uint64_t total_bytes() const override { return bytes_; }
 
   const Findings& findings() const { return findings_; }
-  // Everybody is past all of it: the directory goes too. Nothing may be asked of the log then.
+  // Everybody is past all of it: the directory goes too, but for files of a newer format, which are
+  // moved to ROOT/newer-format. Nothing may be asked of the log then.
   void RemoveDirectory();
 
  private:
   StoredLog(const Options& options, const Deps& deps);
   absl::Status Recover();
   std::optional<SegmentFile> Inspect(const std::string& name);
-  void SetAside(const std::string& path, const absl::Status& why);
+  const BadFile& NoteSetAside(const std::string& name);
+  void SetAside(const std::string& name, const absl::Status& why);
+  void NoteEnd(const SegmentFile& file);
   void TakeSegments(std::vector<SegmentFile> found);
   void TakeLedger();
   // Holes in which a file without a record stands are not of what everybody was past.
   void NoteEmpty();
   // Holes in which a file was set aside are damage.
-  void NoteSetAside();
+  void NoteDamagedHoles();
+  // So is, behind the last record, what is known of the numbers of such files.
+  void NoteLostEnd();
   void NoteLost(const LogHole& hole, HoleReason reason);
+  bool IsOfNewerFormat(const std::string& name) const;
+  void KeepForNewer(const std::string& name);
   void Drop(HoleReason reason);
   void Account();
   void Tick();
@@ -111,8 +133,9 @@ class StoredLog final : public RecordSource {
 
   SegmentLog log_;
   Findings findings_;
-  std::vector<uint64_t> empty_;      // numbers of files that hold no record
-  std::vector<uint64_t> set_aside_;  // numbers that their names say
+  std::vector<uint64_t> empty_;  // numbers of files that hold no record
+  // Files that were set aside, by the number that their name says, and their bytes.
+  std::map<uint64_t, uint64_t> set_aside_;
   uint64_t bytes_ = 0;
   uint64_t ledger_generation_ = 0;
   TimerId tick_timer_ = 0;

@@ -260,7 +260,15 @@ SpoolMetrics::SpoolMetrics(Registry& r)
                                         "its limit.")),
       aged_samples_total(PlainCounter(r, "trawl_spool_aged_samples_total",
                                       "Total number of samples dropped because they were over the "
-                                      "spool's age limit.")) {}
+                                      "spool's age limit.")),
+      torn_bytes_total(PlainCounter(r, "trawl_spool_torn_bytes_total",
+                                    "Total number of bytes of writes that a crash cut off.")),
+      lost_bytes_total(PlainCounter(r, "trawl_spool_lost_bytes_total",
+                                    "Total number of bytes of earlier runs' files in which, up to "
+                                    "the file's end, no record can be read.")),
+      set_aside_files_total(PlainCounter(r, "trawl_spool_set_aside_files_total",
+                                         "Total number of files of earlier runs that are not "
+                                         "used.")) {}
 
 AppendMetrics::AppendMetrics(Registry& r)
     : queue_bytes(Gauges(r, "trawl_append_queue_bytes",

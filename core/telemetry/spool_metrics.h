@@ -24,6 +24,10 @@ class SpoolMetrics {
   prometheus::Counter& failed_removals_total;
   prometheus::Counter& capped_samples_total;
   prometheus::Counter& aged_samples_total;
+  // Of what earlier runs left.
+  prometheus::Counter& torn_bytes_total;
+  prometheus::Counter& lost_bytes_total;
+  prometheus::Counter& set_aside_files_total;
 };
 
 }  // namespace trawl

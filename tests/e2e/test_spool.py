@@ -106,6 +106,64 @@ class SpoolTest(EndToEndTest):
         self.kills = 1
         self.check(trawld)
 
+    def verify(self, trawld):
+        """What is missing, and whether trawlctl says that something is."""
+        result = trawld.trawlctl("--json", "spool", "verify", f"--data-dir={trawld.data}",
+                                 check=False)
+        return json.loads(result.stdout), result.returncode
+
+    def kill_in_an_outage(self, trawld):
+        self.store_.process.kill()
+        self.store_.process.wait()
+        self.scrapes(5)
+        self.kill(trawld)
+
+    def test_a_newest_segment_that_is_zeroed_is_listed_and_told_to_the_store(self):
+        trawld = self.start("--shards=1")
+        self.scrapes(2)
+        self.kill_in_an_outage(trawld)
+        self.assertEqual(self.verify(trawld), ([], 0))
+        newest = max((trawld.data / "spool").glob("*/0/*.segment"))
+        size = newest.stat().st_size
+        newest.write_bytes(bytes(size))
+        rows, code = self.verify(trawld)
+        self.assertEqual(code, 1)
+        self.assertEqual([(row["reason"], row["bytes"]) for row in rows],
+                         [("set_aside", str(size)), ("damaged", "")])
+        self.restart_store()
+        trawld = self.start("--shards=1")
+        wait_for("its bytes to be counted",
+                 lambda: trawld.metric("trawl_spool_lost_bytes_total") == size)
+        self.assertEqual(trawld.metric("trawl_spool_set_aside_files_total"), 1)
+        wait_for("one epoch", lambda: len(self.epochs(trawld)) == 1)
+
+    def test_what_the_cap_took_of_a_run_that_was_killed_is_counted_by_the_next(self):
+        exporter = self.exporter(lambda path, n: "".join(
+            f"m{{i=\"{i}\"}} {n * i * 0.137}\n" for i in range(2000)))
+        self.exporters = [exporter]
+        trawld = self.start("--shards=1", "--spool.max-bytes=256KiB")
+        self.store_.process.kill()
+        self.store_.process.wait()
+        wait_for("the oldest segment to go", lambda: 1 < min(
+            int(path.stem) for path in (trawld.data / "spool").glob("*/0/*.segment")))
+        self.kill(trawld)
+        rows, code = self.verify(trawld)
+        self.assertEqual(code, 1)
+        capped = sum(int(row["samples"]) for row in rows if row["reason"] == "spool_cap")
+        self.assertGreater(capped, 0)
+        self.restart_store()
+        trawld = self.start("--shards=1")
+        wait_for("one epoch", lambda: len(self.epochs(trawld)) == 1)
+        wait_for("the loss", lambda: trawld.metric("trawl_sink_lost_samples_total") == capped)
+
+    def test_commands_on_files_say_where_there_are_none(self):
+        trawld = self.start()
+        for command in ("ls", "verify", "dump"):
+            result = trawld.trawlctl("spool", command, f"--data-dir={self.directory}/nothing",
+                                     check=False)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("nothing/writer-id", result.stderr)
+
     def test_nothing_is_left_of_runs_that_are_drained(self):
         for _ in range(2):
             trawld = self.start()

@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -20,7 +22,9 @@
 namespace trawl {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 std::string SegmentPath(uint64_t number) {
@@ -115,10 +119,18 @@ class DamageTest : public ::testing::Test {
       EXPECT_LT(n, dictionary ? rig_.SegmentEnd(lowest) : rig_.SpanEnd(lowest)) << lowest;
     }
     EXPECT_GE(log->next_number(), rig_.SegmentEnd(1));
+    ExpectEndIsTold(*log);
     if (samples_are_known) {
       EXPECT_EQ(log->next_number(), rig_.last() + 1);
       EXPECT_EQ(ToldSamples(told), LostSamples(told, 1, rig_.last()));
     }
+  }
+
+  // Records whose numbers nobody knows are told by their bytes.
+  void ExpectEndIsTold(const StoredLog& log) const {
+    if (log.next_number() > rig_.last()) return;
+    EXPECT_GT(log.findings().torn_bytes + log.findings().lost_bytes, 0u);
+    EXPECT_THAT(log.findings().bad_files, SizeIs(1));
   }
 
   // The file ends before each of these bytes in turn.
@@ -144,10 +156,19 @@ class DamageTest : public ::testing::Test {
       end += kEntryPrefixBytes + rig_.written(n).bytes.size();
       EXPECT_EQ(told.records.contains(n), end <= size) << n;
     }
-    if (number == second_) return;
+    if (number == second_) return CheckTorn(*log, told);
     EXPECT_EQ(log->next_number(), rig_.last() + 1);
     EXPECT_TRUE(told.holes.empty() || told.holes[0].reason != HoleReason::kTrimmed);
     EXPECT_EQ(ToldSamples(told), LostSamples(told, 1, second_ - 1));
+  }
+
+  // What a write that was cut off leaves is no damage, however little it is.
+  static void CheckTorn(const StoredLog& log, const Told& told) {
+    EXPECT_THAT(told.holes, IsEmpty());
+    EXPECT_EQ(log.next_number(), told.records.rbegin()->first + 1);
+    EXPECT_EQ(log.findings().lost_bytes, 0u);
+    EXPECT_EQ(log.findings().set_aside, 0u);
+    EXPECT_EQ(log.findings().lost_headers, 0u);
   }
 
   static constexpr std::string_view kMarkMagic = "\xf5tmk";
@@ -251,6 +272,135 @@ TEST_F(DamageTest, ZeroedPagesCostNoMoreThanTheirSpans) {
 }
 
 // ---- Whole files
+
+// Ways to lose all records of a file that a crash left.
+struct Ruin {
+  const char* name;
+  std::function<std::string(std::string)> of;
+};
+const Ruin kRuins[] = {
+    {"zeroes", [](const std::string& whole) { return std::string(whole.size(), '\0'); }},
+    {"zeroes behind the header",
+     [](const std::string& whole) {
+       return whole.substr(0, kSegmentHeaderBytes) +
+              std::string(whole.size() - kSegmentHeaderBytes, '\0');
+     }},
+    {"zeroes behind a part of the first record",
+     [](const std::string& whole) {
+       return whole.substr(0, 1'000) + std::string(whole.size() - 1'000, '\0');
+     }},
+    {"noise",
+     [](std::string whole) {
+       std::mt19937 random(1);
+       for (char& byte : whole) byte = static_cast<char>(random());
+       return whole;
+     }},
+    {"a newer format",
+     [](std::string whole) {
+       whole[7] = '2';
+       return whole;
+     }},
+};
+
+// That there was a first record is certain; how many more, nobody knows.
+TEST_F(DamageTest, NewestSegmentInWhichNothingCanBeReadIsTold) {
+  Fill(kFull, kFull);
+  const std::string whole = Content(second_);
+  for (const Ruin& ruin : kRuins) {
+    SCOPED_TRACE(ruin.name);
+    Put(second_, ruin.of(whole));
+    for (const uint64_t set_aside : {1, 0}) {  // this start, and the next
+      const auto log = Recover();
+      const Told told = rig_.Tell(*log);
+
+      EXPECT_THAT(told.records, SizeIs(second_ - 1));
+      ASSERT_THAT(told.holes, SizeIs(1));
+      EXPECT_EQ(told.holes[0].from, second_);
+      EXPECT_EQ(told.holes[0].to, second_);
+      EXPECT_EQ(told.holes[0].reason, HoleReason::kDamaged);
+      EXPECT_EQ(log->findings().set_aside, set_aside);
+      EXPECT_EQ(log->findings().lost_bytes, set_aside * whole.size());
+      ASSERT_THAT(log->findings().bad_files, SizeIs(1));
+      EXPECT_EQ(log->findings().bad_files[0].number, second_);
+      EXPECT_EQ(log->findings().bad_files[0].bytes, whole.size());
+    }
+  }
+}
+
+TEST_F(DamageTest, OnlySegmentsInWhichNothingCanBeReadAreTold) {
+  for (const bool first_is_gone : {false, true}) {
+    for (const Ruin& ruin : kRuins) {
+      SCOPED_TRACE(absl::StrCat(ruin.name, first_is_gone ? ", one" : ", two"));
+      SpoolRig rig;
+      rig.Segment(12, 5'400, 4);
+      const uint64_t second = rig.last() + 1;
+      rig.Segment(12, 5'400, 4);
+      if (first_is_gone) rig.spool->Trim(second - 1);
+      rig.Crash();
+      for (const uint64_t number : {uint64_t{1}, second}) {
+        const auto content = rig.files.ReadFile(SegmentPath(number));
+        if (content.ok()) rig.files.Put(SegmentPath(number), ruin.of(*content).substr(0, 60'000));
+      }
+
+      const auto log = rig.Recover();
+      const Told told = rig.Tell(*log, first_is_gone ? second : 1);
+
+      EXPECT_THAT(told.records, IsEmpty());
+      ASSERT_THAT(told.holes, SizeIs(1));
+      EXPECT_EQ(told.holes[0].to, second);
+      EXPECT_EQ(told.holes[0].reason, HoleReason::kDamaged);
+      EXPECT_EQ(log->next_number(), second + 1);
+    }
+  }
+}
+
+// The name says which numbers are missing, and the next segment how many samples were in them.
+TEST_F(DamageTest, FirstSegmentInWhichNothingCanBeReadIsDamage) {
+  Fill(kFull, kFull);
+  const std::string whole = Content(1);
+  for (const Ruin& ruin : kRuins) {
+    SCOPED_TRACE(ruin.name);
+    Put(1, ruin.of(whole.substr(0, 60'000)));
+    const Told told = rig_.Tell(*Recover());
+    ASSERT_THAT(told.holes, SizeIs(1));
+    EXPECT_EQ(told.holes[0].to, second_ - 1);
+    EXPECT_EQ(told.holes[0].samples, rig_.Samples(1, second_ - 1));
+    EXPECT_EQ(told.holes[0].reason, HoleReason::kDamaged);
+  }
+}
+
+TEST_F(DamageTest, FileOfANewerFormatIsKeptWhenItsLaneGoes) {
+  Fill(kFull, kFull);
+  std::string newer = Content(second_);
+  newer[7] = '2';
+  Put(second_, newer);
+  const auto log = Recover();
+
+  log->Trim(log->next_number() - 1);
+  log->RemoveDirectory();
+  rig_.syncer->Pass();
+
+  EXPECT_THAT(FindStoredLanes(rig_.files, "/data/spool", 8), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(rig_.files.Sizes(),
+              ElementsAre(Pair(absl::StrCat("/data/spool/newer-format/7-2-",
+                                            SegmentFileName(second_), ".damaged"),
+                               newer.size())));
+}
+
+// Each is what a crash can leave of a file's beginning.
+TEST_F(DamageTest, CrashBeforeTheFirstRecordIsWholeIsNoDamage) {
+  Fill(kFull, kFull);
+  const std::string whole = Content(second_);
+  const size_t first_record = kSegmentHeaderBytes + kSegmentMarkBytes + kEntryPrefixBytes +
+                              rig_.written(second_).bytes.size();
+  for (size_t size = 0; size < first_record && !HasFailure(); ++size) {
+    SCOPED_TRACE(size);
+    Put(second_, whole.substr(0, size));
+    const auto log = Recover();
+    CheckTorn(*log, rig_.Tell(*log));
+    EXPECT_EQ(log->next_number(), second_);
+  }
+}
 
 TEST(DamageOfFilesTest, MissingSegmentIsAHoleOfTheRightSize) {
   SpoolRig three;

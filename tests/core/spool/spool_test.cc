@@ -164,7 +164,8 @@ TEST(SpoolTest, StoredLogGoesWhenEverybodyIsPast) {
 TEST(SpoolTest, LanesOfEarlierRunsAreFound) {
   MemFileSystem files;
   EXPECT_THAT(FindStoredLanes(files, "/data/spool", 9), IsOkAndHolds(IsEmpty()));
-  for (const char* path : {"10/0/x", "9/0/x", "7/1/x", "7/0/x", "7/strange/x", "strange/0/x"}) {
+  for (const char* path : {"10/0/x", "9/0/x", "7/1/x", "7/0/x", "7/strange/x", "strange/0/x",
+                           "07/0/x", "+7/0/x", "7/00/x", "7/+1/x"}) {
     files.Put(absl::StrCat("/data/spool/", path), "x");
   }
   ASSERT_OK(files.CreateDirectory("/data/spool/6"));
