@@ -541,6 +541,7 @@ TEST_F(TargetSetsTest, DeltaOfTheAppliedVersionMendsRefusedGroupsOnly) {
 TEST_F(TargetSetsTest, ADeltaStartsNoHistory) {
   Hello(1, "r1");
   const ApplyResult result = Apply(Delta(0, 1, {Group("node", "0", {"n1"})}));
+  ASSERT_THAT(result.issues, SizeIs(1));
   EXPECT_EQ(result.issues[0].code, IssueCode::kVersionGap);
   EXPECT_TRUE(result.resync);
   EXPECT_EQ(Apply(Versioned(Update("a", {Group("node", "0", {"n1"})}), "h", 1)).issues[0].code,
