@@ -13,12 +13,22 @@ namespace {
 constexpr std::string_view kMagic = "trawlgp1";
 constexpr size_t kHeadBytes = 20;  // magic, generation, count
 constexpr size_t kRangeBytes = 36;
-static_assert(kHeadBytes + LostRanges::kMaxRanges * kRangeBytes + 4 <= kLedgerPageBytes);
+// With the one that says what was delivered.
+constexpr size_t kMaxPageRanges = LostRanges::kMaxRanges + 1;
+static_assert(kHeadBytes + kMaxPageRanges * kRangeBytes + 4 <= kLedgerPageBytes);
+
+void PutRange(const LostRanges::Range& range, std::string& page) {
+  PutFixed64(range.first, page);
+  PutFixed64(range.end, page);
+  PutFixed64(range.samples_before, page);
+  PutFixed64(range.samples_end, page);
+  PutFixed32(static_cast<uint32_t>(range.reason), page);
+}
 
 std::optional<Ledger> DecodePage(std::string_view page, uint32_t identity) {
   if (page.size() < kLedgerPageBytes || page.substr(0, kMagic.size()) != kMagic) return {};
   const uint32_t count = GetFixed32(page.data() + 16);
-  if (count > LostRanges::kMaxRanges) return {};
+  if (count > kMaxPageRanges) return {};
   const size_t checked = kHeadBytes + count * kRangeBytes;
   if (GetFixed32(page.data() + checked) != Crc32c(page.substr(0, checked), identity)) return {};
   Ledger ledger;
@@ -30,24 +40,24 @@ std::optional<Ledger> DecodePage(std::string_view page, uint32_t identity) {
     range.samples_before = GetFixed64(at + 16);
     range.samples_end = GetFixed64(at + 24);
     range.reason = static_cast<HoleReason>(GetFixed32(at + 32));
-    ledger.lost.Add(std::move(range));
+    if (range.reason == HoleReason::kTrimmed) {
+      ledger.delivered = range.end - 1;
+    } else {
+      ledger.lost.Add(std::move(range));
+    }
   }
   return ledger;
 }
 
 }  // namespace
 
-std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity) {
+std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity,
+                             std::optional<uint64_t> delivered) {
   std::string page(kMagic);
   PutFixed64(generation, page);
-  PutFixed32(static_cast<uint32_t>(lost.ranges().size()), page);
-  for (const LostRanges::Range& range : lost.ranges()) {
-    PutFixed64(range.first, page);
-    PutFixed64(range.end, page);
-    PutFixed64(range.samples_before, page);
-    PutFixed64(range.samples_end, page);
-    PutFixed32(static_cast<uint32_t>(range.reason), page);
-  }
+  PutFixed32(static_cast<uint32_t>(lost.ranges().size() + (delivered ? 1 : 0)), page);
+  if (delivered) PutRange({1, *delivered + 1, 0, 0, HoleReason::kTrimmed, {}}, page);
+  for (const LostRanges::Range& range : lost.ranges()) PutRange(range, page);
   PutFixed32(Crc32c(page, identity), page);
   page.resize(kLedgerPageBytes, '\0');
   return page;

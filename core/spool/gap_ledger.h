@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -9,16 +10,17 @@
 
 namespace trawl {
 
-// What a lane of an epoch lost by dropping, on disk, so that the next run still tells it as Gaps
-// (FORMAT.md). Two pages in a file that never grows are written in turn, in place: a full disk
-// can't stop it, and a torn write leaves the page before.
+// What a lane of an epoch lost by dropping, on disk, so that the next run still tells it as Gaps,
+// and what every sink was past (FORMAT.md). Two pages in a file that never grows are written in
+// turn, in place: a full disk can't stop it, and a torn write leaves the page before.
 //
 // Stateless functions; the file is written by the syncer's thread alone.
 inline constexpr size_t kLedgerPageBytes = 4096;
 inline constexpr std::string_view kLedgerFileName = "gaps";
 
-// `generation` counts the writes, from 1.
-std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity);
+// `generation` counts the writes, from 1. Every sink is past all numbers up to `delivered`.
+std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity,
+                             std::optional<uint64_t> delivered = std::nullopt);
 // Room for both pages.
 absl::Status CreateLedger(FileSystem& files, const std::string& path);
 // Written and synced.
@@ -28,6 +30,7 @@ absl::Status WriteLedgerPage(FileSystem& files, const std::string& path, uint64_
 struct Ledger {
   LostRanges lost;
   uint64_t generation = 0;
+  std::optional<uint64_t> delivered;  // unset: not known
 };
 // The newest page that is whole; nothing lost if there is none.
 Ledger ReadLedger(FileSystem& files, const std::string& path, uint32_t identity);

@@ -136,9 +136,10 @@ LogHole SegmentLog::HoleBetween(uint64_t number) const {
       hole.to = std::min(hole.to, above->first - 1);
     }
     // Before the first segment everybody was past it, or it would be noted.
-    hole.reason = next == segments_.begin() && !segments_.empty() ? HoleReason::kTrimmed
-                                                                  : HoleReason::kNotSpooled;
-    if (segments_.empty()) hole.reason = HoleReason::kTrimmed;
+    const bool in_front = next == segments_.begin();
+    const bool delivered = in_front && number <= delivered_.value_or(number);
+    hole.reason = delivered ? HoleReason::kTrimmed : HoleReason::kNotSpooled;
+    if (delivered) hole.to = std::min(hole.to, delivered_.value_or(hole.to));
   }
   hole.samples = SamplesBetween(hole.from, hole.to);
   return hole;

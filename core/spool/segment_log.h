@@ -42,6 +42,8 @@ class SegmentLog {
   // What dropping took, by number; also of an earlier run.
   LostRanges& lost() { return lost_; }
 
+  // Every sink is past these numbers, and of those above that are missing none was.
+  void SetDelivered(uint64_t number) { delivered_ = number; }
   // The next number is at least this.
   void SetNext(uint64_t number) { next_number_ = number; }
   // The block that is being written, of the newest segment; null: none.
@@ -69,6 +71,7 @@ class SegmentLog {
   uint64_t next_number_ = 1;
   std::deque<SpoolSegment> segments_;  // each has a block
   LostRanges lost_;
+  std::optional<uint64_t> delivered_;  // unset: all in front of the first segment
   const RecordBlock* open_block_ = nullptr;
   std::shared_ptr<const RecordBlock> reading_;  // what the last Read pointed into
 

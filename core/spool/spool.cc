@@ -113,6 +113,9 @@ void Spool::OpenFile(SpoolSegment& segment) {
       RETURN_IF_ERROR(files_.CreateDirectory(options_.directory));
       RETURN_IF_ERROR(CreateLedger(files_, absl::StrCat(options_.directory, "/", kLedgerFileName)));
       directory_made_ = true;
+      SpoolRemoval nothing;  // the ledger is written with the next pass
+      PutLedger(nothing);
+      syncer_.Remove(std::move(nothing));
     }
     return files_.OpenForAppend(segment.path(), /*truncate=*/true);
   };
@@ -279,12 +282,14 @@ void Spool::Drop(size_t at, HoleReason reason) {
                                                   {"age", reason == HoleReason::kAge}});
   }
   log_.Remove(at, reason);
-  if (reason != HoleReason::kTrimmed && directory_made_) {
-    removal.ledger_path = absl::StrCat(options_.directory, "/", kLedgerFileName);
-    removal.ledger_page = EncodeLedgerPage(log_.lost(), ++ledger_generation_, identity_);
-    removal.ledger_generation = ledger_generation_;
-  }
+  if (directory_made_) PutLedger(removal);
   if (!removal.path.empty() || !removal.ledger_path.empty()) syncer_.Remove(std::move(removal));
+}
+
+void Spool::PutLedger(SpoolRemoval& removal) {
+  removal.ledger_path = absl::StrCat(options_.directory, "/", kLedgerFileName);
+  removal.ledger_page = EncodeLedgerPage(log_.lost(), ++ledger_generation_, identity_, durable_);
+  removal.ledger_generation = ledger_generation_;
 }
 
 void Spool::KeepLimits() {

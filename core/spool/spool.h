@@ -84,6 +84,8 @@ class Spool final : public RecordLog {
   void FailFile(const absl::Status& why);
   // Bytes that the file does not have are accounted for.
   void NoteMemory();
+  // What was lost and what was delivered, to be on disk before a file is removed.
+  void PutLedger(SpoolRemoval& removal);
   void Drop(size_t segment, HoleReason reason);
   void KeepLimits();
   void Tick();

@@ -101,8 +101,10 @@ absl::Status SpoolSyncer::CarryOut(const SpoolRemoval& removal) {
   // A page says all that those before it said: one that was overtaken is not needed any more.
   uint64_t& generation = ledger_generations_[removal.ledger_path];
   if (!removal.ledger_path.empty() && removal.ledger_generation > generation) {
-    RETURN_IF_ERROR(WriteLedgerPage(files_, removal.ledger_path, removal.ledger_generation,
-                                    removal.ledger_page));
+    const absl::Status written = WriteLedgerPage(files_, removal.ledger_path,
+                                                 removal.ledger_generation, removal.ledger_page);
+    // Without its directory there is nothing it would be of use to.
+    if (!absl::IsNotFound(written)) RETURN_IF_ERROR(written);
     generation = removal.ledger_generation;
   }
   if (removal.path.empty()) return absl::OkStatus();

@@ -208,6 +208,8 @@ void StoredLog::TakeLedger() {
   Ledger ledger =
       ReadLedger(files_, Path(std::string(kLedgerFileName)), options_.identity.Checksum());
   ledger_generation_ = ledger.generation;
+  delivered_ = ledger.delivered;
+  if (delivered_) log_.SetDelivered(*delivered_);
   for (const LostRanges::Range& range : ledger.lost.ranges()) {
     // A removal that a power loss undid.
     const bool there = std::any_of(
@@ -262,6 +264,7 @@ void StoredLog::NoteLostEnd() {
 // ---- Removal
 
 void StoredLog::Trim(uint64_t durable) {
+  delivered_ = std::max(delivered_.value_or(0), durable);
   log_.lost().Forget(durable);
   while (!log_.segments().empty() && log_.segments().front().end() <= durable + 1) {
     Drop(HoleReason::kTrimmed);
@@ -280,11 +283,11 @@ void StoredLog::Drop(HoleReason reason) {
                                                   {"from", from},
                                                   {"to", to},
                                                   {"age", reason == HoleReason::kAge}});
-    removal.ledger_path = Path(std::string(kLedgerFileName));
-    removal.ledger_page =
-        EncodeLedgerPage(log_.lost(), ++ledger_generation_, options_.identity.Checksum());
-    removal.ledger_generation = ledger_generation_;
   }
+  removal.ledger_path = Path(std::string(kLedgerFileName));
+  removal.ledger_page =
+      EncodeLedgerPage(log_.lost(), ++ledger_generation_, options_.identity.Checksum(), delivered_);
+  removal.ledger_generation = ledger_generation_;
   syncer_.Remove(std::move(removal));
   Account();
 }

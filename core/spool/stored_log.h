@@ -138,6 +138,7 @@ class StoredLog final : public RecordSource {
   std::map<uint64_t, uint64_t> set_aside_;
   uint64_t bytes_ = 0;
   uint64_t ledger_generation_ = 0;
+  std::optional<uint64_t> delivered_;  // every sink is past these; unset: not known
   TimerId tick_timer_ = 0;
 };
 

@@ -422,6 +422,60 @@ TEST(DamageOfFilesTest, MissingSegmentIsAHoleOfTheRightSize) {
   EXPECT_EQ(told.holes[0].reason, HoleReason::kNotSpooled);
 }
 
+TEST(DamageOfFilesTest, FirstSegmentThatIsMissingIsTakenForDeliveredOnlyIfItWas) {
+  SpoolRig three;
+  three.Segment(5, 100, 2);
+  const uint64_t second = three.last() + 1;
+  three.Segment(5, 100, 2);
+  const uint64_t third = three.last() + 1;
+  three.Segment(5, 100, 2);
+  three.spool->Trim(second - 1);
+  three.Crash();
+  ASSERT_OK(three.files.Remove(SegmentPath(second)));
+
+  const auto log = three.Recover();
+  const Told told = three.Tell(*log);
+
+  ASSERT_THAT(told.holes, SizeIs(2));
+  EXPECT_EQ(told.holes[0].to, second - 1);
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kTrimmed);
+  EXPECT_EQ(told.holes[1].to, third - 1);
+  EXPECT_EQ(told.holes[1].reason, HoleReason::kNotSpooled);
+}
+
+TEST(DamageOfFilesTest, OnlyAMissingSegmentInFrontIsLost) {
+  SpoolRig two;
+  two.Segment(5, 100, 2);
+  const uint64_t second = two.last() + 1;
+  two.Segment(5, 100, 2);
+  two.Crash();
+  ASSERT_OK(two.files.Remove(SegmentPath(1)));
+
+  const Told told = two.Tell(*two.Recover());
+
+  ASSERT_THAT(told.holes, SizeIs(1));
+  EXPECT_EQ(told.holes[0].to, second - 1);
+  EXPECT_EQ(told.holes[0].samples, two.Samples(1, second - 1));
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kNotSpooled);
+}
+
+TEST(DamageOfFilesTest, WhatALaterRunDeliversIsNoHoleOfTheRunAfterIt) {
+  SpoolRig two;
+  two.Segment(5, 100, 2);
+  const uint64_t second = two.last() + 1;
+  two.Segment(5, 100, 2);
+  two.Crash();
+  const auto log = two.Recover();
+  log->Trim(second - 1);
+  two.syncer->Pass();
+
+  const Told told = two.Tell(*two.Recover());
+
+  ASSERT_THAT(told.holes, SizeIs(1));
+  EXPECT_EQ(told.holes[0].to, second - 1);
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kTrimmed);
+}
+
 TEST_F(DamageTest, SwappedFilesAreReadAsTheirHeadersSay) {
   Fill(kFull, kFull);
   const std::string first = Content(1);

@@ -202,6 +202,12 @@ TEST(GapLedgerTest, NewestWholePageCounts) {
   ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 3, EncodeLedgerPage(lost, 3, 1).substr(0, 50)));
   EXPECT_EQ(ReadLedger(files, "/d/gaps", 1).generation, 2u);
   EXPECT_EQ(ReadLedger(files, "/d/gaps", 2).generation, 0u);  // another lane's
+
+  EXPECT_FALSE(ReadLedger(files, "/d/gaps", 1).delivered);
+  ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 3, EncodeLedgerPage(lost, 3, 1, 4)));
+  ledger = ReadLedger(files, "/d/gaps", 1);
+  EXPECT_EQ(ledger.delivered, 4u);
+  EXPECT_EQ(ledger.lost.ranges().size(), 2u);
 }
 
 TEST(LostRangesTest, TheNewestAreCountedTogetherWhenThereAreMany) {
