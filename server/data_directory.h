@@ -17,6 +17,7 @@ struct DataDirectory {
   // 32 hex digits, made once (`writer-id`).
   std::string writer_id;
   // Larger than each before (`epoch`): the one on disk and 1, or the time in ms if that is more.
+  // A full disk is no obstacle but to the first run.
   uint64_t epoch = 0;
   std::unique_ptr<FileLock> lock;
 };

@@ -258,9 +258,10 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
     if (errno == EWOULDBLOCK) return HeldByAnother(file.get(), path);
     return ErrnoStatus(errno, "lock", path);
   }
-  // The pid is for people; the lock is the kernel's, so an old pid in the file does no harm.
+  // The pid is for people; the lock is the kernel's, so an old pid in the file does no harm, nor
+  // does none on a full disk.
   if (ftruncate(file.get(), 0) != 0) return ErrnoStatus(errno, "truncate", path);
-  RETURN_IF_ERROR(WriteAll(file.get(), absl::StrCat(getpid(), "\n"), path));
+  WriteAll(file.get(), absl::StrCat(getpid(), "\n"), path).IgnoreError();
   return std::make_unique<PosixFileLock>(std::move(file));
 }
 

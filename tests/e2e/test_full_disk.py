@@ -82,6 +82,33 @@ class FullDiskTest(EndToEndTest):
         print(f"\n{len(self.times)} scrapes, at most {max(pauses):.3f} s between two")
         self.assertEqual(trawld.stop(), 0)
 
+    def test_a_full_disk_and_a_pipe_in_the_spool_stop_no_start_and_the_backlog_is_drained(self):
+        config = json.dumps({
+            "global": {"scrape_interval": INTERVAL},
+            "scrape_configs": [{"job_name": "n", "static_configs": [{"targets": [self.exporter_.address]}]}]})
+        flags = f"--storage.address={self.store_.grpc}", "--shards=1"
+        trawld = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        self.scrapes(3)
+        self.store_.process.send_signal(signal.SIGSTOP)
+        self.scrapes(10)
+        trawld.process.kill()
+        trawld.process.wait()
+        last = self.exporter_.scrapes - 1  # the last may have been in progress
+        [lane] = (self.disk / "data" / "spool").glob("*/0")
+        os.mkfifo(lane / "x.fifo")
+        os.mkfifo(lane / f"{10 ** 6:020}.segment")
+        self.fill()
+        self.store_.process.send_signal(signal.SIGCONT)
+
+        again = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        wait_for("the backlog", lambda: set(range(1, last + 1)) <= set(self.numbers()))
+        self.scrapes(3)
+        newest = self.exporter_.scrapes - 1
+        wait_for("what came after", lambda: newest in self.numbers())
+        numbers = self.numbers()
+        self.assertEqual(len(numbers), len(set(numbers)), "once each")
+        self.assertEqual(again.stop(), 0)
+
     def numbers(self):
         return [int(v) for _, _, _, v in samples(self.store_.path, "metric = 'scrape_number'")]
 

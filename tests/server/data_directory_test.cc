@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "absl/random/random.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -55,6 +58,67 @@ TEST(DataDirectoryTest, ADamagedEpochIsNotTakenForNone) {
   ASSERT_OK(WriteFileDurably(files, "data/epoch", "17x\n"));
 
   EXPECT_THAT(OpenDataDirectory(files, "data", kNow), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(DataDirectoryTest, AFullDiskStopsNoStartButTheFirst) {
+  MemFileSystem files;
+  ASSERT_OK(OpenDataDirectory(files, "data", kNow).status());
+  files.SetCapacity(0);
+
+  for (uint64_t run = 1; run < 5; ++run) {
+    ASSERT_OK_AND_ASSIGN(const DataDirectory again, OpenDataDirectory(files, "data", kNow));
+    EXPECT_EQ(again.epoch, 1'700'000'000'000u + run);
+  }
+}
+
+TEST(DataDirectoryTest, AnEpochOfTheFormerFormatIsReadAndExceeded) {
+  MemFileSystem files;
+  files.Put("data/epoch", "1800000000000\n");
+
+  for (uint64_t run = 1; run < 4; ++run) {
+    ASSERT_OK_AND_ASSIGN(const DataDirectory next, OpenDataDirectory(files, "data", kNow));
+    EXPECT_EQ(next.epoch, 1'800'000'000'000u + run);
+  }
+}
+
+TEST(DataDirectoryTest, AnEpochThatWasGivenIsNotGivenAgainAfterAPowerLoss) {
+  absl::BitGen random;
+  for (int round = 0; round < 50; ++round) {
+    MemFileSystem files;
+    uint64_t last = 0;
+    for (int run = 0; run < 20; ++run) {
+      // Some starts are cut off anywhere.
+      if (run % 2 == 1) files.FailAfter(absl::Uniform(random, 0, 8), absl::UnknownError("cut"));
+      const absl::StatusOr<DataDirectory> opened = OpenDataDirectory(files, "data", kNow);
+      files.FailAfter(-1, absl::OkStatus());
+      if (opened.ok()) {
+        EXPECT_GT(opened->epoch, last);
+        last = opened->epoch;
+      } else {
+        EXPECT_THAT(opened.status(), StatusIs(absl::StatusCode::kUnknown));
+      }
+      files.LosePowerUnevenly(random);
+    }
+    ASSERT_OK(OpenDataDirectory(files, "data", kNow).status());
+  }
+}
+
+TEST(DataDirectoryTest, ASlotThatIsTornAtAnyByteLeavesTheOneBefore) {
+  MemFileSystem files;
+  ASSERT_OK(OpenDataDirectory(files, "data", kNow).status());
+  ASSERT_OK_AND_ASSIGN(const std::string before, files.ReadFile("data/epoch"));
+  ASSERT_OK_AND_ASSIGN(const DataDirectory second, OpenDataDirectory(files, "data", kNow));
+  ASSERT_OK_AND_ASSIGN(const std::string after, files.ReadFile("data/epoch"));
+  ASSERT_EQ(before.size(), after.size());
+
+  for (size_t cut = 0; cut <= after.size(); cut += 7) {
+    MemFileSystem torn;
+    torn.Put("data/writer-id", second.writer_id);
+    torn.Put("data/epoch", after.substr(0, cut) + before.substr(cut));
+    ASSERT_OK_AND_ASSIGN(const DataDirectory next, OpenDataDirectory(torn, "data", kNow));
+    EXPECT_GT(next.epoch, 1'700'000'000'000u);
+    EXPECT_LE(next.epoch, second.epoch + 1);
+  }
 }
 
 TEST(DataDirectoryTest, ADamagedWriterIdIsNotReplaced) {
