@@ -126,8 +126,11 @@ void Spooling::Collect(const std::vector<std::shared_ptr<const SpoolStatus>>& la
   raise(metrics.syncs_total, counts.syncs);
   raise(metrics.failed_syncs_total, counts.failed_syncs);
   raise(metrics.failed_removals_total, counts.failed_removals);
-  raise(metrics.capped_samples_total, sum.dropped_samples[static_cast<size_t>(HoleReason::kCap)]);
-  raise(metrics.aged_samples_total, sum.dropped_samples[static_cast<size_t>(HoleReason::kAge)]);
+  const auto dropped = [&](HoleReason reason) {
+    return sum.dropped_samples[static_cast<size_t>(reason)] + budget_.dropped_samples(reason);
+  };
+  raise(metrics.capped_samples_total, dropped(HoleReason::kCap));
+  raise(metrics.aged_samples_total, dropped(HoleReason::kAge));
 }
 
 }  // namespace trawl

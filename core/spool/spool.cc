@@ -167,6 +167,7 @@ void Spool::BeginBlock(bool keyframe) {
   EndBlock();
   SegmentIndex& index = newest().mutable_index();
   index.time_ms = NowMs();
+  newest().written_at = loop_.clock().Steady();
   index.end_offset += kSegmentMarkBytes;
   index.blocks.push_back(SegmentBlock{next_number(), index.end_samples, index.end_offset,
                                       index.end_dictionaries, keyframe});
@@ -324,8 +325,9 @@ void Spool::Account() {
 
 void Spool::Tick() {
   tick_timer_ = loop_.RunAfter(options_.tick, [this] { Tick(); });
-  const int64_t too_old = absl::ToUnixMillis(loop_.clock().Now() - options_.max_age);
-  while (log_.segments().size() > 1 && log_.segments().front().index().time_ms < too_old) {
+  // By steady time: a wall clock that jumps makes nothing old.
+  const absl::Duration too_old = loop_.clock().Steady() - options_.max_age;
+  while (log_.segments().size() > 1 && log_.segments().front().written_at < too_old) {
     Drop(0, HoleReason::kAge);
   }
   KeepLimits();

@@ -35,4 +35,12 @@ bool SpoolBudget::MustDrop(const Share& share) const {
   return used > max_bytes_ && oldest == &share && share.oldest_ms != kNothing;
 }
 
+void SpoolBudget::CountDropped(HoleReason reason, uint64_t samples) {
+  dropped_samples_[static_cast<size_t>(reason)] += samples;
+}
+
+uint64_t SpoolBudget::dropped_samples(HoleReason reason) const {
+  return dropped_samples_[static_cast<size_t>(reason)];
+}
+
 }  // namespace trawl

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "core/append/record_log.h"
 #include "core/base/mutex.h"
 
 namespace trawl {
@@ -32,8 +34,15 @@ class SpoolBudget {
   // All together take too much, and this one has the oldest.
   bool MustDrop(const Share& share) const;
 
+  // What the logs of earlier runs dropped that some sink did not have; they go when they are
+  // drained.
+  void CountDropped(HoleReason reason, uint64_t samples);
+  uint64_t dropped_samples(HoleReason reason) const;
+
  private:
   const uint64_t max_bytes_;
+
+  std::array<std::atomic<uint64_t>, 5> dropped_samples_{};  // by HoleReason
 
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<Share>> shares_ TRAWL_GUARDED_BY(mutex_);

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/base/file_system.h"
 #include "core/spool/record_block.h"
 #include "core/spool/segment_format.h"
@@ -58,6 +59,7 @@ class SpoolSegment {
   size_t resident_bytes() const { return resident_bytes_; }
 
   uint64_t file_bytes = 0;
+  absl::Duration written_at;  // steady, the last block, of a segment of this run
   // Of each record, if they are remembered: for when the segment is dropped.
   std::vector<uint32_t> record_samples;
 

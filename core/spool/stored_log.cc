@@ -71,7 +71,9 @@ StoredLog::StoredLog(const Options& options, const Deps& deps)
       syncer_(deps.syncer),
       budget_(deps.budget),
       share_(deps.budget.Join()),
-      log_(deps.files) {}
+      log_(deps.files),
+      opened_at_(deps.loop.clock().Now()),
+      opened_at_steady_(deps.loop.clock().Steady()) {}
 
 StoredLog::~StoredLog() {
   loop_.Cancel(tick_timer_);
@@ -277,6 +279,8 @@ void StoredLog::Drop(HoleReason reason) {
   bytes_ -= segment.file_bytes;
   const uint64_t from = segment.first();
   const uint64_t to = segment.end() - 1;
+  // What every sink has is no loss.
+  budget_.CountDropped(reason, log_.SamplesBetween(std::max(from, delivered_.value_or(0) + 1), to));
   log_.Remove(0, reason);
   if (reason != HoleReason::kTrimmed) {
     LogWarn("A segment of the spool is dropped", {{"directory", options_.directory},
@@ -299,9 +303,14 @@ void StoredLog::Account() {
       std::memory_order_relaxed);
 }
 
+absl::Time StoredLog::AgeNow() const {
+  const Clock& clock = loop_.clock();
+  return std::min(clock.Now(), opened_at_ + (clock.Steady() - opened_at_steady_));
+}
+
 void StoredLog::Tick() {
   tick_timer_ = loop_.RunAfter(options_.tick, [this] { Tick(); });
-  const int64_t too_old = absl::ToUnixMillis(loop_.clock().Now() - options_.max_age);
+  const int64_t too_old = absl::ToUnixMillis(AgeNow() - options_.max_age);
   while (!log_.segments().empty() && log_.segments().front().index().time_ms < too_old) {
     Drop(HoleReason::kAge);
   }

@@ -120,6 +120,8 @@ class StoredLog final : public RecordSource {
   bool IsOfNewerFormat(const std::string& name) const;
   void KeepForNewer(const std::string& name);
   void Drop(HoleReason reason);
+  // For ages: a wall clock that jumps ahead after the start makes nothing old.
+  absl::Time AgeNow() const;
   void Account();
   void Tick();
   std::string Path(const std::string& name) const;
@@ -137,6 +139,8 @@ class StoredLog final : public RecordSource {
   // Files that were set aside, by the number that their name says, and their bytes.
   std::map<uint64_t, uint64_t> set_aside_;
   uint64_t bytes_ = 0;
+  const absl::Time opened_at_;             // wall
+  const absl::Duration opened_at_steady_;  // the same moment
   uint64_t ledger_generation_ = 0;
   std::optional<uint64_t> delivered_;  // every sink is past these; unset: not known
   TimerId tick_timer_ = 0;

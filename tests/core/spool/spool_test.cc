@@ -120,6 +120,39 @@ TEST(SpoolTest, SegmentsOverTheAgeLimitGo) {
             rig.Samples(1, old));
 }
 
+TEST(SpoolTest, WallClockThatJumpsAheadMakesNothingOld) {
+  SpoolRig rig;
+  rig.Segment(5, 250, 4);
+  rig.Segment(5, 250, 4);
+  rig.loop.StepWall(absl::Hours(24 * 8));
+  rig.loop.Advance(absl::Seconds(5));
+  EXPECT_EQ(rig.spool->first_number(), 1u);
+  rig.loop.StepWall(-absl::Hours(24 * 8));
+  rig.Crash();
+  const std::unique_ptr<StoredLog> stored = rig.Recover();
+
+  rig.loop.StepWall(absl::Hours(24 * 8));
+  rig.loop.Advance(absl::Seconds(5));
+
+  EXPECT_THAT(rig.Tell(*stored).records, SizeIs(rig.last()));
+  EXPECT_EQ(rig.budget.dropped_samples(HoleReason::kAge), 0u);
+}
+
+TEST(SpoolTest, WhatAgeTakesOfAnEarlierRunIsCounted) {
+  SpoolRig rig;
+  rig.Segment(5, 250, 4);
+  const uint64_t first = rig.last();
+  rig.Segment(5, 250, 4);
+  rig.Crash();
+  const std::unique_ptr<StoredLog> stored = rig.Recover();
+  stored->Trim(first);
+
+  rig.loop.Advance(absl::Hours(24 * 8));
+
+  EXPECT_EQ(rig.budget.dropped_samples(HoleReason::kAge), rig.Samples(first + 1, rig.last()));
+  EXPECT_EQ(rig.budget.dropped_samples(HoleReason::kCap), 0u);
+}
+
 TEST(SpoolTest, BudgetOfAllTakesTheOldestSegmentOfAny) {
   SpoolRig rig(SpoolRig::DefaultOptions(), 20'000);
   rig.Segment(10, 250, 4);
