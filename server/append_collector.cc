@@ -47,6 +47,11 @@ void AppendCollector::Collect(std::span<const std::shared_ptr<const LaneStatus>>
   }
 }
 
+void AppendCollector::CollectUndivided(const std::string& sink, uint64_t samples) {
+  if (samples == 0) return;
+  metrics_.sink_undivided_samples_total.Increment({sink}, Added("undivided/" + sink, samples));
+}
+
 double AppendCollector::Added(const std::string& counter, uint64_t value) {
   uint64_t& seen = seen_[counter];
   const uint64_t added = value >= seen ? value - seen : value;

@@ -23,6 +23,8 @@ class AppendCollector {
   // `failing`: sinks whose endpoint takes nothing for now.
   void Collect(std::span<const std::shared_ptr<const LaneStatus>> lanes,
                const std::set<std::string>& failing);
+  // Of a sink's endpoint: EndpointCondition's, so far.
+  void CollectUndivided(const std::string& sink, uint64_t samples);
 
  private:
   void CollectLane(const LaneStatus& lane);

@@ -46,7 +46,11 @@ status::v1::Spool StorageView::DescribeSpool() const {
 }
 
 void StorageView::Collect() {
-  collector_.Collect(Lanes(), FailingSinks(SinkDescriptions()));
+  const std::vector<SinkDescription> sinks = SinkDescriptions();
+  collector_.Collect(Lanes(), FailingSinks(sinks));
+  for (const SinkDescription& sink : sinks) {
+    collector_.CollectUndivided(sink.name, sink.endpoint.undivided_samples);
+  }
   if (deps_.spooling != nullptr) {
     deps_.spooling->Collect(deps_.shards.SpoolStatuses(), deps_.metrics.spool());
   }

@@ -306,6 +306,11 @@ AppendMetrics::AppendMetrics(Registry& r)
       sink_rejected_samples_total(Counters(r, "trawl_sink_rejected_samples_total",
                                            "Total number of samples that a sink has rejected.",
                                            {"sink", "code"})),
+      sink_undivided_samples_total(
+          Counters(r, "trawl_sink_undivided_samples_total",
+                   "Total number of samples that were rejected with others "
+                   "and not asked for alone, as so many were.",
+                   {"sink"})),
       sink_lost_samples_total(Counters(r, "trawl_sink_lost_samples_total",
                                        "Total number of committed samples that a sink will "
                                        "never get.",
@@ -323,6 +328,7 @@ void AppendMetrics::RemoveSink(std::string_view sink) {
   sink_bytes_sent_total.Remove(sink);
   sink_samples_acked_total.Remove(sink);
   sink_rejected_samples_total.Remove(sink);
+  sink_undivided_samples_total.Remove(sink);
   sink_lost_samples_total.Remove(sink);
   sink_reconnects_total.Remove(sink);
 }

@@ -39,6 +39,16 @@ TEST(AppendCollectorTest, CountersGrowByWhatWasAdded) {
   EXPECT_EQ(metrics.append().records_total.Value({"0"}), 10);
 }
 
+TEST(AppendCollectorTest, WhatAnEndpointWasNotAskedForAloneIsCounted) {
+  Metrics metrics;
+  AppendCollector collector(metrics.append());
+
+  collector.CollectUndivided("remote", 5);
+  collector.CollectUndivided("remote", 8);
+
+  EXPECT_EQ(metrics.append().sink_undivided_samples_total.Value({"remote"}), 8);
+}
+
 TEST(AppendCollectorTest, WhatWasDroppedIsCountedBeforeASinkIsTold) {
   Metrics metrics;
   AppendCollector collector(metrics.append());
