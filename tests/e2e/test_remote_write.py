@@ -131,12 +131,17 @@ class RemoteWriteTest(EndToEndTest):
         self.check(query, *self.start(f"http://{address}/api/v1/write"))
 
     def test_a_sample_that_prometheus_refuses_takes_no_other_with_it(self):
-        # From the fourth scrape on a sample comes with a time of two days ago: out of bounds for a
-        # TSDB, which answers 400 and keeps nothing of the request.
+        # From the fourth scrape on samples all over the page come with a time of two days ago: out of
+        # bounds for a TSDB, which answers 400 and keeps nothing of the request.
+        goods, bads = 240, 12
+
         def page(path, n):
-            good = "".join(f"good{i} {n}\n" for i in range(20))
-            old = f"old 1 {int((time.time() - 172800 + n) * 1000)}\n"
-            return good + (old if n >= 4 else "")
+            lines = [f"good{i} {n}" for i in range(goods)]
+            if n >= 4:
+                at = int((time.time() - 172800 + n) * 1000)
+                for i in range(bads):
+                    lines.insert(i * 21 + 5, f"old{i} 1 {at}")
+            return "\n".join(lines) + "\n"
         address, query = self.prometheus()
         exporter = self.exporter(page)
         trawld = self.trawld(f"""
@@ -147,10 +152,13 @@ remote_write: [{{url: 'http://{address}/api/v1/write', name: peer}}]
         trawld.wait_ready().wait_up(1)
         wait_for("refused samples", lambda: trawld.metric("trawl_sink_rejected_samples_total") >= 2)
         seen = exporter.scrapes
-        for i in range(20):
+        for i in range(0, goods, 7):
             wait_for(f"good{i} of a scrape with a bad sample", lambda: any(
                 value >= seen for _, value in query(f"good{i}")))
         self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
+        # Nothing but the bad ones; a scrape's are told together.
+        self.assertEqual(trawld.metric("trawl_sink_rejected_samples_total") % bads, 0)
+        self.assertEqual(trawld.metric("trawl_sink_undivided_samples_total"), 0)
 
         # It is told where it belongs: on the target.
         url = f"http://{exporter.address}/metrics"
