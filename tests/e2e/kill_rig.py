@@ -11,8 +11,8 @@ run of the scraper asks with a number of its own, so that it is known which kill
               [--kill-store N] [--in-progress 0.02] [--flag=--spool.in-memory]
 
 --storage says how storage is while the scraper is killed: there, killed (it comes back for the last
-run), or stopped and continued all the while. --kill-store kills trawl-store as well, after each Nth
-kill of trawld. --flag is for trawld. One kill in five comes while the scraper starts. vmagent and the
+run), or stopped and continued all the while. --kill-store kills trawl-store as well, at a random moment
+of each Nth run of trawld. --flag is for trawld. One kill in five comes while the scraper starts. vmagent and the
 Prometheus agent write to VictoriaMetrics, which is asked for every raw sample in the end.
 
 If anything is lost or stored twice the directory stays: evidence.json (what each exporter answered
@@ -96,9 +96,6 @@ class Rig:
             self.live()
             self.kill_scraper()
             self.system.keep_evidence(f"{number:04}")
-            if self.options.kill_store and number % self.options.kill_store == 0:
-                self.system.store.end(signal.SIGKILL)
-                self.system.store.start()
             self.start_scraper()
         self.stopping.set()
         if not self.system.store.running():
@@ -123,7 +120,18 @@ class Rig:
             time.sleep(self.random.uniform(0, 0.2))
         else:
             self.wait_ready()
-            time.sleep(self.options.run * self.random.uniform(0.5, 1.5))
+            lifetime = self.options.run * self.random.uniform(0.5, 1.5)
+            store_dies = lifetime * self.random.random()
+            time.sleep(store_dies)
+            if self.options.kill_store and len(self.kills) % self.options.kill_store == 0:
+                self.restart_store()
+            time.sleep(lifetime - store_dies)
+
+    def restart_store(self):
+        """Under a scraper that streams to it."""
+        if self.system.store.running():
+            self.system.store.end(signal.SIGKILL)
+            self.system.store.start()
 
     def kill_scraper(self):
         # The time just before: what ends between it and the kill counts as in progress.
