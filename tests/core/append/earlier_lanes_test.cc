@@ -174,7 +174,8 @@ TEST_F(EarlierLanesTest, AllIsBroughtAndEachLogRemoved) {
   }
   EXPECT_TRUE(order_.RunningStreams());
   loop_.Advance(absl::Seconds(1));
-  for (const LaneStatus& lane : *lanes_->status()) {
+  const auto lanes = lanes_->status();
+  for (const LaneStatus& lane : *lanes) {
     EXPECT_THAT(lane.sinks, IsEmpty());
     EXPECT_EQ(lane.log_bytes, 0u);
   }
@@ -262,7 +263,8 @@ TEST_F(EarlierLanesTest, WhatASinkLostIsStillToldWhenItHasAll) {
 
   lanes_->RemoveSink("s");
   Run(absl::Seconds(1));
-  for (const LaneStatus& lane : *lanes_->status()) EXPECT_THAT(lane.drained_sinks, IsEmpty());
+  const auto after = lanes_->status();
+  for (const LaneStatus& lane : *after) EXPECT_THAT(lane.drained_sinks, IsEmpty());
 }
 
 TEST_F(EarlierLanesTest, ARecordOfAnEarlierRunCanBeSkipped) {
