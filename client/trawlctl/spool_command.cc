@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/trawlctl/commands.h"
 #include "client/trawlctl/output.h"
@@ -68,7 +69,7 @@ class OfflineSpool {
   // Those that the options name. An error where there is no data directory of trawld's.
   absl::StatusOr<std::vector<StoredLane>> Lanes() {
     ASSIGN_OR_RETURN(writer_, files_.ReadFile(absl::StrCat(options_.data_dir, "/writer-id")));
-    while (!writer_.empty() && writer_.back() == '\n') writer_.pop_back();
+    absl::StripAsciiWhitespace(&writer_);
     ASSIGN_OR_RETURN(std::vector<StoredLane> lanes,
                      FindStoredLanes(files_, absl::StrCat(options_.data_dir, "/spool"), 0));
     std::erase_if(lanes, [this](const StoredLane& lane) {

@@ -285,10 +285,6 @@ std::string SegmentFileName(uint64_t first_number) {
   return absl::StrFormat("%020d%s", first_number, kExtension);
 }
 
-std::string EpochDirectoryOf(const std::string& lane_directory) {
-  return lane_directory.substr(0, lane_directory.rfind('/'));
-}
-
 uint64_t ParseSegmentFileName(std::string_view name) {
   uint64_t number = 0;
   if (!absl::EndsWith(name, kExtension) ||

@@ -101,8 +101,6 @@ absl::StatusOr<EntryView> ParseEntry(std::string_view bytes);
 // "00000000000000000042.segment": the name of a segment's file. 0: not such a name.
 std::string SegmentFileName(uint64_t first_number);
 uint64_t ParseSegmentFileName(std::string_view name);
-// The directory that the lane's is in.
-std::string EpochDirectoryOf(const std::string& lane_directory);
 
 // Little-endian numbers of fixed size.
 void PutFixed32(uint32_t value, std::string& out);

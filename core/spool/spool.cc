@@ -41,7 +41,7 @@ Spool::~Spool() {
       syncer_.Remove({.path = absl::StrCat(options_.directory, "/", kLedgerFileName)});
       syncer_.Remove({.path = options_.directory});
       // The epoch's, with the last lane.
-      syncer_.Remove({.path = EpochDirectoryOf(options_.directory), .once = true});
+      syncer_.Remove({.path = DirectoryOf(options_.directory), .once = true});
     }
   }
   budget_.Leave(share_);

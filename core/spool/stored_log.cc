@@ -326,13 +326,18 @@ bool StoredLog::IsOfNewerFormat(const std::string& name) const {
 }
 
 void StoredLog::KeepForNewer(const std::string& name) {
-  const std::string root = EpochDirectoryOf(EpochDirectoryOf(options_.directory));
+  const std::string root = DirectoryOf(DirectoryOf(options_.directory));
   const std::string directory = absl::StrCat(root, "/", absl::string_view(kNewerDirectory));
   const std::string kept =
       absl::StrCat(directory, "/", options_.identity.epoch, "-", options_.identity.lane, "-", name);
   absl::Status status = files_.CreateDirectory(directory);
   if (status.ok()) status = files_.Rename(Path(name), kept);
-  LogWarn("A file of a newer format is kept", {{"file", kept}, {"err", status}});
+  if (status.ok()) {
+    LogWarn("A file of a newer format is kept", {{"file", kept}});
+  } else {
+    LogWarn("A file of a newer format stays where its lane was",
+            {{"file", Path(name)}, {"err", status}});
+  }
 }
 
 void StoredLog::RemoveDirectory() {
@@ -347,7 +352,7 @@ void StoredLog::RemoveDirectory() {
   }
   syncer_.Remove({.path = options_.directory});
   // The epoch's, with the last lane.
-  syncer_.Remove({.path = EpochDirectoryOf(options_.directory), .once = true});
+  syncer_.Remove({.path = DirectoryOf(options_.directory), .once = true});
 }
 
 }  // namespace trawl

@@ -59,10 +59,16 @@ class TargetSetsTest : public ::testing::Test {
     }
     return all;
   }
+  static StreamHello HelloOf(std::string source) {
+    StreamHello hello;
+    hello.source = std::move(source);
+    hello.history_id = "h";
+    hello.stream_id = 1;
+    return hello;
+  }
   HelloResult Hello(uint64_t stream, std::string instance, std::optional<uint64_t> token = {},
                     std::string history = "h", uint64_t version = 0) {
-    StreamHello hello;
-    hello.source = "k8s";
+    StreamHello hello = HelloOf("k8s");
     hello.instance = std::move(instance);
     hello.fencing_token = token;
     hello.history_id = std::move(history);
@@ -209,10 +215,7 @@ TEST_F(TargetSetsTest, AClientThatMayNotWriteAJobNeitherReleasesNorLeasesItAway)
   EXPECT_EQ(leased.status, ApplyStatus::kRejected);
   EXPECT_EQ(leased.issues.at(0).code, IssueCode::kNotOwner);
   EXPECT_EQ(leased.issues.at(0).field, "lease.on_expiry");
-  StreamHello hello;
-  hello.source = "a";
-  hello.history_id = "h";
-  hello.stream_id = 1;
+  StreamHello hello = HelloOf("a");
   hello.may_write = only_node;
   hello.lease = renewal.lease;
   EXPECT_EQ(sets_.Hello(hello, {}).status.code(), absl::StatusCode::kPermissionDenied);
@@ -242,10 +245,7 @@ TEST_F(TargetSetsTest, ALeaseIsAtLeastASecond) {
       EXPECT_EQ(result.status, ApplyStatus::kRejected) << ttl;
       EXPECT_EQ(result.issues.at(0).code, IssueCode::kOutOfRange);
       EXPECT_EQ(result.issues.at(0).field, "lease.ttl");
-      StreamHello hello;
-      hello.source = "k8s";
-      hello.history_id = "h";
-      hello.stream_id = 1;
+      StreamHello hello = HelloOf("k8s");
       hello.lease = push.lease;
       EXPECT_EQ(sets_.Hello(hello, {}).status.code(), absl::StatusCode::kInvalidArgument);
     }
