@@ -47,7 +47,7 @@ class RowList {
   void AddPool(const PoolStatus& pool) {
     if (!filter_.TakesJob(pool.job)) return;
     AddDropped(ListDropped(pool));
-    for (const auto& target : pool.active) {  // in order
+    for (const auto& target : pool.active.ByUrl()) {
       Add({pool.job, target->target->url, target->target->hash, 0, &pool, target.get(), nullptr});
     }
   }

@@ -103,7 +103,7 @@ std::vector<TargetView::ActiveItem> TargetView::MergeActive(const Job& job, cons
   std::vector<ActiveItem> items;
   items.reserve(pool.active.size());
   auto old = job.active.begin();
-  for (const auto& target : pool.active) {
+  for (const auto& target : pool.active.ByUrl()) {
     const Place place = PlaceOf(*target);
     for (; old != job.active.end() && PlaceOf(*old->target) < place; ++old) {
       RemoveActive(pool.job, *old, changes);

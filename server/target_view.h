@@ -66,7 +66,7 @@ class TargetView {
     uint64_t round = 0;                             // in which it was last there
     std::shared_ptr<const PoolStatus> pool;         // null: pending
     std::shared_ptr<const DesiredTargets> pending;  // null: a pool
-    std::vector<ActiveItem> active;                 // all of the pool's, in order
+    std::vector<ActiveItem> active;                 // all of the pool's, by URL
     std::vector<DroppedItem> dropped;               // that the reader knows, by hash
     std::vector<DroppedTarget> listed;              // of the last change
   };

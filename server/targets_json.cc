@@ -162,7 +162,7 @@ std::string TargetsJson(const PoolsSnapshot& pools, std::string_view state, std:
     AddElement(absl::StrCat(GoJsonString(status->job), ":", status->dropped_count), counts);
     if (!pool.empty() && pool != status->job) continue;
     if (active) {
-      for (const auto& target : status->active) {
+      for (const auto& target : status->active.ByUrl()) {
         AddElement(TargetJson(*status, *target, external), active_list);
       }
     }

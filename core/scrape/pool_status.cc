@@ -1,6 +1,7 @@
 #include "core/scrape/pool_status.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -65,6 +66,25 @@ void AddDuplicates(const PoolStatus& pool, const ActiveTarget& target,
 }
 
 }  // namespace
+
+const std::vector<ActiveTargets::Ptr>& ActiveTargets::ByUrl() const {
+  absl::call_once(by_url_->once, [this] {
+    struct Place {
+      std::string_view url;
+      uint64_t hash;
+      const Ptr* target;
+    };
+    std::vector<Place> places;
+    places.reserve(set_.size());
+    for (const Ptr& target : set_) {
+      places.push_back({target->target->url, target->target->hash, &target});
+    }
+    std::ranges::sort(places, {}, [](const Place& p) { return std::tie(p.url, p.hash); });
+    by_url_->targets.reserve(places.size());
+    for (const Place& place : places) by_url_->targets.push_back(*place.target);
+  });
+  return by_url_->targets;
+}
 
 Labels DiscoveredLabels(const PoolStatus& pool, const ActiveTarget& target) {
   const TargetOwner& first = target.owners.front();

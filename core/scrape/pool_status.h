@@ -6,8 +6,10 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "absl/base/call_once.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
@@ -64,16 +66,53 @@ struct ActiveTarget {
   std::shared_ptr<const Target> target;
   TargetOwners owners;  // never empty; the first one's labels are shown
   std::shared_ptr<const TargetStatus> status;
+};
 
-  // The order in which targets are listed: by URL, then hash.
-  struct Key {
-    std::tuple<std::string_view, uint64_t> operator()(
-        const std::shared_ptr<const ActiveTarget>& t) const {
-      return {t->target->url, t->target->hash};
+// The targets of a pool. Held by their first owner, where those of a group are neighbours: an edit
+// costs what it touches, wherever the URLs are. Readers list by URL: that order is made for the
+// first who asks, and is there for all who hold the same set.
+//
+// A value type; copies share everything. Thread-safe when const.
+class ActiveTargets {
+ public:
+  using Ptr = std::shared_ptr<const ActiveTarget>;
+  struct ByOwner {
+    std::tuple<std::string_view, std::string_view, uint64_t> operator()(const Ptr& t) const {
+      const GroupOrigin& first = *t->owners.front().group;
+      return {first.source, first.key, t->target->hash};
     }
   };
+  using Set = ChunkedSet<Ptr, ByOwner>;
+
+  ActiveTargets() = default;
+  ActiveTargets(const ActiveTargets&) = default;  // and no moves, as of the set
+  ActiveTargets& operator=(const ActiveTargets&) = default;
+  ActiveTargets(std::vector<Ptr> targets) : set_(std::move(targets)) {}  // NOLINT: a list is a set
+
+  bool empty() const { return set_.empty(); }
+  size_t size() const { return set_.size(); }
+  // By first owner.
+  Set::const_iterator begin() const { return set_.begin(); }
+  Set::const_iterator end() const { return set_.end(); }
+  const Set& set() const { return set_; }
+  // The order in which targets are listed: by URL, then hash. O(n log n) for the first who asks.
+  const std::vector<Ptr>& ByUrl() const;
+
+  // Without `gone`, and with `fresh`. A target whose first owner changes is in both.
+  ActiveTargets Edit(const std::vector<Ptr>& gone, std::vector<Ptr> fresh) const {
+    return ActiveTargets(set_.Edit(gone, std::move(fresh)));
+  }
+
+ private:
+  struct Order {
+    absl::once_flag once;
+    std::vector<Ptr> targets;
+  };
+  explicit ActiveTargets(const Set& set) : set_(set) {}
+
+  Set set_;
+  std::shared_ptr<Order> by_url_ = std::make_shared<Order>();
 };
-using ActiveTargets = ChunkedSet<std::shared_ptr<const ActiveTarget>, ActiveTarget::Key>;
 
 // What one source has in a pool.
 struct SourceShare {

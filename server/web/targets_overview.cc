@@ -143,7 +143,7 @@ void ListTargets(const PoolStatus& pool, Lanes lanes, const OverviewQuery& query
   const size_t limit = LimitOf(pool.job, query);
   uint64_t matching = 0;
   Json targets = Json::array();
-  for (const auto& target : pool.active) {
+  for (const auto& target : pool.active.ByUrl()) {
     if (query.health && target->status->health() != *query.health) continue;
     if (!search.Matches(*target)) continue;
     if (matching++ < limit) targets.push_back(TargetJson(pool.job, *target, lanes));

@@ -131,11 +131,11 @@ TEST(PoolTargetsTest, ATargetIsHeldUntilItIsListedAgain) {
       targets.Update(Job(), {{"s", std::make_shared<const TargetGroup>(held)}});
   EXPECT_THAT(change.added, IsEmpty());
   EXPECT_THAT(change.removed, IsEmpty());
-  EXPECT_TRUE(IsHeld(*targets.active()[0]));
-  EXPECT_FALSE(IsHeld(*targets.active()[1]));
+  EXPECT_TRUE(IsHeld(*targets.active().ByUrl()[0]));
+  EXPECT_FALSE(IsHeld(*targets.active().ByUrl()[1]));
 
   targets.Update(Job(), {Group("s", "0", {"b", "a"})});
-  EXPECT_FALSE(IsHeld(*targets.active()[0]));
+  EXPECT_FALSE(IsHeld(*targets.active().ByUrl()[0]));
 }
 
 TEST(PoolTargetsTest, TheSmallestOwnerIsFirstWhateverCameFirst) {
@@ -211,13 +211,32 @@ TEST(PoolTargetsTest, OfVeryManyBadTargetsTheFirstAreTold) {
 TEST(PoolTargetsTest, AnAddedAddressBuildsNoOtherTargetAnew) {
   PoolTargets targets;
   targets.Update(Job(), {Group("s", "0", {"a"})});
-  const auto before = targets.active()[0];
+  const auto before = targets.active().ByUrl()[0];
 
   const PoolTargets::Change change = targets.Update(Job(), {Group("s", "0", {"new", "a"})});
 
   EXPECT_THAT(Urls(change.added), ElementsAre("http://new/metrics"));
   EXPECT_THAT(change.reowned, IsEmpty());
-  EXPECT_EQ(targets.active()[0], before);
+  EXPECT_EQ(targets.active().ByUrl()[0], before);
+}
+
+TEST(PoolTargetsTest, TargetsAreListedByUrlWhicheverGroupsNameThem) {
+  const auto listed = [](const ActiveTargets& active) {
+    std::vector<std::string> urls;
+    for (const auto& target : active.ByUrl()) urls.push_back(target->target->url);
+    return urls;
+  };
+  PoolTargets targets;
+  EXPECT_THAT(listed(targets.active()), IsEmpty());
+  targets.Update(Job(), {Group("s", "0", {"d", "a"}), Group("s", "1", {"c", "b"})});
+  const ActiveTargets before = targets.active();
+
+  targets.Update(Job(), {Group("s", "0", {"e", "a"}), Group("s", "1", {"c", "b"})});
+
+  EXPECT_THAT(listed(before), ElementsAre("http://a/metrics", "http://b/metrics",
+                                          "http://c/metrics", "http://d/metrics"));
+  EXPECT_THAT(listed(targets.active()), ElementsAre("http://a/metrics", "http://b/metrics",
+                                                    "http://c/metrics", "http://e/metrics"));
 }
 
 TEST(PoolTargetsTest, LabelsThatATargetDoesNotShowAreSeenByItsReaders) {
@@ -365,8 +384,8 @@ TEST(PoolTargetsTest, AnUpdateComesToWhatABuildFromNothingComesTo) {
     anew.Update(config, wanted);
     ASSERT_EQ(Describe(config, targets), Describe(config, anew)) << "round " << round;
     size_t touched = 0;
-    ActiveTargets::Diff(
-        before, targets.active(), [&](const auto&) { ++touched; }, [](const auto&) {});
+    ActiveTargets::Set::Diff(
+        before.set(), targets.active().set(), [&](const auto&) { ++touched; }, [](const auto&) {});
     ASSERT_EQ(touched, changes.back().removed.size() + changes.back().reowned.size());
   }
 }

@@ -55,7 +55,7 @@ TEST_F(ScrapeManagerTest, PoolsAreListedByJob) {
   ASSERT_THAT(snapshot->pools, SizeIs(2));
   EXPECT_EQ(snapshot->pools[0]->job, "a");
   ASSERT_THAT(snapshot->pools[1]->active, SizeIs(2));
-  const ActiveTarget& target = *snapshot->pools[1]->active[0];
+  const ActiveTarget& target = *snapshot->pools[1]->active.ByUrl()[0];
   EXPECT_EQ(target.target->url, "http://x/metrics");
   EXPECT_EQ(*target.target->labels, Labels({{"instance", "x"}, {"job", "b"}}));
   EXPECT_EQ(DiscoveredLabels(*snapshot->pools[1], target).Get("__scrape_interval__"), "10s");
@@ -87,7 +87,7 @@ TEST_F(ScrapeManagerTest, ABurstIsOneReconcileAndTheNewestWins) {
 
   EXPECT_EQ(done, 100);
   ASSERT_THAT(world_.Pool("job")->active, SizeIs(1));
-  EXPECT_EQ(world_.Pool("job")->active[0]->target->url, "http://host-99/metrics");
+  EXPECT_EQ(world_.Pool("job")->active.ByUrl()[0]->target->url, "http://host-99/metrics");
   EXPECT_EQ(world_.metrics.scrape().pool_sync_total.Value({"job"}), 1);
 }
 
@@ -150,7 +150,7 @@ TEST_F(ScrapeManagerTest, ASourceThatNamesATargetTwiceHasADuplicate) {
   ASSERT_THAT(dropped, SizeIs(1));
   EXPECT_EQ(dropped[0].drop.reason, DropReason::kDuplicate);
   EXPECT_EQ(dropped[0].key, "1");
-  EXPECT_EQ(dropped[0].duplicate_of, pool->active[0]->target.get());
+  EXPECT_EQ(dropped[0].duplicate_of, pool->active.ByUrl()[0]->target.get());
   EXPECT_EQ(dropped[0].detail(), "the source names http://a/metrics twice");
 }
 
@@ -200,10 +200,10 @@ TEST_F(ScrapeManagerTest, UnchangedTargetsKeepTheirLoops) {
   world_.SetTargets("job", {"a"});
   ASSERT_TRUE(world_.NextScrape());
   const int64_t first = world_.last().timestamp_ms;
-  const auto status = world_.Pool("job")->active[0]->status;
+  const auto status = world_.Pool("job")->active.ByUrl()[0]->status;
 
   world_.SetTargets("job", {"a", "b"}, Labels({{"__meta_new", "1"}}));
-  EXPECT_EQ(world_.Pool("job")->active[0]->status, status);
+  EXPECT_EQ(world_.Pool("job")->active.ByUrl()[0]->status, status);
   EXPECT_EQ(Discovered("__meta_new"), "1");
   world_.SetTargets("job", {"a"});
   loop_.Advance(3 * kInterval);
@@ -226,7 +226,7 @@ TEST_F(ScrapeManagerTest, TheSameTargetFromTwoSourcesIsScrapedOnce) {
   world_.SetGroups("job", {first, second});
   ASSERT_THAT(world_.Pool("job")->active, SizeIs(1));
   std::vector<std::string> sources;
-  for (const TargetOwner* owner : OwnersBySource(*world_.Pool("job")->active[0])) {
+  for (const TargetOwner* owner : OwnersBySource(*world_.Pool("job")->active.ByUrl()[0])) {
     sources.push_back(owner->group->source);
   }
   EXPECT_THAT(sources, ElementsAre("k8s", "x"));
@@ -310,7 +310,7 @@ TEST_F(ScrapeManagerTest, OverTheTargetLimitEveryScrapeFailsWithoutAFetch) {
   ASSERT_OK(world_.Apply({job}));
   EXPECT_FALSE(world_.Pool("job")->over_target_limit);
   loop_.Advance(kInterval);
-  EXPECT_EQ(world_.Pool("job")->active[0]->status->Get().health, TargetHealth::kUp);
+  EXPECT_EQ(world_.Pool("job")->active.ByUrl()[0]->status->Get().health, TargetHealth::kUp);
 }
 
 // Prometheus' TestTargetScrapeIntervalAndTimeoutRelabel.
@@ -320,8 +320,8 @@ TEST_F(ScrapeManagerTest, RulesMaySetIntervalAndTimeout) {
   job.relabel_configs = {Set("__scrape_interval__", "2s"), Set("__scrape_timeout__", "750ms")};
   ASSERT_OK(world_.Apply({job}));
   world_.SetTargets("job", {"a"});
-  EXPECT_EQ(world_.Pool("job")->active[0]->target->interval_text, "2s");
-  EXPECT_EQ(world_.Pool("job")->active[0]->target->timeout_text, "750ms");
+  EXPECT_EQ(world_.Pool("job")->active.ByUrl()[0]->target->interval_text, "2s");
+  EXPECT_EQ(world_.Pool("job")->active.ByUrl()[0]->target->timeout_text, "750ms");
   loop_.Advance(absl::Seconds(20));
 
   EXPECT_THAT(world_.scrapes(), SizeIs(10));
@@ -514,7 +514,7 @@ TEST_F(EndOfRunTest, NewTargetRulesTakeEffectWithTheReload) {
   ASSERT_OK(world_.Apply({job}));
 
   ASSERT_THAT(world_.Pool("job")->active, SizeIs(1));
-  EXPECT_EQ(world_.Pool("job")->active[0]->target->labels->Get("zone"), "eu");
+  EXPECT_EQ(world_.Pool("job")->active.ByUrl()[0]->target->labels->Get("zone"), "eu");
 }
 
 TEST_F(ScrapeManagerTest, APoolWhoseClientFailsIsTriedAgainWithTheNextUpdate) {

@@ -90,7 +90,7 @@ TEST(ScrapeManagerThreadsTest, TargetsConfigsAndSnapshotsMayComeFromAnyThread) {
         done.Wait();
         const auto snapshot = manager.Snapshot();
         for (const auto& pool : snapshot->pools) {
-          for (const auto& target : pool->active) target->status->Get();
+          for (const auto& target : pool->active.ByUrl()) target->status->Get();
         }
       }
     });
