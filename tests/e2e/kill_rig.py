@@ -3,7 +3,9 @@
 
 Exporters whose only sample is the number of the scrape make every loss and every duplicate visible.
 A scrape whose answer was in the kernel more than --in-progress (20 ms) before the kill must be stored
-in the end, once; what was in progress may be missing, and what timed out and is stored as such. Each
+in the end, once; what was in progress may be missing, and what timed out and is stored as such. The
+20 ms are the scraper's: time in which a thread of it that scrapes could have run and had no core, in
+the quarter of a second before the kill, comes on top (longest_wait_ms tells the most that did). Each
 run of the scraper asks with a number of its own, so that it is known which kill a scrape belongs to.
 
   kill_rig.py [--subject trawld|vmagent|prometheus] [--storage up|down|slow] [--kills 50]
@@ -36,6 +38,8 @@ import urllib.parse
 
 from harness import Exporter, wait_for
 from kill_subjects import Peer, Trawl
+
+WATCHED = 0.25  # seconds before a kill, in which it is known how long the scraper waited for a core
 
 
 @dataclasses.dataclass
@@ -74,6 +78,8 @@ class Rig:
         self.system = (Trawl(self.directory, self.config, options.flag) if options.subject == "trawld" else
                        Peer(self.directory, self.config, options.subject))
         self.kills = []  # of each run: when it was killed; of the last: when all before had to be stored
+        self.waits = []  # of each run: how long at most a thread waited for a core before the kill
+        self.noted = {}  # what the threads of the running one had waited, WATCHED before its kill
         self.stops = []  # seconds that an end took
         self.stopping = threading.Event()
 
@@ -116,16 +122,26 @@ class Rig:
 
     def live(self):
         """Until the next kill."""
-        if self.random.random() < 0.2:
-            time.sleep(self.random.uniform(0, 0.2))
-        else:
+        early = self.random.random() < 0.2
+        lifetime = self.random.uniform(0, 0.2)
+        if not early:
             self.wait_ready()
             lifetime = self.options.run * self.random.uniform(0.5, 1.5)
-            store_dies = lifetime * self.random.random()
-            time.sleep(store_dies)
-            if self.options.kill_store and len(self.kills) % self.options.kill_store == 0:
-                self.restart_store()
-            time.sleep(lifetime - store_dies)
+        events = [(max(lifetime - WATCHED, 0), self.note_waits), (lifetime, lambda: None)]
+        if not early and self.options.kill_store and len(self.kills) % self.options.kill_store == 0:
+            events.append((lifetime * self.random.random(), self.restart_store))
+        begin = time.monotonic()
+        for at, event in sorted(events, key=lambda event: event[0]):
+            time.sleep(max(begin + at - time.monotonic(), 0))
+            event()
+
+    def note_waits(self):
+        self.noted = self.system.scraper.waits(self.system.threads)
+
+    def waited(self):
+        """Since then, of the thread that waited the longest; one that is new waited from its start."""
+        waits = self.system.scraper.waits(self.system.threads)
+        return max((wait - self.noted.get(thread, 0) for thread, wait in waits.items()), default=0)
 
     def restart_store(self):
         """Under a scraper that streams to it."""
@@ -136,6 +152,9 @@ class Rig:
     def kill_scraper(self):
         # The time just before: what ends between it and the kill counts as in progress.
         self.kills.append(time.monotonic())
+        if self.options.signal == "KILL":
+            self.system.scraper.freeze(self.system.threads)
+        self.waits.append(self.waited())
         self.stops.append(self.system.scraper.end(getattr(signal, "SIG" + self.options.signal)))
 
     def slow_down(self):
@@ -152,6 +171,7 @@ class Rig:
         time.sleep(2)
         wait_for("the backlog to be drained", self.system.drained, 300)
         self.kills.append(time.monotonic())
+        self.waits.append(0)
         self.system.settle()
         self.system.scraper.end(signal.SIGTERM)
         time.sleep(0.5)
@@ -178,6 +198,7 @@ class Rig:
         out["most_in_progress_a_target_and_kill"] = max(worst.values(), default=0)
         # Below 0: answered when the scraper was dead already.
         out["oldest_in_progress_ms"] = max((scrape["ms_before"] for scrape in pending), default=None)
+        out["longest_wait_ms"] = round(1000 * max(self.waits), 1)
         self.write_evidence(missing)
         return out
 
@@ -187,12 +208,13 @@ class Rig:
         timeout_ms = float(self.options.interval.removesuffix("ms"))
         for number, scrape in sorted(exporter.scrapes.items()):
             before = self.kills[scrape.run] - scrape.answered
-            if number in have or (scrape.run == len(self.kills) - 1 and before < self.options.in_progress):
+            in_progress = before < self.options.in_progress + self.waits[scrape.run]
+            if number in have or (scrape.run == len(self.kills) - 1 and in_progress):
                 continue
             # A scrape that timed out is stored, under the time at which it began, as one that failed.
             times = [at for at in failed if -5 < scrape.wall_ms - at < timeout_ms + 50]
             fate = "lost"
-            if before < self.options.in_progress:
+            if in_progress:
                 fate = "in_progress"
             elif times:
                 failed.remove(times[0])
@@ -203,7 +225,7 @@ class Rig:
 
     def write_evidence(self, missing):
         (self.directory / "evidence.json").write_text(json.dumps({
-            "options": vars(self.options), "missing": missing, "kills": self.kills,
+            "options": vars(self.options), "missing": missing, "kills": self.kills, "waits": self.waits,
             "scrapes": {exporter.address: {n: dataclasses.astuple(s) for n, s in exporter.scrapes.items()}
                         for exporter in self.exporters}}, indent=1))
 

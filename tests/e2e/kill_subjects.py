@@ -27,11 +27,35 @@ class Child:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def waits(self, threads):
+        """Of each thread whose name begins like this: seconds since its start in which it could have run
+        and had no core; 0 where the kernel doesn't say. What a thread waits for just now is not in it."""
+        waits = {}
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # it ended
+                if (task / "comm").read_text().startswith(threads):
+                    waits[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+        return waits
+
+    def freeze(self, threads):
+        """As far as these threads go the process is dead when this returns: none of them runs another
+        instruction. All that they waited for a core is in waits()."""
+        self.process.send_signal(signal.SIGSTOP)
+
+        def stopped(task):
+            with contextlib.suppress(OSError):
+                if (task / "comm").read_text().startswith(threads):
+                    return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
+            return True
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        wait_for(f"{self.name} to stop", lambda: all(stopped(task) for task in tasks.iterdir()))
+
     def end(self, number, seconds=90):
         """Sends a signal and waits; how long that took."""
         begin = time.monotonic()
         if self.running():
-            self.process.send_signal(signal.SIGCONT)
+            if number != signal.SIGKILL:  # which also takes what is stopped
+                self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
             self.process.wait(seconds)
         return time.monotonic() - begin
@@ -41,6 +65,7 @@ class Trawl:
     """trawld, streaming to trawl-store with SQLite."""
 
     more_config = ""
+    threads = "shard-"  # that scrape
 
     def __init__(self, directory, config, flags=()):
         grpc = f"127.0.0.1:{free_port()}"
@@ -98,6 +123,8 @@ class Trawl:
 
 class Peer:
     """vmagent or the Prometheus agent, writing to VictoriaMetrics."""
+
+    threads = ""  # any may scrape
 
     def __init__(self, directory, config, name):
         store = self.address = f"127.0.0.1:{free_port()}"
