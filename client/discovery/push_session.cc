@@ -387,7 +387,7 @@ void PushSession::SendDelta(Share::Changes changes) {
     refused_.erase({job, key});
     wanted_.erase({job, key});
   }
-  change_.emplace();
+  change_ = Change();
   change_->number = next_change_++;
   change_->version = share_.version();
   change_->groups = std::move(changes.upsert);
@@ -422,7 +422,7 @@ void PushSession::SendMend() {
 }
 
 void PushSession::StartSnapshot() {
-  change_.emplace();
+  change_ = Change();
   change_->number = next_change_++;
   change_->version = share_.version();
   change_->snapshot = true;
