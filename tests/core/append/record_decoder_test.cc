@@ -397,7 +397,7 @@ TEST(RecordDecoderTest, ARecordCannotMakeALargeLayoutAnewForEver) {
   dictionary.set_first_layout(1);
   dictionary.set_strings("__name__\xffup\xff");
   storage::v1::KeyDef& key = *dictionary.add_keys();
-  for (const uint32_t id : {1, 2}) key.add_labels(id);
+  for (const int id : {1, 2}) key.add_labels(id);
   dictionary.add_layouts()->mutable_keys()->Resize(kKeys, 0);
   dictionary.mutable_layouts(0)->set_keys(0, 1);
   for (uint64_t base = 1; base <= 1000; ++base) {
@@ -428,7 +428,7 @@ storage::v1::Dictionary GoodDictionary() {
   d.set_strings("__name__\xffup\xffjob\xffj\xff");
   d.add_families()->set_name(2);
   storage::v1::KeyDef& key = *d.add_keys();
-  for (const uint32_t id : {1, 2}) key.add_labels(id);
+  for (const int id : {1, 2}) key.add_labels(id);
   key.set_family(1);
   storage::v1::LayoutDef& layout = *d.add_layouts();
   for (const uint32_t id : {3, 4}) layout.add_target_labels(id);

@@ -12,7 +12,6 @@
 namespace trawl {
 namespace {
 
-using ::testing::HasSubstr;
 
 ScrapeConfig Job() {
   ScrapeConfig config;
