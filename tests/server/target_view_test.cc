@@ -19,7 +19,6 @@ namespace {
 namespace pb = status::v1;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 
 TargetFilter Filter(const pb::ListTargetsRequest& request = {}) {
   return TargetFilter::Make(request).value();

@@ -16,7 +16,6 @@ namespace trawl {
 namespace {
 
 namespace pb = discovery::v1;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
