@@ -1,7 +1,9 @@
-"""trawld is killed at every named point at which a crash leaves something different behind: before,
-in the middle of and after each write, sync, rename, removal and creation of its files. Whatever the
-point, the next run comes up by itself, nothing that was scraped is lost or stored twice, and what
-was pushed and acked is still scraped."""
+"""trawld and trawl-store are killed at every named point at which a crash leaves something different
+behind. trawld: before, in the middle of and after each write, sync, rename, removal and creation of its
+files, where a segment is rolled, and before and after it sends a message to storage or takes one from
+it, acks among them. trawl-store: before and after each SQL statement that changes something, commits
+among them, and each message, acks among them. Whatever the point, the next run comes up by itself,
+nothing that was scraped is lost or stored twice, and what was pushed and acked is still scraped."""
 import collections
 import json
 import os
@@ -11,9 +13,9 @@ import subprocess
 import time
 import unittest
 
-from harness import BIN, EndToEndTest, Trawld, samples, wait_for
+from harness import BIN, EndToEndTest, Store, Trawld, free_port, samples, wait_for
 
-# Small segments (spool / 16), so that they are rolled and removed every second or so.
+# Small segments (spool / 16), so that they are rolled and removed every second or three.
 FLAGS = ["--shards=1", "--spool.max-bytes=1MiB", "--spool.sync-interval=100ms"]
 AT_LEAST = 30
 SERIES = 300
@@ -24,32 +26,41 @@ PUSH_SIZE = 30_000
 PATIENCE = 5
 # What goes on while things are running: these points are also hit for a third time.
 RECURRING = ("append segment", "sync segment", "update gaps", "sync gaps", "update discovery-log",
-             "sync discovery-log")
+             "sync discovery-log", "roll", "send records", "take ack")
+STORE_RECURRING = ("take records", "INSERT INTO scrapes", "UPDATE lanes", "COMMIT", "send ack")
 
 
-class KillPoint(Trawld):
-    """trawld as tests/killpoints makes it."""
+def around(*operations):
+    return {f"{moment} {operation}" for operation in operations for moment in ("before", "after")}
 
-    def __init__(self, directory, config, *flags, environment, data):
+
+class KillPoints:
+    """A program as tests/killpoints makes it."""
+
+    def __init__(self, *arguments, environment, **options):
         self.environment = environment
-        super().__init__(directory, config, *flags, data=data)
+        super().__init__(*arguments, **options)
 
     def popen(self, command, **options):
-        command[0] = str(BIN / "trawld_kill_points")
+        command[0] = str(BIN / self.program)
         return subprocess.Popen(command, env={**os.environ, **self.environment}, **options)
 
 
-class KillPointsTest(EndToEndTest):
+class KillPointTrawld(KillPoints, Trawld):
+    program = "trawld_kill_points"
+
+
+class KillPointStore(KillPoints, Store):
+    program = "trawl_store_kill_points"
+
+
+class NumbersTest(EndToEndTest):
+    """Exporters that say how often they were scraped, and what a store has of that."""
+
     def setUp(self):
         super().setUp()
         self.noise = random.Random(1)
         self.exporters = [self.exporter(self.page) for _ in range(2)]
-        self.pushed = self.exporter(lambda path, n: f"pushed_number {n}\n")
-        self.store_ = self.store()
-        self.data = self.directory / "data"
-        self.pushes = 0
-        self.acked = collections.Counter()  # the last push that was acked, by data directory
-        self.ends = []  # of each run: how often each exporter had been scraped
         self.config = json.dumps({
             "global": {"scrape_interval": "100ms", "scrape_timeout": "100ms"},
             "scrape_configs": [
@@ -61,9 +72,52 @@ class KillPointsTest(EndToEndTest):
         lines += [f'noise{{n="{i}"}} {self.noise.random()}' for i in range(SERIES)]
         return "\n".join(lines) + "\n"
 
+    def scrapes(self):
+        return [e.scrapes for e in self.exporters]
+
+    @staticmethod
+    def numbers(exporter, path):
+        return [int(v) for _, labels, _, v in samples(path, "metric = 'scrape_number'")
+                if labels["instance"] == exporter.address]
+
+    @staticmethod
+    def failed(exporter, path):
+        """Scrapes that did not come to an end in time: what they were told is not stored."""
+        return sum(v == 0 for _, labels, _, v in samples(path, "metric = 'up'")
+                   if labels["instance"] == exporter.address)
+
+    def wait_stored(self, path):
+        """Until all is stored that has been scraped by now."""
+        before = self.scrapes()
+        wait_for("what came last to be stored", lambda: all(
+            max(self.numbers(e, path), default=0) > n for e, n in zip(self.exporters, before)))
+
+    def check_stored(self, path, begin, ends):
+        """Of each exporter's scrapes from `begin` on, and over all `ends` of trawld since."""
+        for exporter, before, lasts in zip(self.exporters, begin, zip(*ends)):
+            numbers = self.numbers(exporter, path)
+            self.assertEqual(len(numbers), len(set(numbers)), "stored twice")
+            missing = set(range(before + 1, exporter.scrapes + 1)) - set(numbers)
+            # In progress at an end: the last one, or the one whose request came too late to be counted.
+            for last in lasts:
+                missing -= {last} if last in missing else {last + 1}
+            self.assertLessEqual(len(missing), self.failed(exporter, path), f"lost: {sorted(missing)}")
+
+
+class KillPointsTest(NumbersTest):
+    def setUp(self):
+        super().setUp()
+        self.pushed = self.exporter(lambda path, n: f"pushed_number {n}\n")
+        self.store_ = self.store()
+        self.data = self.directory / "data"
+        self.pushes = 0
+        self.acked = collections.Counter()  # the last push that was acked, by data directory
+        self.ends = []  # of each run: how often each exporter had been scraped
+
     def run_once(self, data, **environment):
-        return self.started(KillPoint(self.directory, self.config, f"--storage.address={self.store_.grpc}",
-                                      *FLAGS, environment=environment, data=data))
+        return self.started(KillPointTrawld(
+            self.directory, self.config, f"--storage.address={self.store_.grpc}", *FLAGS,
+            environment=environment, data=data))
 
     def push(self, trawld):
         """A push with a change in it, of a process that may die at any moment."""
@@ -86,7 +140,7 @@ class KillPointsTest(EndToEndTest):
         if trawld.running():
             trawld.process.send_signal(number)
         code = trawld.process.wait(15)
-        self.ends.append([e.scrapes for e in self.exporters])
+        self.ends.append(self.scrapes())
         return code
 
     def live(self, trawld, over=lambda: False):
@@ -127,9 +181,7 @@ class KillPointsTest(EndToEndTest):
 
     def let_all_be_stored(self, data):
         trawld = self.run_once(data).wait_ready()
-        before = [e.scrapes for e in self.exporters]
-        wait_for("what came last to be stored", lambda: all(
-            max(self.numbers(e), default=0) > n for e, n in zip(self.exporters, before)))
+        self.wait_stored(self.store_.path)
         self.check_acked(trawld)
         if data == self.data:
             wait_for("the pushed target to be scraped again", lambda: any(
@@ -137,28 +189,12 @@ class KillPointsTest(EndToEndTest):
                 int(t["labels"]["push"]) >= self.acked[data] for t in trawld.targets()))
         self.assertEqual(self.end(trawld, signal.SIGTERM), 0, trawld.log()[-2000:])
 
-    def numbers(self, exporter):
-        return [int(v) for _, labels, _, v in samples(self.store_.path, "metric = 'scrape_number'")
-                if labels["instance"] == exporter.address]
-
-    def failed(self, exporter):
-        """Scrapes that did not come to an end in time: what they were told is not stored."""
-        return sum(v == 0 for _, labels, _, v in samples(self.store_.path, "metric = 'up'")
-                   if labels["instance"] == exporter.address)
-
-    def check_stored(self, exporter, ends):
-        numbers = self.numbers(exporter)
-        self.assertEqual(len(numbers), len(set(numbers)), "stored twice")
-        missing = set(range(1, exporter.scrapes + 1)) - set(numbers)
-        # In progress at an end: the last one, or the one whose request came too late to be counted.
-        for last in ends:
-            missing -= {last} if last in missing else {last + 1}
-        self.assertLessEqual(len(missing), self.failed(exporter), f"lost: {sorted(missing)}")
-
     def test_a_kill_at_any_point_loses_nothing_and_needs_nobody(self):
         first, second = self.points()
         named = list(dict.fromkeys(first + second))
         self.assertGreaterEqual(len(named), AT_LEAST, named)
+        self.assertLessEqual(around("append segment", "sync segment", "rename discovery-log", "remove segment",
+                                    "update gaps", "roll", "send records", "take ack"), set(named))
         # There it is replaced while something acked is in it.
         self.assertLessEqual({"half append discovery-log", "before rename discovery-log",
                               "after rename discovery-log"}, set(second))
@@ -172,9 +208,73 @@ class KillPointsTest(EndToEndTest):
         again = sum(self.hit(point, 3, self.data) for point in recurring)
         self.assertGreater(self.acked[self.data], 0)
         self.let_all_be_stored(self.data)
-        for exporter, ends in zip(self.exporters, zip(*self.ends)):
-            self.check_stored(exporter, ends)
-        print(f"\n{len(named)} kill points, {again} of {len(recurring)} for a third time, {len(self.ends)} runs")
+        self.check_stored(self.store_.path, [0, 0], self.ends)
+        print(f"\n{len(named)} kill points of trawld, {again} of {len(recurring)} for a third time, "
+              f"{len(self.ends)} runs")
+
+
+class StoreKillPointsTest(NumbersTest):
+    def setUp(self):
+        super().setUp()
+        self.address = f"127.0.0.1:{free_port()}"
+        self.lives = 0
+
+    def begin_life(self):
+        """A trawld, and a file that is new."""
+        self.lives += 1
+        self.path = self.directory / f"store-{self.lives}.db"
+        self.begin = self.scrapes()
+        self.trawld_ = self.trawld(self.config, f"--storage.address={self.address}", *FLAGS,
+                                   data=self.directory / f"data-{self.lives}")
+
+    def end_life(self):
+        """With a store that lives: it has each scrape, once."""
+        store = self.store(path=self.path, address=self.address)
+        self.wait_stored(self.path)
+        self.assertEqual(self.trawld_.stop(), 0, self.trawld_.log()[-2000:])
+        self.assertEqual(store.stop(), 0, store.log()[-2000:])
+        self.check_stored(self.path, self.begin, [self.scrapes()])
+        self.assertNotIn("Store went back", self.trawld_.log(), "acked and not there")
+
+    def run_store(self, **environment):
+        return self.started(KillPointStore(self.directory, path=self.path, address=self.address,
+                                           environment=environment))
+
+    def points(self):
+        """Every point that a store comes to over a new file, and every one over a file that it made."""
+        found = []
+        for number in range(2):
+            log = self.directory / f"points-{number}"
+            store = self.run_store(TRAWL_KILL_LOG=str(log))
+            self.wait_stored(self.path)
+            wait_for("an ack", lambda: "after send ack" in log.read_text())
+            store.signal(signal.SIGKILL)
+            store.process.wait()
+            found.append(log.read_text().splitlines())
+        return found
+
+    def hit(self, point, at=1):
+        store = self.run_store(TRAWL_KILL_POINT=point, TRAWL_KILL_AT=str(at))
+        wait_for(f"the store to come to {point}", lambda: not store.running(), PATIENCE)
+        self.assertEqual(store.process.wait(), -signal.SIGKILL, store.log()[-2000:])
+
+    def test_a_store_that_is_killed_at_any_point_has_each_scrape_once(self):
+        self.begin_life()
+        first, second = self.points()
+        self.assertLessEqual(around("COMMIT", "send welcome", "send ack"), set(second))
+        again = [point for point in second if point.endswith(STORE_RECURRING)]
+        for point in second:
+            self.hit(point)
+        for point in again:
+            self.hit(point, 3)
+        self.end_life()
+        fresh = [point for point in first if point not in second]
+        for point in fresh:
+            with self.subTest(point=point):
+                self.begin_life()
+                self.hit(point)
+                self.end_life()
+        print(f"\n{len(fresh) + len(second)} kill points of trawl-store, {len(again)} for a third time")
 
 
 if __name__ == "__main__":

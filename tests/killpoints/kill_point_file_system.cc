@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/concat.h"
+#include "core/spool/segment_format.h"
 
 namespace trawl {
 namespace {
@@ -21,7 +22,12 @@ auto Around(const Observer& observer, std::string_view what, const std::string& 
   return result;
 }
 
-class AppendFile final : public WritableFile {
+bool IsFooter(std::string_view bytes) {
+  return bytes.size() > kSegmentTrailerBytes &&
+         FooterBytes(bytes.substr(bytes.size() - kSegmentTrailerBytes)) == bytes.size();
+}
+
+class AppendFile : public WritableFile {
  public:
   AppendFile(std::unique_ptr<WritableFile> file, const Observer& observer, std::string kind)
       : file_(std::move(file)), observer_(observer), kind_(std::move(kind)) {}
@@ -44,6 +50,28 @@ class AppendFile final : public WritableFile {
   const std::unique_ptr<WritableFile> file_;
   const Observer& observer_;
   const std::string kind_;
+};
+
+// Tells where one segment ends and the next begins, too.
+class SegmentFile final : public AppendFile {
+ public:
+  SegmentFile(std::unique_ptr<WritableFile> file, const Observer& observer,
+              std::atomic<bool>& rolling)
+      : AppendFile(std::move(file), observer, "segment"), observer_(observer), rolling_(rolling) {}
+
+  absl::Status Append(std::string_view bytes) override {
+    if (IsFooter(bytes)) {
+      observer_("before roll");
+      rolling_ = true;
+    }
+    absl::Status status = AppendFile::Append(bytes);
+    if (DecodeSegmentHeader(bytes).ok() && rolling_.exchange(false)) observer_("after roll");
+    return status;
+  }
+
+ private:
+  const Observer& observer_;
+  std::atomic<bool>& rolling_;
 };
 
 class UpdateFile final : public UpdatableFile {
@@ -93,6 +121,9 @@ absl::StatusOr<std::unique_ptr<WritableFile>> KillPointFileSystem::OpenForAppend
   auto file = Around(observer_, truncate ? "create" : "open", kind,
                      [&] { return files_.OpenForAppend(path, truncate); });
   if (!file.ok()) return file.status();
+  if (kind == "segment") {
+    return std::make_unique<SegmentFile>(*std::move(file), observer_, rolling_);
+  }
   return std::make_unique<AppendFile>(*std::move(file), observer_, kind);
 }
 

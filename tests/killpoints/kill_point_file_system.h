@@ -15,7 +15,8 @@ namespace trawl {
 // A file system over another one that tells of every point at which a crash leaves something
 // different behind: "before append segment", "half append segment", "after sync-directory spool".
 // A name is a moment, an operation that changes something, and the kind of file it is about
-// (KindOf). Thread-safe.
+// (KindOf). "before roll" comes before the footer of a segment, "after roll" when the next one of
+// the process has its header: of one lane, these make sense. Thread-safe.
 class KillPointFileSystem final : public FileSystem {
  public:
   // Called at each point, on the thread that came to it; may end the process.
@@ -54,6 +55,7 @@ class KillPointFileSystem final : public FileSystem {
  private:
   FileSystem& files_;
   const Observer observer_;
+  std::atomic<bool> rolling_ = false;  // a segment has ended, and no other begun
 };
 
 }  // namespace trawl
