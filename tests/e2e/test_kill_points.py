@@ -13,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from harness import BIN, EndToEndTest, Store, Trawld, free_port, samples, wait_for
+from harness import BIN, SANITIZED, EndToEndTest, Store, Trawld, free_port, samples, wait_for
 
 # Small segments (spool / 16), so that they are rolled and removed every second or three.
 FLAGS = ["--shards=1", "--spool.max-bytes=1MiB", "--spool.sync-interval=100ms"]
@@ -23,7 +23,7 @@ SERIES = 300
 # one is a tear that a disk can make, at a sector's end (inside of one is damage: FORMAT.md).
 PUSH_SIZE = 30_000
 # Seconds after which a run that does not come to its point is killed from outside.
-PATIENCE = 5
+PATIENCE = 20 if SANITIZED else 5
 # What goes on while things are running: these points are also hit for a third time.
 RECURRING = ("append segment", "sync segment", "update gaps", "sync gaps", "update discovery-log",
              "sync discovery-log", "roll", "send records", "take ack")
