@@ -14,7 +14,6 @@ namespace trawl {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::SizeIs;
 
 constexpr int kTargets = 5'000;
 
@@ -85,7 +84,7 @@ TEST(DivisionTest, EqualTargetsOfTwoJobsAreDividedIndependently) {
              division.Owns("trawl-0:8729", "mysql", Target(i));
   }
 
-  EXPECT_NEAR(equal, kTargets / 2, kTargets * 0.05);
+  EXPECT_NEAR(equal, kTargets / 2.0, kTargets * 0.05);
 }
 
 TEST(DivisionTest, OrderAndRepetitionOfAddressesDoNotMatter) {
