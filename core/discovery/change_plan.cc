@@ -219,13 +219,14 @@ class Planner {
       CountTargets(listed->targets.size(), 0, 0);
       plan_.jobs.insert(name.job);
     }
-    plan_.any = !plan_.jobs.empty() || !plan_.remove.empty();
+    plan_.any |= !plan_.jobs.empty() || !plan_.remove.empty();
   }
 
   void CountUpsert(const JobGroup& group) {
     GroupName name = NameOf(group);
     const TargetGroup* old = Listed(name);
     const bool same = old != nullptr && *old == group.group;
+    plan_.any |= state_.refused.contains(name);  // and is no more
     if (!same || state_.held.contains(name)) edits_[std::move(name)] = &group.group;
     if (same) return;
     if (old == nullptr) {
@@ -253,7 +254,7 @@ class Planner {
     plan_.counts.removed += removals.carried_out - removals.newly_held;
     plan_.counts.held = removals.held_after;
     for (const auto& [name, unused] : removals.held) plan_.jobs.insert(name.job);
-    plan_.any |= !removals.held.empty() || !removals.peaks.empty();
+    plan_.any |= !removals.held.empty();
     if (removals.newly_held == 0 || removals.held_after <= options_.max_targets) return;
     Issue issue;
     issue.code = IssueCode::kLimit;

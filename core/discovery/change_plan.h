@@ -24,7 +24,8 @@ struct ChangePlan {
   std::set<std::string> jobs;  // whose targets change
   RemovalPlan removals;
   bool no_room_to_hold = false;  // its removals can't be held, and must not be carried out
-  bool any = false;              // false: nothing would change
+  // False: what is listed, refused and held stays as it is.
+  bool any = false;
 };
 
 struct PlanOptions {

@@ -123,7 +123,11 @@ ApplyResult TargetSets::NotPersisted(const Source& before, const absl::Status& s
 // Nothing is new but that its pusher is there, and stands by what was applied.
 ApplyResult TargetSets::Repeat(const Change& change, const Source& before, const Now& now) {
   ApplyResult result = Unchanged(before);
-  if (change.dry_run) return result;
+  result.counts.unchanged = before.sizes.targets;
+  if (change.dry_run) {
+    if (before.withheld) result.status = ApplyStatus::kApplied;
+    return result;
+  }
   StateDelta delta = Renewal(change, before);
   delta.head.withheld = false;
   const absl::Status recorded = Record(change.source, before, delta);
@@ -148,11 +152,12 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
   TellHeld(plan, now, result);
   const std::set<std::string> unknown = WarnUnknownJobs(change, result);
   FinishIssues(result);
+  const bool renewal = IsRenewal(change);
   if (change.dry_run) {
-    if (!plan.any && plan.refused.empty()) result.status = ApplyStatus::kNoop;
+    const bool confirms = before.withheld && !renewal;
+    if (!plan.any && !confirms && plan.refused.empty()) result.status = ApplyStatus::kNoop;
     return result;
   }
-  const bool renewal = IsRenewal(change);
   const StateDelta delta =
       renewal ? Renewal(change, before) : DeltaOf(change, plan, before, result);
   const absl::Status recorded = Record(change.source, before, delta);

@@ -222,6 +222,7 @@ absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,
   delta.remove_all = options.remove_targets;
   if (options.remove_targets) {
     ++delta.head.version;
+    delta.head.source_targets = 0;
     delta.head.withheld = false;
   }
   // Nothing is left to remember but a fence that must outlive it.
@@ -247,6 +248,7 @@ ApplyResult TargetSets::Expire(const std::string& name) {
   delta.head = source.head();
   delta.head.history_id.clear();
   ++delta.head.version;
+  delta.head.source_targets = 0;
   delta.head.withheld = false;
   delta.remove_all = true;
   Record(name, source, delta).IgnoreError();  // it was counted

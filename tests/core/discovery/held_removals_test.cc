@@ -392,6 +392,28 @@ TEST_F(HeldRemovalsTest, APusherThatDividesItsSourceIsMeasuredByTheWhole) {
   EXPECT_EQ(world_.Apply(share).counts.held, 20u) << "the same shrink, in its next update";
 }
 
+TEST_F(HeldRemovalsTest, ASizeThatWasStatedIsForgottenWithTheTargets) {
+  for (const bool expires : {true, false}) {
+    Change all = Push(Numbered(0, 100));
+    all.source_targets = 100;
+    all.lease = LeasePolicy{absl::Seconds(90), expires};
+    all.fencing_token = 1;
+    world_.Apply(all);
+    if (expires) {
+      world_.loop.Advance(absl::Seconds(91));
+    } else {
+      ASSERT_THAT(world_.Release("k8s", {.fencing_token = 1, .remove_targets = true}), IsOk());
+    }
+    ASSERT_THAT(world_.Targets(), IsEmpty());
+
+    for (const int left : {5, 3}) {
+      Change few = Push(Numbered(0, left));
+      few.fencing_token = 1;
+      EXPECT_EQ(world_.Apply(few).counts.held, 0u) << left << (expires ? ", expired" : "");
+    }
+  }
+}
+
 TEST_F(HeldRemovalsTest, ReleaseAndExpiryTakeHeldTargetsAlong) {
   PushNumbered(0, 100);
   PushNumbered(0, 10);

@@ -1,9 +1,14 @@
 #include "tests/core/discovery/reference_model.h"
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 
 namespace trawl {
 namespace {
+
+using State = ReferenceSource::State;
+using Groups = std::map<GroupName, ReferenceSource::Group>;
 
 bool IsBad(const JobGroup& group) {
   return std::any_of(group.group.targets.begin(), group.group.targets.end(),
@@ -30,7 +35,7 @@ bool CoversJob(const Change& change, const std::string& job) {
 
 // It is not there after the change, whether it was before or not.
 bool TakesAway(const Change& change, const GroupName& name) {
-  if (Names(change, name)) return false;
+  if (Names(change, name) || !MayWrite(change.may_write, name.job)) return false;
   if (change.scope == Change::Scope::kGroups) return Removes(change, name);
   return CoversJob(change, name.job);
 }
@@ -40,9 +45,72 @@ bool IsRenewal(const Change& change) {
          !change.version && !change.allow_shrink;
 }
 
-bool PutsGood(const Change& change, const GroupName& name) {
-  return std::any_of(change.groups.begin(), change.groups.end(),
-                     [&](const JobGroup& group) { return NameOf(group) == name && !IsBad(group); });
+bool HasForeign(const State& state, const ReferenceSource::Rights& rights) {
+  const auto foreign = [&](const auto& group) { return !MayWrite(rights, group.first.job); };
+  return std::any_of(state.groups.begin(), state.groups.end(), foreign) ||
+         std::any_of(state.held.begin(), state.held.end(), foreign);
+}
+
+// What of a change is taken, and what is not.
+struct Sorted {
+  std::vector<const JobGroup*> put;
+  std::set<GroupName> refused;
+  IssueCode why = IssueCode::kUnspecified;  // the first of them
+
+  void Refuse(const GroupName& name, IssueCode code) {
+    if (refused.empty()) why = code;
+    refused.insert(name);
+  }
+};
+
+Groups GroupsAfter(const Change& change, const Sorted& sorted, const State& before) {
+  Groups groups = before.groups;
+  std::erase_if(groups, [&](const auto& group) { return TakesAway(change, group.first); });
+  for (const JobGroup* group : sorted.put) {
+    groups[NameOf(*group)] = {group->group.targets, std::string(group->group.labels.Get("x"))};
+  }
+  return groups;
+}
+
+uint64_t SizeOfAll(const Groups& groups) {
+  uint64_t size = 0;
+  for (const auto& [unused, group] : groups) size += group.targets.size();
+  return size;
+}
+
+// Those that come last find no room.
+void FindRoom(const Change& change, const State& before, Sorted& sorted) {
+  const auto grows = [&](const JobGroup* group) {
+    const auto was = before.groups.find(NameOf(*group));
+    return was == before.groups.end() || group->group.targets.size() > was->second.targets.size();
+  };
+  while (SizeOfAll(GroupsAfter(change, sorted, before)) > ReferenceSource::kMaxTargets) {
+    const auto last = std::find_if(sorted.put.rbegin(), sorted.put.rend(), grows);
+    sorted.Refuse(NameOf(**last), IssueCode::kLimit);
+    sorted.put.erase(std::next(last).base());
+  }
+}
+
+Sorted Sort(const Change& change, const State& before) {
+  Sorted sorted;
+  const auto foreign = [&](const std::string& job) { return !MayWrite(change.may_write, job); };
+  for (const JobGroup& group : change.groups) {
+    if (IsBad(group)) {
+      sorted.Refuse(NameOf(group), IssueCode::kBadAddress);
+    } else if (foreign(group.job)) {
+      sorted.Refuse(NameOf(group), IssueCode::kNotOwner);
+    } else {
+      sorted.put.push_back(&group);
+    }
+  }
+  for (const std::string& job : change.jobs) {
+    if (foreign(job)) sorted.Refuse({job, ""}, IssueCode::kNotOwner);
+  }
+  for (const GroupName& name : change.remove) {
+    if (foreign(name.job)) sorted.Refuse(name, IssueCode::kNotOwner);
+  }
+  FindRoom(change, before, sorted);
+  return sorted;
 }
 
 }  // namespace
@@ -55,6 +123,7 @@ ReferenceSource::Answer ReferenceSource::Admit(const Change& change,
   const Answer yes{ApplyStatus::kApplied, {}};
   const Answer noop{ApplyStatus::kNoop, {}};
   if (!known && IsRenewal(change)) return no(IssueCode::kUnknownSource);
+  if (LeasesAway(change.lease, change.may_write)) return no(IssueCode::kNotOwner);
   if (change.stream_id != 0 && change.stream_id != stream) return no(IssueCode::kFenced);
   if (change.stream_id == 0) {
     const bool fenced = now.token && (!change.fencing_token || *change.fencing_token < *now.token);
@@ -86,10 +155,35 @@ ReferenceSource::Answer ReferenceSource::Admit(const Change& change,
 
 ReferenceSource::Answer ReferenceSource::Apply(const Change& change, const std::string& content,
                                                const Time& time) {
-  Answer answer = Carry(change, content, time);
+  Answer answer = change.dry_run ? DryRun(change, content, time) : Carry(change, content, time);
   answer.version = now.version;
+  if (!change.dry_run) {
+    answer.listed = Listed();
+    answer.held = HeldTargets();
+  }
   ForgetIfBlank();
   return answer;
+}
+
+// The call itself, on a copy, and with a disk that has room.
+ReferenceSource::Answer ReferenceSource::DryRun(const Change& change, const std::string& content,
+                                                const Time& time) const {
+  ReferenceSource copy = *this;
+  copy.disk_full = false;
+  Answer answer = copy.Carry(change, content, time);
+  answer.listed = copy.Listed();
+  answer.held = copy.HeldTargets();
+  if (answer.status != ApplyStatus::kApplied && answer.status != ApplyStatus::kNoop) return answer;
+  const bool same = copy.now.groups == now.groups && copy.now.refused == now.refused &&
+                    copy.now.held == now.held && copy.now.withheld == now.withheld;
+  answer.status = same ? ApplyStatus::kNoop : ApplyStatus::kApplied;
+  return answer;
+}
+
+// Who takes a source away takes every job of it.
+bool ReferenceSource::LeasesAway(const std::optional<LeasePolicy>& lease,
+                                 const Rights& rights) const {
+  return lease && lease->remove_on_expiry && *lease != now.lease && HasForeign(now, rights);
 }
 
 ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::string& content,
@@ -97,12 +191,11 @@ ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::
   minute_ = time.minute;
   Answer admitted = Admit(change, content);
   if (admitted.status == ApplyStatus::kRejected) return admitted;
-  const bool any_bad = std::any_of(change.groups.begin(), change.groups.end(), IsBad);
+  const Sorted sorted = Sort(change, now);
   const bool repeated = admitted.status == ApplyStatus::kNoop;
-  if (!repeated && any_bad && !change.allow_partial) {
-    return {ApplyStatus::kRejected, IssueCode::kBadAddress};
+  if (!repeated && !sorted.refused.empty() && !change.allow_partial) {
+    return {ApplyStatus::kRejected, sorted.why};
   }
-  if (change.dry_run) return admitted;
   const bool renewal = IsRenewal(change);
   State next = now;
   next.released = false;
@@ -113,17 +206,17 @@ ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::
     next.history = change.history_id;
     next.version = change.version.value_or(now.version + 1);
     next.content = content;
-    std::erase_if(next.groups, [&](const auto& g) { return TakesAway(change, g.first); });
+    next.stated = change.source_targets;
+    next.groups = GroupsAfter(change, sorted, now);
     std::erase_if(next.refused, [&](const auto& name) { return TakesAway(change, name); });
-    for (const JobGroup& group : change.groups) {
-      if (IsBad(group)) {
-        next.refused.insert(NameOf(group));
-        continue;
-      }
-      next.groups[NameOf(group)] = {group.group.targets, std::string(group.group.labels.Get("x"))};
-      next.refused.erase(NameOf(group));
+    for (const JobGroup* group : sorted.put) next.refused.erase(NameOf(*group));
+    for (const GroupName& name : sorted.refused) {
+      if (!name.key.empty()) next.refused.insert(name);  // a job alone can't be asked for again
     }
-    Guard(change, now, next);
+    const uint64_t newly_held = Guard(change, sorted.put, next);
+    if (newly_held > 0 && HeldOf(next) > kMaxTargets) {
+      return {ApplyStatus::kRejected, sorted.refused.empty() ? IssueCode::kLimit : sorted.why};
+    }
   }
   if (!Keep(next)) return {ApplyStatus::kRejected, IssueCode::kNotPersisted};
   known = true;
@@ -143,7 +236,7 @@ ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::
   now = next;
   if (stream != 0 && change.stream_id == 0) stream = 0;  // a higher token took it over
   if (renewal || repeated) return {ApplyStatus::kNoop, {}};
-  return {any_bad ? ApplyStatus::kAppliedPartly : ApplyStatus::kApplied, {}};
+  return {sorted.refused.empty() ? ApplyStatus::kApplied : ApplyStatus::kAppliedPartly, {}};
 }
 
 // --- the shrink guard
@@ -159,25 +252,27 @@ uint64_t ReferenceSource::SizeOf(const State& state, const std::string& job) {
   return size;
 }
 
-bool ReferenceSource::Shrinks(const std::string& job, const State& before, State& next,
-                              int64_t minute) {
-  const uint64_t was = SizeOf(before, job);
-  const uint64_t is = SizeOf(next, job);
-  if (is >= was) return false;
+bool ReferenceSource::Shrinks(const std::string& job, uint64_t was, uint64_t is,
+                              State& next) const {
   auto& sizes = next.sizes[job];
-  for (auto& [at, unused] : sizes) at = std::min(at, minute);
-  std::erase_if(sizes, [&](const auto& size) { return size.first < minute - 10; });
-  sizes.emplace_back(minute, was);
+  for (auto& [at, unused] : sizes) at = std::min(at, minute_);
+  std::erase_if(sizes, [&](const auto& size) { return size.first < minute_ - 10; });
+  sizes.emplace_back(minute_, was);
   uint64_t largest = 0;
   for (const auto& [unused, size] : sizes) largest = std::max(largest, size);
   return largest - is > kMinRemovals && 2 * is < largest;
 }
 
-void ReferenceSource::Guard(const Change& change, const State& before, State& next) {
+uint64_t ReferenceSource::Guard(const Change& change, const std::vector<const JobGroup*>& put,
+                                State& next) const {
+  const State& before = now;
+  const auto puts = [&](const GroupName& name) {
+    return std::any_of(put.begin(), put.end(), [&](const auto* g) { return NameOf(*g) == name; });
+  };
   std::map<GroupName, std::set<std::string>> again;  // kept, and removed once more
   for (auto& [name, held] : next.held) {
     const auto listed = before.groups.find(name);
-    const bool touched = TakesAway(change, name) || PutsGood(change, name);
+    const bool touched = TakesAway(change, name) || puts(name);
     if (touched && listed != before.groups.end()) held.label = listed->second.label;
     if (const auto group = next.groups.find(name); group != next.groups.end()) {
       for (const std::string& target : group->second.targets) held.targets.erase(target);
@@ -187,33 +282,55 @@ void ReferenceSource::Guard(const Change& change, const State& before, State& ne
     }
   }
   if (change.allow_shrink) {
-    std::erase_if(next.held, [&](const auto& h) { return CoversJob(change, h.first.job); });
+    const bool whole = !HasForeign(before, change.may_write);
+    const auto means = [&](const std::string& job) {
+      return CoversJob(change, job) && MayWrite(change.may_write, job);
+    };
+    std::erase_if(next.held, [&](const auto& held) { return means(held.first.job); });
     std::erase_if(next.sizes,
-                  [&](const auto& s) { return s.first.empty() || CoversJob(change, s.first); });
-    return;
+                  [&](const auto& size) { return size.first.empty() ? whole : means(size.first); });
+    return 0;
   }
-  const bool all = Shrinks("", before, next, minute_);
-  std::map<std::string, bool> holds;
-  for (const char* job : {"db", "node"}) holds[job] = Shrinks(job, before, next, minute_) || all;
+  const std::map<std::string, bool> holds = HeldJobs(next);
   for (const auto& [name, targets] : again) {
-    if (!holds[name.job] || targets.empty()) continue;
+    if (!holds.at(name.job) || targets.empty()) continue;
     next.held[name].targets = targets;
     next.held[name].kept = false;
   }
+  uint64_t newly_held = 0;
   for (const auto& [name, group] : before.groups) {
-    if (!holds[name.job]) continue;
+    if (!holds.at(name.job)) continue;
     const auto listed = next.groups.find(name);
     std::set<std::string> taken(group.targets.begin(), group.targets.end());
     if (listed != next.groups.end()) {
       for (const std::string& target : listed->second.targets) taken.erase(target);
     }
     if (taken.empty()) continue;
+    newly_held += taken.size();
     Held& held = next.held[name];
     held.targets.insert(taken.begin(), taken.end());
     held.label = group.label;
     held.kept = false;
   }
   std::erase_if(next.held, [](const auto& held) { return held.second.targets.empty(); });
+  return newly_held;
+}
+
+// Of a source that is divided only the size of the whole counts, which its pusher states.
+std::map<std::string, bool> ReferenceSource::HeldJobs(State& next) const {
+  const bool divided = now.stated != 0 || next.stated != 0;
+  const auto shrinks = [&](const std::string& job, uint64_t was, uint64_t is) {
+    return (is < was || (is == was && divided)) && Shrinks(job, was, is, next);
+  };
+  const auto whole = [](const State& state) {
+    return state.stated != 0 ? state.stated : SizeOf(state, "");
+  };
+  const bool all = shrinks("", whole(now), whole(next));
+  std::map<std::string, bool> holds;
+  for (const char* job : {"db", "node"}) {
+    holds[job] = all || (!divided && shrinks(job, SizeOf(now, job), SizeOf(next, job)));
+  }
+  return holds;
 }
 
 void ReferenceSource::CarryOut(bool keep) {
@@ -241,6 +358,7 @@ ReferenceSource::Need ReferenceSource::NeedOf(const std::string& history, uint64
 }
 
 bool ReferenceSource::Hello(const StreamHello& hello, const Time& time) {
+  if (LeasesAway(hello.lease, hello.may_write)) return false;
   const std::optional<uint64_t> token = hello.fencing_token;
   if (now.token && (!token || *token < *now.token)) return false;
   const bool higher = token && (!now.token || *token > *now.token);
@@ -306,6 +424,7 @@ bool ReferenceSource::PassLease(const Time& time) {
   next.held.clear();
   next.sizes.clear();
   next.history.clear();
+  next.stated = 0;
   next.withheld = false;
   ++next.version;
   Keep(next);
@@ -314,8 +433,8 @@ bool ReferenceSource::PassLease(const Time& time) {
   return true;
 }
 
-bool ReferenceSource::Release(bool remove, bool force) {
-  if (!known || (!force && (now.token || stream != 0))) return false;
+bool ReferenceSource::Release(bool remove, bool force, const Rights& rights) {
+  if (!known || HasForeign(now, rights) || (!force && (now.token || stream != 0))) return false;
   State next = now;
   next.history.clear();
   next.lease = {};
@@ -326,6 +445,7 @@ bool ReferenceSource::Release(bool remove, bool force) {
     next.refused.clear();
     next.held.clear();
     next.sizes.clear();
+    next.stated = 0;
     next.withheld = false;
     ++next.version;
   }
@@ -413,15 +533,11 @@ std::multiset<std::string> ReferenceSource::Wanted() const {
   return wanted;
 }
 
-uint64_t ReferenceSource::Listed() const {
-  uint64_t listed = 0;
-  for (const auto& [unused, group] : now.groups) listed += group.targets.size();
-  return listed;
-}
+uint64_t ReferenceSource::ListedOf(const State& state) { return SizeOfAll(state.groups); }
 
-uint64_t ReferenceSource::HeldTargets() const {
+uint64_t ReferenceSource::HeldOf(const State& state) {
   uint64_t held = 0;
-  for (const auto& [unused, group] : now.held) held += group.targets.size();
+  for (const auto& [unused, group] : state.held) held += group.targets.size();
   return held;
 }
 

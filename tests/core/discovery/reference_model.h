@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -37,6 +38,7 @@ class ReferenceSource {
     std::string content;  // of the change that made the version
     std::optional<uint64_t> token;
     LeasePolicy lease;
+    uint64_t stated = 0;  // the whole source's targets, where its pusher divides it
     bool released = false;
     bool withheld = false;
     std::map<GroupName, Group> groups;
@@ -49,7 +51,10 @@ class ReferenceSource {
     ApplyStatus status = ApplyStatus::kNoop;
     IssueCode code = IssueCode::kUnspecified;  // why it was rejected
     uint64_t version = 0;                      // that is applied then
+    uint64_t listed = 0;                       // targets then, in a dry run those that would be
+    uint64_t held = 0;
   };
+  using Rights = std::shared_ptr<const JobFilter>;  // null: to all jobs
   enum class Need { kNothing, kDelta, kSnapshot };
   struct Time {
     absl::Duration steady;
@@ -57,6 +62,7 @@ class ReferenceSource {
   };
 
   static constexpr uint64_t kMinRemovals = 3;
+  static constexpr uint64_t kMaxTargets = 24;  // listed; and so many held
   static constexpr absl::Duration kHold = absl::Minutes(5);
   static constexpr absl::Duration kHeardFor = absl::Minutes(1);
   static constexpr absl::Duration kSilence = absl::Seconds(30);  // then a stream ends
@@ -79,7 +85,7 @@ class ReferenceSource {
   // lease ended.
   bool Pass(const Time& time);
   void EndStream();
-  bool Release(bool remove, bool force);
+  bool Release(bool remove, bool force, const Rights& rights);
   void CarryOut(bool keep);
   void Confirm();
   void Restart(bool away, const Time& time);
@@ -87,8 +93,8 @@ class ReferenceSource {
 
   // (job, address, label) of all that is to be scraped.
   std::multiset<std::string> Wanted() const;
-  uint64_t Listed() const;
-  uint64_t HeldTargets() const;
+  uint64_t Listed() const { return ListedOf(now); }
+  uint64_t HeldTargets() const { return HeldOf(now); }
 
  private:
   absl::Duration HeardTime(absl::Duration steady) const;
@@ -97,11 +103,17 @@ class ReferenceSource {
   void ForgetIfBlank();
   bool PassLease(const Time& time);
   Answer Carry(const Change& change, const std::string& content, const Time& time);
+  Answer DryRun(const Change& change, const std::string& content, const Time& time) const;
   Answer Admit(const Change& change, const std::string& content) const;
   bool Keep(const State& next);
-  void Guard(const Change& change, const State& before, State& next);
+  bool LeasesAway(const std::optional<LeasePolicy>& lease, const Rights& rights) const;
+  // How many targets are held for the first time.
+  uint64_t Guard(const Change& change, const std::vector<const JobGroup*>& put, State& next) const;
+  std::map<std::string, bool> HeldJobs(State& next) const;
+  bool Shrinks(const std::string& job, uint64_t was, uint64_t is, State& next) const;
   static uint64_t SizeOf(const State& state, const std::string& job);
-  bool Shrinks(const std::string& job, const State& before, State& next, int64_t minute);
+  static uint64_t ListedOf(const State& state);
+  static uint64_t HeldOf(const State& state);
 
   absl::Duration last_heard_;
   bool heard_ = false;

@@ -122,6 +122,35 @@ TEST_F(StandingTest, ARepeatedChangeConfirms) {
   EXPECT_THAT(world_.Targets(), ElementsAre("n1"));
 }
 
+TEST_F(StandingTest, ADryRunTellsThatTheCallWouldConfirm) {
+  PushVersion(5, {"n1"});
+  BeAwayFor(absl::Hours(2));
+  Change dry = Push({"n1"});
+  dry.dry_run = true;
+  dry.history_id = "h";
+  for (const uint64_t version : {5, 6}) {  // said again, and with nothing new
+    dry.version = version;
+    const ApplyResult result = world_.Apply(dry);
+    EXPECT_EQ(result.status, ApplyStatus::kApplied);
+    EXPECT_EQ(result.applied_version, 5u);
+    EXPECT_EQ(result.counts.targets, 1u);
+    EXPECT_EQ(result.counts.unchanged, 1u);
+  }
+  Change renewal;
+  renewal.source = "k8s";
+  renewal.dry_run = true;
+  EXPECT_EQ(world_.Apply(renewal).status, ApplyStatus::kNoop);
+  EXPECT_EQ(Now(), Standing::kHeld);
+  EXPECT_THAT(world_.Targets(), IsEmpty());
+
+  Change again = dry;
+  again.version = 5;
+  again.dry_run = false;
+  world_.Apply(again);
+  EXPECT_EQ(Now(), Standing::kLive);
+  EXPECT_EQ(world_.Apply(dry).status, ApplyStatus::kNoop);
+}
+
 TEST_F(StandingTest, AHelloThatAgreesConfirmsAnotherDoesNot) {
   PushVersion(5, {"n1"});
   BeAwayFor(absl::Hours(2));

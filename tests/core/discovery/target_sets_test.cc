@@ -191,6 +191,21 @@ TEST_F(TargetSetsTest, DryRunIsRefusedAsTheCallWouldBe) {
   EXPECT_EQ(Apply(old).issues[0].code, IssueCode::kStaleVersion);
 }
 
+TEST_F(TargetSetsTest, ADryRunTellsThatARefusedGroupWouldBeMended) {
+  Apply(Push("a", {Group("node", "0", {"n1"})}));
+  Change bad = Push("a", {Group("node", "0", {"a/b"})});
+  bad.allow_partial = true;
+  ASSERT_EQ(Apply(bad).status, ApplyStatus::kAppliedPartly);
+  const Change mends = Push("a", {Group("node", "0", {"n1"})});
+  Change dry = mends;
+  dry.dry_run = true;
+
+  EXPECT_EQ(Apply(dry).status, ApplyStatus::kApplied);
+  EXPECT_THAT(sets_.Sources({})[0].refused, SizeIs(1));
+  Apply(mends);
+  EXPECT_EQ(Apply(dry).status, ApplyStatus::kNoop);
+}
+
 TEST_F(TargetSetsTest, IssuesAreCappedAndCountedInTruth) {
   std::vector<JobGroup> groups;
   for (int i = 0; i < 150; ++i) groups.push_back(Group("node", absl::StrCat(i), {"a/b", ""}));
