@@ -36,27 +36,29 @@ void AddGroup(const char* source, TargetGroup group, Groups& out) {
 // What the job's file_sd_configs give, read now.
 class FileGroups {
  public:
-  FileGroups(const JobPlansInput& input, const Groups& before, Groups& out,
-             std::vector<ConfigWarning>& warnings)
-      : input_(input), before_(before), out_(out), warnings_(warnings) {}
+  FileGroups(const JobPlansInput& input, const Groups& before, Groups& out)
+      : input_(input), before_(before), out_(out) {}
 
   void Add(const ScrapeConfig& job) {
     for (const FileSdConfig& sd : job.file_sd_configs) {
-      for (const std::string& pattern : sd.files) AddPattern(job.job_name, pattern);
+      for (const std::string& pattern : sd.files) AddPattern(pattern);
     }
+    if (!all_known_) KeepTheOthers();
   }
+  // Patterns that may not be looked up.
+  const std::set<std::string>& not_read() const { return not_read_; }
 
  private:
-  void AddPattern(const std::string& job, const std::string& pattern) {
+  void AddPattern(const std::string& pattern) {
     if (input_.readable_patterns != nullptr && !input_.readable_patterns->contains(pattern)) {
-      Warn(absl::StrCat("job ", job, ": the targets of file_sd_configs ", GoQuote(pattern),
-                        " are not counted, but for files that the running configuration names: "
-                        "more may be added, and fewer removed"),
-           warnings_);
+      not_read_.insert(pattern);
       return AddReadableOf(pattern);
     }
     const auto paths = ExpandGlob(input_.files, pattern);
-    if (!paths.ok()) return;
+    if (!paths.ok()) {
+      all_known_ = false;
+      return;
+    }
     for (const std::string& path : *paths) {
       if (read_.insert(path).second) AddFile(path);
     }
@@ -86,28 +88,41 @@ class FileGroups {
     }
     // It keeps what it last gave.
     for (const OwnedGroup& group : before_) {
-      if (group.source == kFile && group.group->labels.Get("__meta_filepath") == path) {
-        out_.push_back(group);
-      }
+      if (group.source == kFile && PathOf(group) == path) out_.push_back(group);
     }
+  }
+
+  // While a pattern can't be looked up, no file counts as gone.
+  void KeepTheOthers() {
+    for (const OwnedGroup& group : before_) {
+      if (group.source == kFile && !read_.contains(PathOf(group))) out_.push_back(group);
+    }
+  }
+
+  static std::string PathOf(const OwnedGroup& group) {
+    return std::string(group.group->labels.Get("__meta_filepath"));
   }
 
   const JobPlansInput& input_;
   const Groups& before_;
   Groups& out_;
-  std::vector<ConfigWarning>& warnings_;
+  bool all_known_ = true;  // each pattern that may be looked up could be
   std::set<std::string> read_;
+  std::set<std::string> not_read_;
 };
 
 // What is wanted of the job under its new config: what was pushed stays, the rest is the config's.
+// The patterns whose files may not be read go to `not_read`.
 Groups GroupsAfter(const JobPlansInput& input, const ScrapeConfig& job, const Groups& before,
-                   std::vector<ConfigWarning>& warnings) {
+                   std::set<std::string>& not_read) {
   Groups out;
   for (const OwnedGroup& group : before) {
     if (group.source != kStatic && group.source != kFile) out.push_back(group);
   }
   for (const TargetGroup& group : job.static_configs) AddGroup(kStatic, group, out);
-  FileGroups(input, before, out, warnings).Add(job);
+  FileGroups files(input, before, out);
+  files.Add(job);
+  not_read = files.not_read();
   return out;
 }
 
@@ -177,11 +192,14 @@ class Planner {
     PlannedJob after;
     after.config = input_.next.config->FindJob(job);
     after.first_scrape = FirstScrapeOf(input_.next, job);
+    std::set<std::string> not_read;
     if (after.config != nullptr) {
-      after.groups = GroupsAfter(input_, *after.config, groups, warnings_);
+      after.groups = GroupsAfter(input_, *after.config, groups, not_read);
     }
     pb::JobPlan out;
     out.set_job(job);
+    out.mutable_files_not_read()->Add(not_read.begin(), not_read.end());
+    for (const std::string& pattern : not_read) WarnOfFiles(job, pattern);
     const JobPlan plan = IsUntouched(before, after) ? Untouched(*pool) : PlanJob(before, after);
     out.set_change(ChangeOf(job, plan));
     out.mutable_fields()->Add(plan.fields.begin(), plan.fields.end());
@@ -211,6 +229,13 @@ class Planner {
     const bool is = input_.next.config->FindJob(job) != nullptr;
     if (was != is) return is ? pb::JobPlan::ADDED : pb::JobPlan::REMOVED;
     return plan.fields.empty() ? pb::JobPlan::UNCHANGED : pb::JobPlan::CHANGED;
+  }
+
+  void WarnOfFiles(const std::string& job, const std::string& pattern) {
+    Warn(absl::StrCat("job ", job, ": the targets of file_sd_configs ", GoQuote(pattern),
+                      " are not counted, but for files that the running configuration names: "
+                      "more may be added, and fewer removed"),
+         warnings_);
   }
 
   void WarnOfTargetLimit(const ScrapeConfig& job, uint64_t targets) {

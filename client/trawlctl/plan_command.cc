@@ -43,9 +43,13 @@ bool ChangesTargets(const JobPlan& job) {
 std::string JobTable(const PlanConfigResponse& plan) {
   std::vector<std::vector<std::string>> rows;
   for (const JobPlan& job : plan.jobs()) {
-    rows.push_back({job.job(), JobPlan::Change_Name(job.change()), absl::StrCat(job.added()),
-                    absl::StrCat(job.removed()), absl::StrCat(job.restarted()),
-                    absl::StrCat(job.unchanged()), absl::StrJoin(job.fields(), ",")});
+    const bool exact = job.files_not_read().empty();
+    const auto number = [&](const char* bound, uint64_t n) {
+      return absl::StrCat(exact ? "" : bound, n);
+    };
+    rows.push_back({job.job(), JobPlan::Change_Name(job.change()), number(">=", job.added()),
+                    number("<=", job.removed()), number("~", job.restarted()),
+                    number(">=", job.unchanged()), absl::StrJoin(job.fields(), ",")});
   }
   return FormatTable({"JOB", "CHANGE", "ADDED", "REMOVED", "RESTARTED", "UNCHANGED", "FIELDS"},
                      rows);

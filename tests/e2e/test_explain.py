@@ -284,6 +284,14 @@ scrape_configs:
         _, plan = self.plan(text)
         self.assertIn("other.json", json.dumps(plan["warnings"]))
         self.assertNotIn("127.0.0.1:9", json.dumps(plan["jobs"]))
+        notes = {job["job"]: job.get("filesNotRead", []) for job in plan["jobs"]}
+        self.assertEqual(notes, {"a": [], "b": [str(self.directory / "other.json")]})
+        table = self.server.trawlctl("plan", "-", stdin=text, check=False).stdout
+        self.assertRegex(table, r"a +UNCHANGED +0 +0 +0 +2\b")
+        self.assertRegex(table, r"b +CHANGED +>=0 +<=1 +~0 +>=0 +file_sd_configs")
+        answer, done = self.reload(text)
+        self.assertEqual((len(done["ADDED"]), len(done["REMOVED"])), (1, 1))
+        self.assertNotIn("filesNotRead", json.dumps(answer))
 
     def test_a_text_with_errors_is_refused_with_all_of_them(self):
         result = self.server.trawlctl("plan", "-", stdin="scrape_configs: [{x: 1}]", check=False)

@@ -144,6 +144,8 @@ TEST_F(ConfigPlannerTest, FilesThatRunAreReadAndOthersAreNot) {
 
   EXPECT_EQ(plan.jobs(0).added(), 1);
   EXPECT_EQ(plan.jobs(0).removed(), 1);
+  EXPECT_THAT(plan.jobs(0).files_not_read(), ElementsAre("/etc/other/*.json"));
+  EXPECT_THAT(plan.jobs(1).files_not_read(), IsEmpty());
   ASSERT_THAT(plan.warnings(), SizeIs(1));
   EXPECT_THAT(plan.warnings(0).message(), HasSubstr("\"/etc/other/*.json\" are not counted"));
 
@@ -154,7 +156,30 @@ TEST_F(ConfigPlannerTest, FilesThatRunAreReadAndOthersAreNot) {
                        .config_file = "/etc/prometheus.yml"},
                       {});
   ASSERT_OK(next);
-  EXPECT_EQ(planner_.PlanReload(running_, *next, pools_)[0].added(), 2);
+  const pb::JobPlan reload = planner_.PlanReload(running_, *next, pools_)[0];
+  EXPECT_EQ(reload.added(), 2);
+  EXPECT_THAT(reload.files_not_read(), IsEmpty());
+}
+
+TEST_F(ConfigPlannerTest, WhatIsNotReadMakesBoundsOfTheNumbers) {
+  EXPECT_OK(files_.CreateDirectory("/etc/other"));
+  EXPECT_OK(WriteFileDurably(files_, "/etc/other/y.json", R"([{"targets": ["f1", "g1"]}])"));
+  const std::string text = Edited("[sd/*.json]", "[other/y.json, other/y.json]");
+
+  ASSERT_OK_AND_ASSIGN(const pb::PlanConfigResponse response, Plan(text));
+  const pb::JobPlan& plan = response.jobs(0);
+  absl::StatusOr<LoadedConfig> next =
+      LoadConfigTexts(files_, {.config = text, .config_file = "/etc/prometheus.yml"}, {});
+  ASSERT_OK(next);
+  const pb::JobPlan done = planner_.PlanReload(running_, *next, pools_)[0];
+
+  EXPECT_THAT(plan.files_not_read(), ElementsAre("/etc/other/y.json"));
+  EXPECT_EQ(plan.added(), 0);
+  EXPECT_EQ(done.added(), 1);
+  EXPECT_EQ(plan.removed(), 2);
+  EXPECT_EQ(done.removed(), 1);
+  EXPECT_EQ(plan.unchanged(), 0);
+  EXPECT_EQ(done.unchanged(), 1);
 }
 
 TEST_F(ConfigPlannerTest, AFileThatRunsIsReadUnderAnotherPatternToo) {
@@ -166,6 +191,7 @@ TEST_F(ConfigPlannerTest, AFileThatRunsIsReadUnderAnotherPatternToo) {
   EXPECT_EQ(plan.jobs(0).removed(), 0);
   EXPECT_EQ(plan.jobs(0).unchanged(), 2);
   EXPECT_EQ(plan.jobs(0).added(), 0);
+  EXPECT_THAT(plan.jobs(0).files_not_read(), ElementsAre("/etc/sd/x*.json"));
   ASSERT_THAT(plan.warnings(), SizeIs(1));
   EXPECT_THAT(plan.warnings(0).message(), HasSubstr("\"/etc/sd/x*.json\" are not counted"));
 }
@@ -175,6 +201,15 @@ TEST_F(ConfigPlannerTest, AFileThatCantBeReadKeepsItsTargets) {
 
   ASSERT_OK_AND_ASSIGN(const pb::PlanConfigResponse plan, Plan(std::string(kRunning)));
 
+  EXPECT_EQ(plan.jobs(0).unchanged(), 2);
+}
+
+TEST_F(ConfigPlannerTest, WhileAPatternCantBeLookedUpNoFileCountsAsGone) {
+  files_.FailAfter(0, absl::PermissionDeniedError("sd"), 100);
+
+  ASSERT_OK_AND_ASSIGN(const pb::PlanConfigResponse plan, Plan(std::string(kRunning)));
+
+  EXPECT_EQ(plan.jobs(0).removed(), 0);
   EXPECT_EQ(plan.jobs(0).unchanged(), 2);
 }
 
