@@ -27,6 +27,20 @@ storage::v1::Gap::Reason GapReason(HoleReason reason) {
   return storage::v1::Gap::REASON_UNSPECIFIED;
 }
 
+storage::v1::Gap MakeGap(uint64_t from, uint64_t to, uint64_t samples,
+                         storage::v1::Gap::Reason reason) {
+  storage::v1::Gap gap;
+  gap.set_from(from);
+  gap.set_to(to);
+  gap.set_samples(samples);
+  gap.set_reason(reason);
+  return gap;
+}
+
+storage::v1::Gap MakeGap(const LogHole& hole) {
+  return MakeGap(hole.from, hole.to, hole.samples, GapReason(hole.reason));
+}
+
 }  // namespace
 
 RecordFeed::RecordFeed(RecordSource& log, uint64_t start, std::set<uint64_t> skipped)
@@ -47,36 +61,20 @@ void RecordFeed::End() {
 // ---- Holes
 
 std::optional<storage::v1::Gap> RecordFeed::NextGap() {
-  if (cursor_ < start_) return MakeGap(start_ - 1, storage::v1::Gap::BEFORE_SINK);
+  if (cursor_ < start_) return MakeGap(cursor_, start_ - 1, 0, storage::v1::Gap::BEFORE_SINK);
   if (skipped_.contains(cursor_)) {
-    return MakeGap(SkippedThrough(cursor_), storage::v1::Gap::SKIPPED);
+    const uint64_t to = SkippedThrough(cursor_);
+    return MakeGap(cursor_, to, log_.SamplesBetween(cursor_, to), storage::v1::Gap::SKIPPED);
   }
   const std::optional<LogHole> hole = log_.HoleAt(cursor_);
   if (!hole) return std::nullopt;
-  storage::v1::Gap gap = MakeGap(hole->to, GapReason(hole->reason));
-  gap.set_samples(hole->samples);
-  return gap;
+  return MakeGap(*hole);
 }
 
 std::optional<storage::v1::Gap> RecordFeed::LossAt(uint64_t number) const {
   const std::optional<LogHole> hole = log_.HoleAt(std::max(number, start_));
   if (!hole || hole->reason == HoleReason::kTrimmed) return std::nullopt;
-  storage::v1::Gap gap;
-  gap.set_from(hole->from);
-  gap.set_to(hole->to);
-  gap.set_samples(hole->samples);
-  gap.set_reason(GapReason(hole->reason));
-  return gap;
-}
-
-storage::v1::Gap RecordFeed::MakeGap(uint64_t to, storage::v1::Gap::Reason reason) const {
-  storage::v1::Gap gap;
-  gap.set_from(cursor_);
-  gap.set_to(to);
-  gap.set_reason(reason);
-  const bool loss = reason != storage::v1::Gap::BEFORE_SINK;
-  gap.set_samples(loss ? log_.SamplesBetween(cursor_, to) : 0);
-  return gap;
+  return MakeGap(*hole);
 }
 
 // What a D record defines is named up to the segment's end.

@@ -62,7 +62,6 @@ class RecordFeed {
   uint64_t SkippedThrough(uint64_t number);
 
  private:
-  storage::v1::Gap MakeGap(uint64_t to, storage::v1::Gap::Reason reason) const;
   void PlanRebuild();
   absl::Status FillRebuild(size_t bytes);
   absl::Status FillNew(size_t bytes);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -31,6 +32,7 @@ enum class HoleReason : uint8_t {
   kDamaged,     // the disk does not give them back
   kNotSpooled,  // they were never on disk, and a crash took them
 };
+inline constexpr size_t kHoleReasons = 5;  // so many
 
 // Numbers without records, both ends included. They come between records, too: a damaged S record
 // takes with it those up to the next keyframe, but for the D records among them, which are read as

@@ -1,7 +1,10 @@
 #include "core/spool/gap_ledger.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "core/base/hash.h"
 #include "core/base/status_macros.h"
@@ -25,6 +28,39 @@ void PutRange(const LostRanges::Range& range, std::string& page) {
   PutFixed32(static_cast<uint32_t>(range.reason), page);
 }
 
+// From the newest on: those of one reason become one, with the records between them that are there.
+void JoinToFit(std::vector<LostRanges::Range>& ranges) {
+  for (size_t end = ranges.size(); end > 1 && ranges.size() > LostRanges::kMaxRanges; --end) {
+    LostRanges::Range& range = ranges[end - 2];
+    if (range.reason != ranges[end - 1].reason) continue;
+    range.end = ranges[end - 1].end;
+    range.samples_end = ranges[end - 1].samples_end;
+    ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(end - 1));
+  }
+}
+
+// What a start finds again, by the files around it.
+void LeaveOutToFit(std::vector<LostRanges::Range>& ranges) {
+  for (size_t end = ranges.size(); end > 0 && ranges.size() > LostRanges::kMaxRanges; --end) {
+    const HoleReason reason = ranges[end - 1].reason;
+    if (reason != HoleReason::kDamaged && reason != HoleReason::kNotSpooled) continue;
+    ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(end - 1));
+  }
+}
+
+// As many as a page has room for.
+std::vector<LostRanges::Range> RangesOfPage(const LostRanges& lost) {
+  std::vector<LostRanges::Range> out;
+  out.reserve(lost.ranges().size());
+  for (const LostRanges::Range& r : lost.ranges()) {
+    out.push_back({r.first, r.end, r.samples_before, r.samples_end, r.reason, {}});
+  }
+  JoinToFit(out);
+  LeaveOutToFit(out);
+  out.resize(std::min(out.size(), LostRanges::kMaxRanges));
+  return out;
+}
+
 std::optional<Ledger> DecodePage(std::string_view page, uint32_t identity) {
   if (page.size() < kLedgerPageBytes || page.substr(0, kMagic.size()) != kMagic) return {};
   const uint32_t count = GetFixed32(page.data() + 16);
@@ -41,9 +77,11 @@ std::optional<Ledger> DecodePage(std::string_view page, uint32_t identity) {
     range.samples_end = GetFixed64(at + 24);
     range.reason = static_cast<HoleReason>(GetFixed32(at + 32));
     if (range.reason == HoleReason::kTrimmed) {
-      ledger.delivered = range.end - 1;
-    } else {
+      ledger.progress = {range.end - 1, range.samples_before};
+    } else if (range.first < range.end) {
       ledger.lost.Add(std::move(range));
+    } else {
+      return {};
     }
   }
   return ledger;
@@ -52,12 +90,14 @@ std::optional<Ledger> DecodePage(std::string_view page, uint32_t identity) {
 }  // namespace
 
 std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity,
-                             std::optional<uint64_t> delivered) {
+                             const LaneProgress& progress) {
+  const std::vector<LostRanges::Range> ranges = RangesOfPage(lost);
+  const auto& [delivered, newest_file] = progress;
   std::string page(kMagic);
   PutFixed64(generation, page);
-  PutFixed32(static_cast<uint32_t>(lost.ranges().size() + (delivered ? 1 : 0)), page);
-  if (delivered) PutRange({1, *delivered + 1, 0, 0, HoleReason::kTrimmed, {}}, page);
-  for (const LostRanges::Range& range : lost.ranges()) PutRange(range, page);
+  PutFixed32(static_cast<uint32_t>(ranges.size() + (delivered ? 1 : 0)), page);
+  if (delivered) PutRange({1, *delivered + 1, newest_file, 0, HoleReason::kTrimmed, {}}, page);
+  for (const LostRanges::Range& range : ranges) PutRange(range, page);
   PutFixed32(Crc32c(page, identity), page);
   page.resize(kLedgerPageBytes, '\0');
   return page;

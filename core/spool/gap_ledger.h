@@ -18,9 +18,17 @@ namespace trawl {
 inline constexpr size_t kLedgerPageBytes = 4096;
 inline constexpr std::string_view kLedgerFileName = "gaps";
 
-// `generation` counts the writes, from 1. Every sink is past all numbers up to `delivered`.
+// How far a lane got.
+struct LaneProgress {
+  std::optional<uint64_t> delivered;  // every sink is past these; unset: not known
+  // First number of the newest segment that got a file; 0: not known. Only beside `delivered`.
+  uint64_t newest_file = 0;
+};
+
+// `generation` counts the writes, from 1. Where there are more ranges than a page has room for,
+// those of one reason are joined over records that are there.
 std::string EncodeLedgerPage(const LostRanges& lost, uint64_t generation, uint32_t identity,
-                             std::optional<uint64_t> delivered = std::nullopt);
+                             const LaneProgress& progress = {});
 // Room for both pages.
 absl::Status CreateLedger(FileSystem& files, const std::string& path);
 // Written and synced.
@@ -28,9 +36,9 @@ absl::Status WriteLedgerPage(FileSystem& files, const std::string& path, uint64_
                              std::string_view page);
 
 struct Ledger {
-  LostRanges lost;
+  LostRanges lost;  // with records in them that are there
   uint64_t generation = 0;
-  std::optional<uint64_t> delivered;  // unset: not known
+  LaneProgress progress;
 };
 // The newest page that is whole; nothing lost if there is none.
 Ledger ReadLedger(FileSystem& files, const std::string& path, uint32_t identity);

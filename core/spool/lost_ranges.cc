@@ -21,21 +21,38 @@ uint64_t LostRanges::Range::SamplesBelow(uint64_t number) const {
 void LostRanges::Add(Range range) {
   const auto above = std::upper_bound(ranges_.begin(), ranges_.end(), range.first,
                                       [](uint64_t n, const Range& r) { return n < r.first; });
-  const auto added = ranges_.insert(above, std::move(range));
-  if (ranges_.size() <= kMaxRanges) return;
-  // Together with a neighbour: at the end most likely, where the samples of single records are the
-  // least asked for.
-  for (auto at = std::prev(ranges_.end()); at != ranges_.begin(); --at) {
-    const auto before = std::prev(at);
-    if (before->end != at->first) continue;
-    before->end = at->end;
-    before->samples_end = at->samples_end;
-    before->samples.clear();
-    ranges_.erase(at);
-    return;
+  ranges_.insert(above, std::move(range));
+  while (ranges_.size() > kMaxRanges && JoinNewest()) continue;
+}
+
+// The newest of one reason in a run, as the samples of single records are the least asked for
+// there. False: there are none.
+bool LostRanges::JoinNewest() {
+  for (size_t later = ranges_.size() - 1; later > 0; --later) {
+    for (size_t at = later; at > 0 && ranges_[at - 1].end == ranges_[at].first; --at) {
+      if (ranges_[at - 1].reason != ranges_[later].reason) continue;
+      Join(at - 1, later);
+      return true;
+    }
   }
-  (void)added;
-  ranges_.pop_front();
+  return false;
+}
+
+// What stands between them comes behind them: how much was lost for which reason stays exact, not
+// which of the numbers it was.
+void LostRanges::Join(size_t at, size_t later) {
+  const uint64_t numbers = ranges_[later].end - ranges_[later].first;
+  const uint64_t samples = ranges_[later].samples_end - ranges_[later].samples_before;
+  for (size_t between = at + 1; between < later; ++between) {
+    ranges_[between].first += numbers;
+    ranges_[between].end += numbers;
+    ranges_[between].samples_before += samples;
+    ranges_[between].samples_end += samples;
+  }
+  ranges_[at].end += numbers;
+  ranges_[at].samples_end += samples;
+  ranges_[at].samples.clear();
+  ranges_.erase(ranges_.begin() + static_cast<std::ptrdiff_t>(later));
 }
 
 const LostRanges::Range* LostRanges::Find(uint64_t number) const {

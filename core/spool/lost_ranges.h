@@ -24,7 +24,8 @@ class LostRanges {
 
     uint64_t SamplesBelow(uint64_t number) const;
   };
-  // Beyond it the newest are counted together.
+  // Beyond it the newest that follow on each other are counted together, by reason. There are more
+  // only where records between them are still there.
   static constexpr size_t kMaxRanges = 100;
 
   // Ranges are added in any order and don't overlap.
@@ -42,6 +43,9 @@ class LostRanges {
   size_t exact_records() const;
 
  private:
+  bool JoinNewest();
+  void Join(size_t at, size_t later);
+
   std::deque<Range> ranges_;  // by number
 };
 

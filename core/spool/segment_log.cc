@@ -135,9 +135,8 @@ LogHole SegmentLog::HoleBetween(uint64_t number) const {
     if (const LostRanges::Range* above = lost_.NextAbove(number)) {
       hole.to = std::min(hole.to, above->first - 1);
     }
-    // Before the first segment everybody was past it, or it would be noted.
-    const bool in_front = next == segments_.begin();
-    const bool delivered = in_front && number <= delivered_.value_or(number);
+    // Where it is not known: before the first segment everybody was past it, or it would be noted.
+    const bool delivered = delivered_ ? number <= *delivered_ : next == segments_.begin();
     hole.reason = delivered ? HoleReason::kTrimmed : HoleReason::kNotSpooled;
     if (delivered) hole.to = std::min(hole.to, delivered_.value_or(hole.to));
   }

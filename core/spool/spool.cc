@@ -113,9 +113,6 @@ void Spool::OpenFile(SpoolSegment& segment) {
       RETURN_IF_ERROR(files_.CreateDirectory(options_.directory));
       RETURN_IF_ERROR(CreateLedger(files_, absl::StrCat(options_.directory, "/", kLedgerFileName)));
       directory_made_ = true;
-      SpoolRemoval nothing;  // the ledger is written with the next pass
-      PutLedger(nothing);
-      syncer_.Remove(std::move(nothing));
     }
     return files_.OpenForAppend(segment.path(), /*truncate=*/true);
   };
@@ -142,6 +139,10 @@ void Spool::OpenFile(SpoolSegment& segment) {
   status_.written_bytes += header.size();
   file_->written_bytes.store(header.size(), std::memory_order_release);
   syncer_.Watch(file_);
+  newest_file_ = segment.first();
+  SpoolRemoval nothing;  // the ledger is written with the next pass, when the file is synced
+  PutLedger(nothing);
+  syncer_.Remove(std::move(nothing));
 }
 
 // With its index, if the file has all of it.
@@ -289,7 +290,8 @@ void Spool::Drop(size_t at, HoleReason reason) {
 
 void Spool::PutLedger(SpoolRemoval& removal) {
   removal.ledger_path = absl::StrCat(options_.directory, "/", kLedgerFileName);
-  removal.ledger_page = EncodeLedgerPage(log_.lost(), ++ledger_generation_, identity_, durable_);
+  removal.ledger_page = EncodeLedgerPage(log_.lost(), ++ledger_generation_, identity_,
+                                         {.delivered = durable_, .newest_file = newest_file_});
   removal.ledger_generation = ledger_generation_;
 }
 

@@ -84,7 +84,7 @@ class Spool final : public RecordLog {
   void FailFile(const absl::Status& why);
   // Bytes that the file does not have are accounted for.
   void NoteMemory();
-  // What was lost and what was delivered, to be on disk before a file is removed.
+  // What was lost and how far the lane got, to be on disk before a file is removed.
   void PutLedger(SpoolRemoval& removal);
   void Drop(size_t segment, HoleReason reason);
   void KeepLimits();
@@ -116,6 +116,7 @@ class Spool final : public RecordLog {
   uint64_t memory_bytes_ = 0;
   uint64_t durable_ = 0;  // Trim's highest
   uint64_t ledger_generation_ = 0;
+  uint64_t newest_file_ = 0;  // first number of the newest segment that got one
   bool directory_made_ = false;
   absl::Duration retry_at_;  // steady
   absl::Duration retry_step_;

@@ -42,7 +42,7 @@ class SpoolBudget {
  private:
   const uint64_t max_bytes_;
 
-  std::array<std::atomic<uint64_t>, 5> dropped_samples_{};  // by HoleReason
+  std::array<std::atomic<uint64_t>, kHoleReasons> dropped_samples_{};  // by HoleReason
 
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<Share>> shares_ TRAWL_GUARDED_BY(mutex_);

@@ -19,9 +19,9 @@ struct SpoolStatus {
   absl::Time oldest = absl::InfiniteFuture();  // when the oldest segment got its first record
 
   uint64_t written_bytes = 0;
-  uint64_t memory_samples = 0;                // appended that are on no disk
-  uint64_t failures = 0;                      // of files: opening, writing, syncing
-  std::array<uint64_t, 5> dropped_samples{};  // by HoleReason
+  uint64_t memory_samples = 0;                           // appended that are on no disk
+  uint64_t failures = 0;                                 // of files: opening, writing, syncing
+  std::array<uint64_t, kHoleReasons> dropped_samples{};  // by HoleReason
 };
 
 }  // namespace trawl

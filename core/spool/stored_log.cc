@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
-#include "core/spool/gap_ledger.h"
 
 namespace trawl {
 namespace {
@@ -109,6 +108,7 @@ absl::Status StoredLog::Recover() {
   NoteEmpty();
   NoteDamagedHoles();
   NoteLostEnd();
+  NoteLostFile();
   Account();
   if (findings_.torn_bytes + findings_.lost_bytes + findings_.set_aside + findings_.lost_headers >
       0) {
@@ -144,7 +144,9 @@ const StoredLog::BadFile& StoredLog::NoteSetAside(const std::string& name) {
   file.number = ParseSegmentFileName(name.substr(0, name.rfind(kSetAsideExtension)));
   const auto opened = files_.OpenForRead(Path(name));
   if (opened.ok()) file.bytes = (*opened)->Size().value_or(0);
-  if (file.number != 0) set_aside_[file.number] += file.bytes;
+  if (file.number != 0) {
+    NoteUnreadable(file.number, file.bytes, file.bytes > kSegmentHeaderBytes + kSegmentMarkBytes);
+  }
   return file;
 }
 
@@ -163,6 +165,12 @@ void StoredLog::SetAside(const std::string& name, const absl::Status& why) {
   if (!renamed.ok()) LogWarn("It could not be renamed", {{"file", path}, {"err", renamed}});
 }
 
+void StoredLog::NoteUnreadable(uint64_t number, uint64_t bytes, bool held_record) {
+  Unreadable& what = unreadable_[number];
+  what.bytes += bytes;
+  what.held_record |= held_record;
+}
+
 void StoredLog::NoteEnd(const SegmentFile& file) {
   const uint64_t bytes = file.torn_bytes + file.lost_bytes;
   if (bytes == 0) return;
@@ -171,6 +179,10 @@ void StoredLog::NoteEnd(const SegmentFile& file) {
   const auto kind = file.lost_bytes > 0 ? BadFile::Kind::kLost : BadFile::Kind::kTorn;
   findings_.bad_files.push_back({kind, NameOf(file.path), file.header.first_number, bytes});
   if (file.lost_bytes == 0) return;
+  // As many may be the footer of what was read.
+  const bool held_record = !file.index.blocks.empty() && MayHold(file.lost_bytes, 1) &&
+                           file.lost_bytes != EncodeFooter(file.index, 0).size();
+  NoteUnreadable(file.index.end_number, file.lost_bytes, held_record);
   LogError("The end of a segment of the spool can't be read: how many records there were is lost",
            {{"file", file.path}, {"bytes", bytes}, {"from", file.index.end_number}});
 }
@@ -179,7 +191,7 @@ void StoredLog::TakeSegments(std::vector<SegmentFile> found) {
   for (SegmentFile& file : found) {
     const uint64_t first = file.header.first_number;
     if (file.index.end_number <= first) {
-      empty_.push_back(first);
+      empty_.insert(first);
       NoteEnd(file);
       continue;
     }
@@ -210,22 +222,37 @@ void StoredLog::TakeLedger() {
   Ledger ledger =
       ReadLedger(files_, Path(std::string(kLedgerFileName)), options_.identity.Checksum());
   ledger_generation_ = ledger.generation;
-  delivered_ = ledger.delivered;
-  if (delivered_) log_.SetDelivered(*delivered_);
-  for (const LostRanges::Range& range : ledger.lost.ranges()) {
-    // A removal that a power loss undid.
-    const bool there = std::any_of(
-        log_.segments().begin(), log_.segments().end(), [&range](const SpoolSegment& segment) {
-          return segment.first() < range.end && segment.end() > range.first;
-        });
-    if (there) continue;
-    log_.lost().Add(range);
-    if (range.end > next_number()) log_.SetNext(range.end);
+  progress_ = ledger.progress;
+  if (const std::optional<uint64_t> delivered = progress_.delivered) {
+    log_.SetDelivered(*delivered);
+    log_.SetNext(std::max(next_number(), *delivered + 1));
   }
+  for (const LostRanges::Range& range : ledger.lost.ranges()) NoteDropped(range);
 }
 
-// A file that is there was not removed because everybody was past it.
+// A segment that is there was not dropped, or a power loss undid its removal.
+void StoredLog::NoteDropped(LostRanges::Range range) {
+  for (const SpoolSegment& segment : log_.segments()) {
+    if (segment.end() <= range.first) continue;
+    if (segment.first() >= range.end) break;
+    if (segment.first() > range.first) {
+      LostRanges::Range missing = range;
+      missing.end = segment.first();
+      missing.samples_end = segment.samples_before();
+      log_.lost().Add(std::move(missing));
+    }
+    range.first = segment.end();
+    range.samples_before = segment.samples_end();
+    if (range.first >= range.end) return;
+  }
+  log_.SetNext(std::max(next_number(), range.end));
+  log_.lost().Add(std::move(range));
+}
+
+// Where the ledger does not say it: a file that is there was not removed because everybody was past
+// it.
 void StoredLog::NoteEmpty() {
+  if (progress_.delivered) return;
   for (const uint64_t number : empty_) {
     const std::optional<LogHole> hole = log_.HoleAt(number);
     if (hole && hole->reason == HoleReason::kTrimmed) NoteLost(*hole, HoleReason::kNotSpooled);
@@ -238,35 +265,49 @@ void StoredLog::NoteLost(const LogHole& hole, HoleReason reason) {
 }
 
 void StoredLog::NoteDamagedHoles() {
-  for (const auto& [number, bytes] : set_aside_) {
+  for (const auto& [number, what] : unreadable_) {
     const std::optional<LogHole> hole = log_.HoleAt(number);
-    if (!hole || hole->reason == HoleReason::kCap || hole->reason == HoleReason::kAge ||
-        hole->reason == HoleReason::kDamaged) {
-      continue;
-    }
-    NoteLost(*hole, HoleReason::kDamaged);
+    if (!hole) continue;
+    // Where the ledger does not say what was delivered, this was not.
+    const bool guessed = hole->reason == HoleReason::kTrimmed && !progress_.delivered;
+    if (guessed || hole->reason == HoleReason::kNotSpooled) NoteLost(*hole, HoleReason::kDamaged);
   }
 }
 
-// Nobody knows how many records there were, but that there was the first of each file that has room
-// for one. A name that says more than the files before it could hold is somebody's mistake.
+// Nobody knows how many records there were, but that there was the first of each. A name that says
+// more than what can't be read before it could hold, and than the ledger knows, is somebody's
+// mistake.
 void StoredLog::NoteLostEnd() {
   uint64_t room = 0;
-  for (const auto& [number, bytes] : set_aside_) {
-    if (number < next_number() || bytes <= kSegmentHeaderBytes + kSegmentMarkBytes) continue;
-    // In front of all that is left everybody was past it.
-    if (log_.segments().empty() && log_.lost().empty()) log_.SetNext(number);
-    if (!MayHold(room, number - next_number())) return;
+  for (const auto& [number, what] : unreadable_) {
+    if (number < next_number() || !what.held_record) continue;
+    // In front of all that is left everybody was past it, where the ledger does not say.
+    const bool in_front = log_.segments().empty() && log_.lost().empty() && !progress_.delivered;
+    if (in_front) log_.SetNext(number);
+    if (number > progress_.newest_file && !MayHold(room, number - next_number())) return;
     NoteLost({.from = next_number(), .to = number}, HoleReason::kDamaged);
     log_.SetNext(number + 1);
-    room += bytes;
+    room += what.bytes;
   }
+}
+
+// A file goes when all of it is delivered or dropped, which the ledger says before; what it has no
+// word of, somebody removed, or a disk that could not sync it lost.
+void StoredLog::NoteLostFile() {
+  const uint64_t number = progress_.newest_file;
+  if (number < next_number() || empty_.contains(number) || unreadable_.contains(number)) return;
+  NoteLost({.from = next_number(), .to = number}, HoleReason::kNotSpooled);
+  log_.SetNext(number + 1);
+  LogError("The newest segment of the spool is gone: how many records it had is lost",
+           {{"file", Path(SegmentFileName(number))}});
 }
 
 // ---- Removal
 
 void StoredLog::Trim(uint64_t durable) {
-  delivered_ = std::max(delivered_.value_or(0), durable);
+  // Where it is not known, everybody is taken to have been past what is in front.
+  progress_.delivered = std::max(progress_.delivered.value_or(log_.first_number() - 1), durable);
+  log_.SetDelivered(*progress_.delivered);
   log_.lost().Forget(durable);
   while (!log_.segments().empty() && log_.segments().front().end() <= durable + 1) {
     Drop(HoleReason::kTrimmed);
@@ -280,7 +321,8 @@ void StoredLog::Drop(HoleReason reason) {
   const uint64_t from = segment.first();
   const uint64_t to = segment.end() - 1;
   // What every sink has is no loss.
-  budget_.CountDropped(reason, log_.SamplesBetween(std::max(from, delivered_.value_or(0) + 1), to));
+  const uint64_t untold = std::max(from, progress_.delivered.value_or(0) + 1);
+  budget_.CountDropped(reason, log_.SamplesBetween(untold, to));
   log_.Remove(0, reason);
   if (reason != HoleReason::kTrimmed) {
     LogWarn("A segment of the spool is dropped", {{"directory", options_.directory},
@@ -290,7 +332,7 @@ void StoredLog::Drop(HoleReason reason) {
   }
   removal.ledger_path = Path(std::string(kLedgerFileName));
   removal.ledger_page =
-      EncodeLedgerPage(log_.lost(), ++ledger_generation_, options_.identity.Checksum(), delivered_);
+      EncodeLedgerPage(log_.lost(), ++ledger_generation_, options_.identity.Checksum(), progress_);
   removal.ledger_generation = ledger_generation_;
   syncer_.Remove(std::move(removal));
   Account();

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "core/append/record_log.h"
 #include "core/base/event_loop.h"
 #include "core/base/file_system.h"
+#include "core/spool/gap_ledger.h"
 #include "core/spool/segment_file.h"
 #include "core/spool/segment_log.h"
 #include "core/spool/spool_budget.h"
@@ -107,15 +109,20 @@ class StoredLog final : public RecordSource {
   std::optional<SegmentFile> Inspect(const std::string& name);
   const BadFile& NoteSetAside(const std::string& name);
   void SetAside(const std::string& name, const absl::Status& why);
+  void NoteUnreadable(uint64_t number, uint64_t bytes, bool held_record);
   void NoteEnd(const SegmentFile& file);
   void TakeSegments(std::vector<SegmentFile> found);
   void TakeLedger();
+  // Of a range of the ledger: what has no record.
+  void NoteDropped(LostRanges::Range range);
   // Holes in which a file without a record stands are not of what everybody was past.
   void NoteEmpty();
-  // Holes in which a file was set aside are damage.
+  // Holes in which something can't be read are damage.
   void NoteDamagedHoles();
-  // So is, behind the last record, what is known of the numbers of such files.
+  // So is, behind the last record, what is known of the numbers of what can't be read.
   void NoteLostEnd();
+  // The newest file that the ledger knows of is gone.
+  void NoteLostFile();
   void NoteLost(const LogHole& hole, HoleReason reason);
   bool IsOfNewerFormat(const std::string& name) const;
   void KeepForNewer(const std::string& name);
@@ -135,14 +142,18 @@ class StoredLog final : public RecordSource {
 
   SegmentLog log_;
   Findings findings_;
-  std::vector<uint64_t> empty_;  // numbers of files that hold no record
-  // Files that were set aside, by the number that their name says, and their bytes.
-  std::map<uint64_t, uint64_t> set_aside_;
+  std::set<uint64_t> empty_;  // numbers of files that hold no record
+  // What can't be read: files that were set aside, and ends of files.
+  struct Unreadable {
+    uint64_t bytes = 0;
+    bool held_record = false;  // the first at least; false: perhaps none
+  };
+  std::map<uint64_t, Unreadable> unreadable_;  // by the number of the first record
   uint64_t bytes_ = 0;
   const absl::Time opened_at_;             // wall
   const absl::Duration opened_at_steady_;  // the same moment
   uint64_t ledger_generation_ = 0;
-  std::optional<uint64_t> delivered_;  // every sink is past these; unset: not known
+  LaneProgress progress_;
   TimerId tick_timer_ = 0;
 };
 

@@ -148,11 +148,12 @@ std::vector<std::string> FuzzSeeds() {
   LostRanges lost;
   lost.Add({1, 10, 0, 471, HoleReason::kCap, {}});
   lost.Add({20, 25, 500, 600, HoleReason::kAge, {}});
-  const std::string ledger = EncodeLedgerPage(lost, 1, kIdentity.Checksum());
+  const std::string ledger =
+      EncodeLedgerPage(lost, 1, kIdentity.Checksum(), {.delivered = 3, .newest_file = 30});
   std::vector<std::string> seeds;
   for (const char mode : {char{0}, char{kRepaired}}) {
     for (const bool ended : {false, true}) seeds.push_back(mode + MakeSegment(ended));
-    seeds.push_back(char(mode | kLedger) + ledger.substr(0, 128));
+    seeds.push_back(char(mode | kLedger) + ledger.substr(0, 160));
   }
   return seeds;
 }

@@ -24,6 +24,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
@@ -119,15 +120,22 @@ class DamageTest : public ::testing::Test {
       EXPECT_LT(n, dictionary ? rig_.SegmentEnd(lowest) : rig_.SpanEnd(lowest)) << lowest;
     }
     EXPECT_GE(log->next_number(), rig_.SegmentEnd(1));
-    ExpectEndIsTold(*log);
+    EXPECT_LE(log->next_number(), rig_.last() + 1) << "no number is lost that never was";
+    ExpectEndIsTold(*log, told);
     if (samples_are_known) {
       EXPECT_EQ(log->next_number(), rig_.last() + 1);
       EXPECT_EQ(ToldSamples(told), LostSamples(told, 1, rig_.last()));
     }
   }
 
-  // Records whose numbers nobody knows are told by their bytes.
-  void ExpectEndIsTold(const StoredLog& log) const {
+  // Records whose numbers nobody knows are told by their bytes, and the first by its number.
+  void ExpectEndIsTold(const StoredLog& log, const Told& told) const {
+    if (log.findings().lost_bytes > 0 && told.records.contains(rig_.last())) return;  // the footer
+    if (log.findings().lost_bytes > 0) {
+      ASSERT_THAT(told.holes, Not(IsEmpty()));
+      EXPECT_EQ(told.holes.back().to, log.next_number() - 1);
+      EXPECT_EQ(told.holes.back().reason, HoleReason::kDamaged);
+    }
     if (log.next_number() > rig_.last()) return;
     EXPECT_GT(log.findings().torn_bytes + log.findings().lost_bytes, 0u);
     EXPECT_THAT(log.findings().bad_files, SizeIs(1));
@@ -369,6 +377,64 @@ TEST_F(DamageTest, FirstSegmentInWhichNothingCanBeReadIsDamage) {
   }
 }
 
+// How many records stood there, nobody knows; that there was one is certain.
+TEST_F(DamageTest, EndThatCantBeReadIsTold) {
+  Fill(kSmall, kFull);
+  const std::string whole = Content(second_);
+  for (const uint64_t records : {1, 2, 3}) {  // behind the last keyframe
+    SCOPED_TRACE(records);
+    const uint64_t first = rig_.last() + 1 - records;
+    ASSERT_EQ(rig_.SpanEnd(first), rig_.last() + 1);
+    size_t bytes = 0;
+    for (uint64_t n = first; n <= rig_.last(); ++n) {
+      bytes += kEntryPrefixBytes + rig_.written(n).bytes.size();
+    }
+    Put(second_, whole.substr(0, whole.size() - bytes) + std::string(bytes, '\0'));
+
+    const auto log = Recover();
+    const Told told = rig_.Tell(*log);
+
+    EXPECT_THAT(told.records, SizeIs(first - 1));
+    ASSERT_THAT(told.holes, SizeIs(1));
+    EXPECT_EQ(told.holes[0].from, first);
+    EXPECT_EQ(told.holes[0].to, first);
+    EXPECT_EQ(told.holes[0].reason, HoleReason::kDamaged);
+    EXPECT_EQ(log->findings().lost_bytes, bytes);
+  }
+}
+
+TEST_F(DamageTest, EndThatCantBeReadInFrontOfASegmentIsDamageToItsStart) {
+  Fill(kFull, kSmall);
+  std::string damaged = Content(1);
+  const size_t bytes = 3 * (kEntryPrefixBytes + rig_.written(second_ - 1).bytes.size());
+  damaged.replace(damaged.size() - bytes, bytes, bytes, '\0');
+  Put(1, damaged);
+
+  const Told told = rig_.Tell(*Recover());
+
+  ASSERT_THAT(told.holes, SizeIs(1));
+  EXPECT_EQ(told.holes[0].to, second_ - 1);
+  EXPECT_EQ(told.holes[0].samples, rig_.Samples(told.holes[0].from, second_ - 1));
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kDamaged);
+}
+
+TEST_F(DamageTest, FooterThatCantBeReadHidesNoRecord) {
+  rig_.Segment(12, 5'400, 4);
+  rig_.Stop();
+  std::string damaged = Content(1);
+  const size_t bytes = FooterBytes(damaged.substr(damaged.size() - kSegmentTrailerBytes));
+  ASSERT_GT(bytes, 0u);
+  damaged.replace(damaged.size() - bytes, bytes, bytes, '\0');
+  Put(1, damaged);
+
+  const auto log = Recover();
+  const Told told = rig_.Tell(*log);
+
+  EXPECT_THAT(told.records, SizeIs(rig_.last()));
+  EXPECT_THAT(told.holes, IsEmpty());
+  EXPECT_EQ(log->findings().lost_bytes, bytes);
+}
+
 TEST_F(DamageTest, FileOfANewerFormatIsKeptWhenItsLaneGoes) {
   Fill(kFull, kFull);
   std::string newer = Content(second_);
@@ -457,6 +523,66 @@ TEST(DamageOfFilesTest, OnlyAMissingSegmentInFrontIsLost) {
   EXPECT_EQ(told.holes[0].to, second - 1);
   EXPECT_EQ(told.holes[0].samples, two.Samples(1, second - 1));
   EXPECT_EQ(told.holes[0].reason, HoleReason::kNotSpooled);
+}
+
+// How many records it had, nobody knows; that it had one is certain.
+TEST(DamageOfFilesTest, NewestSegmentThatIsMissingIsTold) {
+  for (const bool is_only : {false, true}) {
+    SpoolRig rig;
+    if (!is_only) rig.Segment(5, 100, 2);
+    const uint64_t newest = rig.last() + 1;
+    rig.Segment(5, 100, 2);
+    rig.Crash();
+    ASSERT_OK(rig.files.Remove(SegmentPath(newest)));
+
+    for (const uint64_t delivered : {uint64_t{0}, newest - 1, newest - 1}) {
+      const auto log = rig.Recover();
+      const std::optional<LogHole> hole = log->HoleAt(newest);
+      ASSERT_TRUE(hole);
+      EXPECT_EQ(hole->to, newest);
+      EXPECT_EQ(hole->reason, HoleReason::kNotSpooled);
+      EXPECT_EQ(log->next_number(), newest + 1);
+      log->Trim(delivered);  // what that writes into the ledger says it, too
+      rig.syncer->Pass();
+    }
+  }
+}
+
+TEST(DamageOfFilesTest, SegmentsThatWereDeliveredMayBeGone) {
+  SpoolRig rig;
+  rig.Segment(5, 100, 2);
+  rig.Segment(5, 100, 2);
+  rig.Crash();
+  rig.Recover()->Trim(rig.last());
+  rig.syncer->Pass();
+  ASSERT_THAT(rig.files.List(SpoolRig::kDirectory), IsOkAndHolds(ElementsAre("gaps")));
+
+  const auto log = rig.Recover();
+
+  EXPECT_EQ(log->next_number(), rig.last() + 1);
+  const Told told = rig.Tell(*log);
+  ASSERT_THAT(told.holes, SizeIs(1));
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kTrimmed);
+}
+
+// What the disk did not take was sent from memory.
+TEST(DamageOfFilesTest, WhatWasDeliveredIsNoLossWhateverIsOnTheDisk) {
+  for (int n = 0; n < 20; ++n) {
+    SCOPED_TRACE(n);
+    SpoolRig rig;
+    rig.Segment(2, 100, 2);
+    rig.files.FailAfter(n, absl::ResourceExhaustedError("no space left on device"), 5);
+    rig.Segment(2, 100, 2);
+    rig.Segment(2, 100, 2);
+    rig.files.FailAfter(-1, absl::OkStatus());
+    rig.spool->Trim(rig.last());
+    rig.Crash();
+
+    const Told told = rig.Tell(*rig.Recover());
+    for (const LogHole& hole : told.holes) {
+      EXPECT_EQ(hole.reason, HoleReason::kTrimmed) << hole.from;
+    }
+  }
 }
 
 TEST(DamageOfFilesTest, WhatALaterRunDeliversIsNoHoleOfTheRunAfterIt) {

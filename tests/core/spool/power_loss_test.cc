@@ -91,6 +91,7 @@ class Life {
     const auto log = rig_.Recover();
     ASSERT_NE(log, nullptr);
     const Told told = rig_.Tell(*log);  // checks every byte
+    EXPECT_LE(log->next_number(), rig_.last() + 1) << "no number is lost that never was";
     for (uint64_t n = std::max(first_, trimmed_ + 1); n <= synced_; ++n) {
       EXPECT_TRUE(told.records.contains(n)) << n << " was synced";
     }

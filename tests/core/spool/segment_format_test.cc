@@ -203,25 +203,13 @@ TEST(GapLedgerTest, NewestWholePageCounts) {
   EXPECT_EQ(ReadLedger(files, "/d/gaps", 1).generation, 2u);
   EXPECT_EQ(ReadLedger(files, "/d/gaps", 2).generation, 0u);  // another lane's
 
-  EXPECT_FALSE(ReadLedger(files, "/d/gaps", 1).delivered);
-  ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 3, EncodeLedgerPage(lost, 3, 1, 4)));
+  EXPECT_FALSE(ReadLedger(files, "/d/gaps", 1).progress.delivered);
+  const LaneProgress progress{.delivered = 4, .newest_file = 9};
+  ASSERT_OK(WriteLedgerPage(files, "/d/gaps", 3, EncodeLedgerPage(lost, 3, 1, progress)));
   ledger = ReadLedger(files, "/d/gaps", 1);
-  EXPECT_EQ(ledger.delivered, 4u);
+  EXPECT_EQ(ledger.progress.delivered, 4u);
+  EXPECT_EQ(ledger.progress.newest_file, 9u);
   EXPECT_EQ(ledger.lost.ranges().size(), 2u);
-}
-
-TEST(LostRangesTest, TheNewestAreCountedTogetherWhenThereAreMany) {
-  LostRanges lost;
-  for (uint64_t i = 0; i < 150; ++i) {
-    lost.Add({10 * i + 1, 10 * i + 11, 100 * i, 100 * i + 100, HoleReason::kCap, {}});
-  }
-
-  EXPECT_EQ(lost.ranges().size(), LostRanges::kMaxRanges);
-  EXPECT_EQ(lost.Find(1)->end, 11u);
-  EXPECT_EQ(lost.ranges().back().end, 1501u);
-  EXPECT_EQ(lost.ranges().back().samples_end, 15'000u);
-  lost.Forget(1500);
-  EXPECT_TRUE(lost.empty());
 }
 
 }  // namespace
