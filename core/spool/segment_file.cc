@@ -29,6 +29,19 @@ bool IsCutOffHeader(std::string_view bytes, const SpoolIdentity& identity, uint6
              std::string_view(header).substr(0, std::min(bytes.size(), kSegmentHeaderFixedBytes));
 }
 
+// What is there may be what damage or a crash left of the footer, which should be `footer`; zeroes
+// are of it, too. Of its whole size, or with its end: whatever it says.
+bool MayBeFooter(std::string_view bytes, std::string_view footer) {
+  const size_t trailer = bytes.size() - std::min(bytes.size(), kSegmentTrailerBytes);
+  if (FooterBytes(bytes.substr(trailer)) == bytes.size()) return true;
+  if (bytes.size() >= footer.size()) return bytes.size() == footer.size();
+  size_t strange = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] != '\0' && bytes[i] != footer[i]) ++strange;
+  }
+  return strange <= bytes.size() / 8;
+}
+
 // Looks through a file without a footer: mark by mark, entry by entry.
 class SegmentScanner {
  public:
@@ -52,6 +65,7 @@ class SegmentScanner {
     out.index = std::move(index_);
     const uint64_t left = file_bytes_ - std::min<uint64_t>(file_bytes_, out.index.end_offset);
     if (!out.sealed) (tail_is_cut_off_ ? out.torn_bytes : out.lost_bytes) = left;
+    out.lost_record = out.lost_bytes > 0 && lost_record_;
     return absl::OkStatus();
   }
 
@@ -184,7 +198,11 @@ class SegmentScanner {
     tail_is_cut_off_ = IsCutOffWrite(bytes);
     if (index_.blocks.empty()) return absl::OkStatus();
     size_t at = FindEntriesToEnd(bytes, 1);
-    if (at == std::string::npos) return absl::OkStatus();
+    if (at == std::string::npos) {
+      lost_record_ =
+          MayHold(bytes.size(), 1) && !MayBeFooter(bytes, EncodeFooter(index_, identity_));
+      return absl::OkStatus();
+    }
     ++index_.end_number;
     while (at < bytes.size()) {
       const absl::StatusOr<EntryView> entry = ParseEntry(std::string_view(bytes).substr(at));
@@ -207,6 +225,7 @@ class SegmentScanner {
   size_t at_ = 0;       // in the window
   bool done_ = false;
   bool tail_is_cut_off_ = true;
+  bool lost_record_ = false;  // what can't be read at the end held one
   SegmentIndex index_;
 };
 

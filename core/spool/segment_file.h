@@ -23,6 +23,7 @@ struct SegmentFile {
   uint64_t torn_bytes = 0;  // at the end, of a write that a crash cut off
   // At the end, of what is no such write: there may have been records, nobody knows how many.
   uint64_t lost_bytes = 0;
+  bool lost_record = false;  // that there was one is certain
 };
 
 // What a crash left that was quick holds no record; end_number is the first number then. Reads the

@@ -179,10 +179,7 @@ void StoredLog::NoteEnd(const SegmentFile& file) {
   const auto kind = file.lost_bytes > 0 ? BadFile::Kind::kLost : BadFile::Kind::kTorn;
   findings_.bad_files.push_back({kind, NameOf(file.path), file.header.first_number, bytes});
   if (file.lost_bytes == 0) return;
-  // As many may be the footer of what was read.
-  const bool held_record = !file.index.blocks.empty() && MayHold(file.lost_bytes, 1) &&
-                           file.lost_bytes != EncodeFooter(file.index, 0).size();
-  NoteUnreadable(file.index.end_number, file.lost_bytes, held_record);
+  NoteUnreadable(file.index.end_number, file.lost_bytes, file.lost_record);
   LogError("The end of a segment of the spool can't be read: how many records there were is lost",
            {{"file", file.path}, {"bytes", bytes}, {"from", file.index.end_number}});
 }
