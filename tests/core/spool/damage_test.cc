@@ -435,6 +435,19 @@ TEST_F(DamageTest, FooterThatCantBeReadHidesNoRecord) {
   EXPECT_EQ(log->findings().lost_bytes, bytes);
 }
 
+// Somebody cut it: a file that everybody is past is removed.
+TEST_F(DamageTest, FirstFileWithoutARecordIsNotTakenForDeliveredWithoutALedger) {
+  Fill(kSmall, kSmall);
+  ASSERT_OK(rig_.files.Remove(absl::StrCat(SpoolRig::kDirectory, "/", kLedgerFileName)));
+  Put(1, "");
+
+  const Told told = rig_.Tell(*Recover());
+
+  ASSERT_THAT(told.holes, SizeIs(1));
+  EXPECT_EQ(told.holes[0].to, second_ - 1);
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kNotSpooled);
+}
+
 TEST_F(DamageTest, FileOfANewerFormatIsKeptWhenItsLaneGoes) {
   Fill(kFull, kFull);
   std::string newer = Content(second_);
