@@ -121,6 +121,18 @@ TEST(DataDirectoryTest, ASlotThatIsTornAtAnyByteLeavesTheOneBefore) {
   }
 }
 
+TEST(DataDirectoryTest, ASlotThatIsDamagedIsNotBelieved) {
+  MemFileSystem files;
+  for (int run = 0; run < 2; ++run) ASSERT_OK(OpenDataDirectory(files, "data", kNow).status());
+  ASSERT_OK_AND_ASSIGN(std::string content, files.ReadFile("data/epoch"));
+  content[content.find("17")] = '9';  // the first digit of the first run's
+  files.Put("data/epoch", content);
+
+  ASSERT_OK_AND_ASSIGN(const DataDirectory next, OpenDataDirectory(files, "data", kNow));
+
+  EXPECT_EQ(next.epoch, 1'700'000'000'002u);
+}
+
 TEST(DataDirectoryTest, ADamagedWriterIdIsNotReplaced) {
   MemFileSystem files;
   ASSERT_OK(files.CreateDirectory("data"));
