@@ -421,18 +421,20 @@ TEST_F(DamageTest, EndThatCantBeReadInFrontOfASegmentIsDamageToItsStart) {
 TEST_F(DamageTest, FooterThatCantBeReadHidesNoRecord) {
   rig_.Segment(12, 5'400, 4);
   rig_.Stop();
-  std::string damaged = Content(1);
-  const size_t bytes = FooterBytes(damaged.substr(damaged.size() - kSegmentTrailerBytes));
+  const std::string whole = Content(1);
+  const size_t bytes = FooterBytes(whole.substr(whole.size() - kSegmentTrailerBytes));
   ASSERT_GT(bytes, 0u);
-  damaged.replace(damaged.size() - bytes, bytes, bytes, '\0');
-  Put(1, damaged);
+  for (const size_t left : {bytes, bytes - 1, bytes / 2}) {  // of it, in zeroes
+    SCOPED_TRACE(left);
+    Put(1, whole.substr(0, whole.size() - bytes) + std::string(left, '\0'));
 
-  const auto log = Recover();
-  const Told told = rig_.Tell(*log);
+    const auto log = Recover();
+    const Told told = rig_.Tell(*log);
 
-  EXPECT_THAT(told.records, SizeIs(rig_.last()));
-  EXPECT_THAT(told.holes, IsEmpty());
-  EXPECT_EQ(log->findings().lost_bytes, bytes);
+    EXPECT_THAT(told.records, SizeIs(rig_.last()));
+    EXPECT_THAT(told.holes, IsEmpty());
+    EXPECT_EQ(log->findings().lost_bytes, left);
+  }
 }
 
 // Somebody cut it: a file that everybody is past is removed.
@@ -606,6 +608,7 @@ TEST(DamageOfFilesTest, WhatALaterRunDeliversIsNoHoleOfTheRunAfterIt) {
   two.Crash();
   const auto log = two.Recover();
   log->Trim(second - 1);
+  EXPECT_EQ(log->HoleAt(1)->reason, HoleReason::kTrimmed);
   two.syncer->Pass();
 
   const Told told = two.Tell(*two.Recover());
