@@ -132,8 +132,7 @@ std::vector<std::string> FuzzSeeds() {
 }
 
 void FuzzOne(std::string_view input) {
-  static const google::protobuf::LogSilencer* const silencer = new google::protobuf::LogSilencer;
-  (void)silencer;
+  const google::protobuf::LogSilencer silencer;
   Stream stream;
   while (input.size() >= 3) {
     const char step = input[0];

@@ -14,6 +14,8 @@ RemoteWriteEndpoint::RemoteWriteEndpoint() {
   });
   port_ = server_.bind_to_any_port("127.0.0.1");
   thread_ = std::thread([this] { server_.listen_after_bind(); });
+  // A server that is stopped before it listens goes on.
+  while (!server_.is_running()) std::this_thread::yield();
 }
 
 RemoteWriteEndpoint::~RemoteWriteEndpoint() {
