@@ -17,6 +17,11 @@ FAULTS = {"both ways": ("input", "output"), "what trawld sends": ("input",),
           "what the store sends": ("output",)}
 
 
+def enter(namespace):
+    """`ip netns exec` mounts /sys anew, which cannot be where / is no mount point: in a chroot."""
+    return ["nsenter", f"--net=/run/netns/{namespace}"]
+
+
 class FarStore(Store):
     """trawl-store in a network namespace."""
 
@@ -25,7 +30,7 @@ class FarStore(Store):
         super().__init__(directory, f"--sqlite.path={directory}/store.db", "--insecure", address=address)
 
     def popen(self, command, **options):
-        return subprocess.Popen(["ip", "netns", "exec", self.namespace, *command], **options)
+        return subprocess.Popen([*enter(self.namespace), *command], **options)
 
 
 class HalfOpenTest(EndToEndTest):
@@ -54,7 +59,7 @@ class HalfOpenTest(EndToEndTest):
                       f"{command}: {result.stderr.strip()}")
 
     def inside(self, command):
-        self.root(f"ip netns exec {self.namespace} {command}")
+        self.root(" ".join([*enter(self.namespace), command]))
 
     def drop(self, hooks):
         for hook in hooks:
