@@ -12,7 +12,6 @@
 namespace trawl {
 namespace {
 
-
 ScrapeConfig Job() {
   ScrapeConfig config;
   config.job_name = "job";
