@@ -16,10 +16,12 @@ namespace trawl {
 
 // What one reader knows of the targets that it watches, and how that differs from what is. It is
 // as large as the state, whatever happens while the reader looks away: 16 bytes a target of the
-// jobs in question, and the snapshot it was last compared with.
+// jobs in question, and the snapshot it was last compared with (with its order by URL, 16 bytes a
+// target that all who hold the snapshot share).
 //
 // Comparing costs a load for each target; a pool that is not the one of last time also a look at
-// its list. Dropped targets that are equal (two groups name them) are one.
+// its list, for the first who looks with the making of its order. Dropped targets that are equal
+// (two groups name them) are one.
 //
 // Not thread-safe.
 class TargetView {

@@ -14,8 +14,9 @@ run of the scraper asks with a number of its own, so that it is known which kill
 
 --storage says how storage is while the scraper is killed: there, killed (it comes back for the last
 run), or stopped and continued all the while. --kill-store kills trawl-store as well, at a random moment
-of each Nth run of trawld. --flag is for trawld. One kill in five comes while the scraper starts. vmagent and the
-Prometheus agent write to VictoriaMetrics, which is asked for every raw sample in the end.
+of each Nth run of trawld. --flag is for trawld. One kill in five comes while the scraper starts.
+vmagent and the Prometheus agent write to VictoriaMetrics, which is asked for every raw sample in the
+end.
 
 If anything is lost or stored twice the directory stays: evidence.json (what each exporter answered
 when, the kills, what is missing), the programs' logs, the database, and in kills/ what trawld's spool
