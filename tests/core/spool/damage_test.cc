@@ -563,6 +563,26 @@ TEST(DamageOfFilesTest, NewestSegmentThatIsMissingIsTold) {
   }
 }
 
+// The ledger knows the newest file, however many numbers are missing in front of it.
+TEST(DamageOfFilesTest, NewestSegmentThatIsZeroedBehindOneThatIsMissingIsTold) {
+  SpoolRig rig;
+  rig.Segment(5, 100, 2);
+  const uint64_t second = rig.last() + 1;
+  rig.Segment(5, 100, 2);
+  const uint64_t third = rig.last() + 1;
+  rig.Segment(5, 100, 2);
+  rig.Crash();
+  ASSERT_OK(rig.files.Remove(SegmentPath(second)));
+  rig.files.Put(SegmentPath(third), std::string(2'000, '\0'));
+
+  const Told told = rig.Tell(*rig.Recover());
+
+  ASSERT_THAT(told.holes, SizeIs(1));
+  EXPECT_EQ(told.holes[0].from, second);
+  EXPECT_EQ(told.holes[0].to, third);
+  EXPECT_EQ(told.holes[0].reason, HoleReason::kDamaged);
+}
+
 TEST(DamageOfFilesTest, SegmentsThatWereDeliveredMayBeGone) {
   SpoolRig rig;
   rig.Segment(5, 100, 2);
