@@ -182,6 +182,17 @@ bool ResemblesMark(std::string_view bytes, const SegmentMark& mark) {
   return int{magic} + int{number} + int{samples} >= 2;
 }
 
+bool MayBeMark(std::string_view bytes, const SegmentMark& mark) {
+  SegmentMark keyframe = mark;
+  keyframe.keyframe = true;  // or not
+  const size_t time_and_checksum = sizeof(int64_t) + sizeof(uint32_t);
+  const std::string known =
+      EncodeMark(keyframe, 0).substr(0, kSegmentMarkBytes - time_and_checksum);
+  return bytes.size() >= kSegmentMarkBytes &&
+         std::equal(known.begin(), known.end(), bytes.begin(),
+                    [](char was, char is) { return is == '\0' || is == was; });
+}
+
 size_t FindMark(std::string_view bytes, size_t from) { return bytes.find(kMarkMagic, from); }
 
 // ---- Footer

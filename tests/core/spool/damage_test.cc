@@ -239,6 +239,23 @@ TEST_F(DamageTest, RecordsOfAMarksSizeAreNotTakenForOne) {
   }
 }
 
+TEST_F(DamageTest, LastMarkOfWhichAPartWasNeverWrittenIsNoLostRecord) {
+  Fill(kFull, kFull);
+  const std::string whole = Content(second_);
+  const size_t mark = whole.rfind(kMarkMagic);
+  for (size_t bytes = 1; bytes <= kSegmentMarkBytes; ++bytes) {
+    SCOPED_TRACE(absl::StrCat("without its first ", bytes, " bytes"));
+    std::string damaged = whole;
+    damaged.replace(mark, bytes, bytes, '\0');
+    Put(second_, damaged);
+
+    const auto log = Recover();
+    rig_.Tell(*log);
+
+    EXPECT_EQ(log->next_number(), rig_.last() + 1);
+  }
+}
+
 // Every byte in the long form of the tests.
 TEST_F(DamageTest, RealFilesThatAreDamagedOrCutLoseNoMore) {
   Fill(kFull, kFull);
