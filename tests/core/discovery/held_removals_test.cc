@@ -135,6 +135,19 @@ TEST_F(HeldRemovalsTest, AJobThatShrinksIsHeldThoughItsSourceIsLarge) {
   EXPECT_EQ(PushNumbered(0, 950).counts.removed, 50u);
 }
 
+TEST_F(HeldRemovalsTest, AJobsSizeIsRememberedAlsoWhenItShrankWithTheWhole) {
+  const auto push_both = [this](int node, int db) {
+    Change change = Push(Numbered(0, node));
+    change.groups.push_back({"db", {"0", Numbered(0, db), {}}});
+    return world_.Apply(change);
+  };
+  push_both(30, 60);
+  EXPECT_EQ(push_both(10, 0).counts.held, 80u);
+
+  // The whole grows, and of this job few are left to lose.
+  EXPECT_EQ(push_both(0, 100).counts.held, 30u);
+}
+
 TEST_F(HeldRemovalsTest, TheNetOfManySmallRemovalsIsHeld) {
   Change first;
   first.source = "k8s";

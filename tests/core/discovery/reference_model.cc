@@ -328,7 +328,10 @@ std::map<std::string, bool> ReferenceSource::HeldJobs(State& next) const {
   const bool all = shrinks("", whole(now), whole(next));
   std::map<std::string, bool> holds;
   for (const char* job : {"db", "node"}) {
-    holds[job] = all || (!divided && shrinks(job, SizeOf(now, job), SizeOf(next, job)));
+    // Also of what is held with the whole: a later change is measured against the job's largest
+    // size, too, when the whole grows.
+    const bool alone = !divided && shrinks(job, SizeOf(now, job), SizeOf(next, job));
+    holds[job] = all || alone;
   }
   return holds;
 }
