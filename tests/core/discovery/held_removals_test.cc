@@ -443,6 +443,18 @@ TEST_F(HeldRemovalsTest, ReleaseAndExpiryTakeHeldTargetsAlong) {
   EXPECT_THAT(world_.Targets(), IsEmpty());
 }
 
+TEST_F(HeldRemovalsTest, AClientOfOneJobDoesNotSetAnewWhatTheWholeIsMeasuredBy) {
+  for (const char* job : {"node", "db"}) PushNumbered(0, 30, job);
+  EXPECT_EQ(PushNumbered(0, 10, "db").counts.held, 0u);
+  Change confirms;
+  confirms.source = "k8s";
+  confirms.allow_shrink = true;
+  confirms.may_write =
+      std::make_shared<const JobFilter>([](std::string_view job) { return job == "node"; });
+  ASSERT_EQ(world_.Apply(confirms).status, ApplyStatus::kApplied);
+  EXPECT_EQ(PushNumbered(0, 10, "node").counts.held, 20u);
+}
+
 TEST_F(HeldRemovalsTest, AClientConfirmsWhatIsHeldInItsOwnJobsAlone) {
   for (const char* job : {"node", "db"}) {
     PushNumbered(0, 100, job);
