@@ -436,8 +436,13 @@ bool ReferenceSource::PassLease(const Time& time) {
   return true;
 }
 
-bool ReferenceSource::Release(bool remove, bool force, const Rights& rights) {
-  if (!known || HasForeign(now, rights) || (!force && (now.token || stream != 0))) return false;
+bool ReferenceSource::Release(const TargetSets::ReleaseOptions& options) {
+  const std::optional<uint64_t> token = options.fencing_token;
+  const bool remove = options.remove_targets;
+  const bool force = options.force;
+  const bool fenced = now.token && (!token || *token < *now.token);
+  if (!known || HasForeign(now, options.may_write) || (!force && (fenced || stream != 0)))
+    return false;
   State next = now;
   next.history.clear();
   next.lease = {};

@@ -85,7 +85,7 @@ class ReferenceSource {
   // lease ended.
   bool Pass(const Time& time);
   void EndStream();
-  bool Release(bool remove, bool force, const Rights& rights);
+  bool Release(const TargetSets::ReleaseOptions& options);
   void CarryOut(bool keep);
   void Confirm();
   void Restart(bool away, const Time& time);

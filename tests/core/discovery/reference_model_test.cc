@@ -355,18 +355,14 @@ class Sequence {
   // --- operators
 
   void Release() {
-    const bool remove = OneIn(2);
-    const bool force = OneIn(2);
-    const ReferenceSource::Rights rights = RandomRights();
-    const bool released = Model().Release(remove, force, rights);
-    Log("release ", remove, force, " -> ", released);
-    EXPECT_EQ(world_
-                  .Release(Name(), {.fencing_token = {},
-                                    .remove_targets = remove,
-                                    .force = force,
-                                    .may_write = rights})
-                  .ok(),
-              released);
+    TargetSets::ReleaseOptions options;
+    if (OneIn(2)) options.fencing_token = Model().now.token;
+    options.remove_targets = OneIn(2);
+    options.force = OneIn(2);
+    options.may_write = RandomRights();
+    const bool released = Model().Release(options);
+    Log("release ", options.remove_targets, options.force, " -> ", released);
+    EXPECT_EQ(world_.Release(Name(), options).ok(), released);
   }
 
   void Accept() {
