@@ -62,7 +62,7 @@ class ReferenceSource {
   };
 
   static constexpr uint64_t kMinRemovals = 3;
-  static constexpr uint64_t kMaxTargets = 24;  // listed; and so many held
+  static constexpr uint64_t kMaxTargets = 18;  // listed; and so many held
   static constexpr absl::Duration kHold = absl::Minutes(5);
   static constexpr absl::Duration kHeardFor = absl::Minutes(1);
   static constexpr absl::Duration kSilence = absl::Seconds(30);  // then a stream ends

@@ -77,7 +77,7 @@ class Sequence {
   }
 
   void Step() {
-    source_ = Random(kSources.size());
+    source_ = OneIn(4) ? 1 : 0;  // one of them gets further
     switch (Random(16)) {
       case 0:
       case 1:
@@ -99,7 +99,7 @@ class Sequence {
       case 10:
         return SendSnapshot();
       case 11:
-        return SendDelta();
+        return SendChange();
       case 12:
         return Renew();
       default:
@@ -117,10 +117,36 @@ class Sequence {
     }
     if (OneIn(12)) group.group.targets.push_back("a/b");
     if (OneIn(3)) group.group.labels = Labels{{"x", absl::StrCat(Random(2))}};
+    const auto listed = Model().now.groups.find({group.job, group.group.key});
+    if (listed == Model().now.groups.end() || !OneIn(4)) return group;
+    // As it is.
+    group.group.targets = listed->second.targets;
+    group.group.labels = {};
+    if (!listed->second.label.empty()) group.group.labels = Labels{{"x", listed->second.label}};
     return group;
   }
 
   void FillGroups(Change& change) {
+    const bool empty = Model().Listed() > 2 * ReferenceSource::kMinRemovals && OneIn(3);
+    if (empty) {
+      NameAll(change);
+    } else {
+      FillGroupsAtRandom(change);
+    }
+    change.allow_shrink = OneIn(Model().HeldTargets() > 0 ? 4 : 10);
+    const uint64_t stated = Model().now.stated;
+    if (OneIn(stated == 0 ? 6 : 2)) change.source_targets = 1 + Random(30);
+    if (stated != 0 && OneIn(3)) change.source_targets = stated;
+  }
+
+  // What the pusher knows looks empty.
+  void NameAll(Change& change) {
+    if (change.scope == Change::Scope::kJobs) change.jobs = {kJobs.begin(), kJobs.end()};
+    if (change.scope != Change::Scope::kGroups) return;
+    for (const auto& [name, unused] : Model().now.groups) change.remove.push_back(name);
+  }
+
+  void FillGroupsAtRandom(Change& change) {
     std::set<GroupName> names;
     for (uint64_t i = OneIn(4) ? 0 : Random(5); i > 0; --i) {
       JobGroup group = RandomGroup();
@@ -133,13 +159,11 @@ class Sequence {
       }
     }
     if (change.scope == Change::Scope::kJobs && OneIn(2)) change.jobs = {kJobs[Random(2)]};
-    change.allow_shrink = OneIn(10);
-    if (OneIn(6)) change.source_targets = 1 + Random(30);
   }
 
   // A client that may write one of the jobs alone, now and then.
   ReferenceSource::Rights RandomRights() {
-    if (!OneIn(6)) return nullptr;
+    if (!OneIn(4)) return nullptr;
     return std::make_shared<const JobFilter>(
         [own = kJobs[Random(2)]](std::string_view job) { return job == own; });
   }
@@ -151,10 +175,10 @@ class Sequence {
 
   void CallUnary() {
     Change change;
-    if (last_ && OneIn(4)) {
-      change = *last_;  // it is sent again
+    if (last_[source_] && OneIn(4)) {
+      change = *last_[source_];  // it is sent again
       change.stream_id = 0;
-      change.dry_run = OneIn(6);
+      change.dry_run = OneIn(3);
       change.may_write = RandomRights();
       if (OneIn(3)) change.allow_shrink = !change.allow_shrink;
     } else {
@@ -171,8 +195,8 @@ class Sequence {
       if (OneIn(6)) change.lease = LeasePolicy{absl::Seconds(20 + 20 * Random(9)), OneIn(2)};
       change.allow_partial = OneIn(2);
       change.may_write = RandomRights();
-      change.dry_run = OneIn(12);
-      last_ = change;
+      change.dry_run = OneIn(Model().now.withheld ? 2 : 6);
+      last_[source_] = change;
     }
     change.source = Name();
     const ApplyResult result = Call(change);
@@ -207,6 +231,9 @@ class Sequence {
     EXPECT_EQ(result.applied_version, expected.version);
     EXPECT_EQ(result.counts.targets, expected.listed);
     EXPECT_EQ(result.counts.held, expected.held);
+    if (expected.status == ApplyStatus::kNoop) {
+      EXPECT_EQ(result.counts.unchanged, expected.listed);
+    }
   }
 
   // --- streams
@@ -306,7 +333,7 @@ class Sequence {
     Change change = OfStream(Change::Scope::kSource);
     change.version = RandomVersion();
     const uint64_t begun_at = Model().now.version;
-    const uint64_t cut = Random(8);
+    const uint64_t cut = Random(20);
     Log("snapshot v", *change.version, " ", ContentOf(change), " cut ", cut);
     Say(SyncBegin{*change.version, change.groups.size(), 10'000, change.allow_shrink,
                   change.source_targets});
@@ -325,6 +352,13 @@ class Sequence {
     ExpectOnStream(ack, expected, stream, *change.version);
   }
 
+  // Most clients know when a delta would be of no use.
+  void SendChange() {
+    const bool gap = histories_[Model().stream] != Model().now.history;
+    if (gap && !OneIn(4)) return SendSnapshot();
+    SendDelta();
+  }
+
   void SendDelta() {
     if (Model().stream == 0) return OpenStream();
     Change change = OfStream(Change::Scope::kGroups);
@@ -332,11 +366,11 @@ class Sequence {
     change.version = OneIn(8) ? Model().now.version : Model().now.version + 1 + Random(2);
     if (OneIn(12) && *change.base_version > 1) change.version = --*change.base_version;  // behind
     SayDelta(change);
-    while (OneIn(3)) {  // it is said again, perhaps as meant
+    while (OneIn(Model().HeldTargets() > 0 ? 2 : 3)) {  // it is said again, perhaps as meant
       change.allow_shrink = OneIn(2);
       SayDelta(change);
     }
-    last_ = change;
+    last_[source_] = change;
   }
 
   void SayDelta(const Change& change) {
@@ -407,7 +441,7 @@ class Sequence {
 
   // The pusher stands by what it said.
   void Renew() {
-    if (Model().HeldTargets() == 0) return SendDelta();
+    if (Model().HeldTargets() == 0) return SendChange();
     const uint64_t times = Random(20);
     Log("renews ", times, " times");
     for (uint64_t i = 0; i < times; ++i) {
@@ -424,7 +458,7 @@ class Sequence {
   }
 
   void SetDisk() {
-    disk_full_ = OneIn(2);
+    disk_full_ = OneIn(3);
     Log(disk_full_ ? "the disk is full" : "the disk has room");
     world_.files.SetCapacity(disk_full_ ? 0 : uint64_t{1} << 40);
     for (ReferenceSource& model : models_) model.disk_full = disk_full_;
@@ -487,7 +521,7 @@ class Sequence {
   bool disk_full_ = false;
   absl::Time noted_;
   absl::Duration started_;
-  std::optional<Change> last_;
+  std::array<std::optional<Change>, kSources.size()> last_;
   std::map<uint64_t, RecordingSyncPeer*> peer_of_;
   std::map<uint64_t, std::string> histories_;
   std::map<uint64_t, ReferenceSource::Rights> rights_;
