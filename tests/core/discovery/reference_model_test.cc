@@ -41,6 +41,14 @@ std::string ContentOf(const Change& change) {
   return text;
 }
 
+// All of it, for the log of a failure.
+std::string TextOf(const Change& change) {
+  return absl::StrCat(ContentOf(change), change.allow_shrink ? " may shrink" : "",
+                      change.source_targets == 0
+                          ? std::string()
+                          : absl::StrCat(" of ", change.source_targets, " targets"));
+}
+
 // What happened in all sequences: a comparison in which nothing happens proves nothing.
 using Seen = std::map<std::string, uint64_t>;
 
@@ -212,7 +220,7 @@ class Sequence {
     if (change.dry_run) ++seen_[Model().now.withheld ? "dry run, withheld" : "dry run"];
     const ReferenceSource::Answer expected = Model().Apply(change, ContentOf(change), Time());
     ApplyResult result = world_.Apply(change);
-    Log(change.dry_run ? "dry " : "", "call v", change.version.value_or(0), " ", ContentOf(change),
+    Log(change.dry_run ? "dry " : "", "call v", change.version.value_or(0), " ", TextOf(change),
         change.may_write == nullptr ? "" : " of a client with rights to one job", " -> ",
         static_cast<int>(result.status));
     Expect(result, expected);
@@ -334,7 +342,7 @@ class Sequence {
     change.version = RandomVersion();
     const uint64_t begun_at = Model().now.version;
     const uint64_t cut = Random(20);
-    Log("snapshot v", *change.version, " ", ContentOf(change), " cut ", cut);
+    Log("snapshot v", *change.version, " ", TextOf(change), " cut ", cut);
     Say(SyncBegin{*change.version, change.groups.size(), 10'000, change.allow_shrink,
                   change.source_targets});
     if (cut == 0) return CloseStream();
@@ -381,7 +389,7 @@ class Sequence {
     if (again && Model().HeldTargets() < held) ++seen_["confirmed by a repeat"];
     const auto ack = Say(SyncDelta{*change.base_version, *change.version, change.groups,
                                    change.remove, change.allow_shrink, change.source_targets});
-    Log("delta ", *change.base_version, " v", *change.version, " ", ContentOf(change), " -> ",
+    Log("delta ", *change.base_version, " v", *change.version, " ", TextOf(change), " -> ",
         ack ? static_cast<int>(ack->result.status) : -1);
     ExpectOnStream(ack, expected, stream, *change.version);
   }
