@@ -10,6 +10,8 @@
 namespace trawl {
 namespace {
 
+constexpr absl::Duration kDiskLook = absl::Seconds(5);
+
 uint64_t StoredBytes(FileSystem& files, const std::string& directory) {
   uint64_t bytes = 0;
   const absl::StatusOr<std::vector<std::string>> names = files.List(directory);
@@ -23,7 +25,7 @@ uint64_t StoredBytes(FileSystem& files, const std::string& directory) {
 }
 
 // What is there stays there, however little is free.
-uint64_t Limit(const Spooling::Options& options, FileSystem& files) {
+void NoteDiskAtStart(const Spooling::Options& options, FileSystem& files, SpoolBudget& budget) {
   RemoveEmptyEpochs(files, options.directory);
   const absl::Status made = files.CreateDirectory(options.directory);
   if (!made.ok()) LogError("The spool's directory can't be made", {{"err", made}});
@@ -33,16 +35,15 @@ uint64_t Limit(const Spooling::Options& options, FileSystem& files) {
     for (const StoredLane& lane : *lanes) stored += StoredBytes(files, lane.directory);
   }
   const absl::StatusOr<uint64_t> free = files.FreeBytes(options.directory);
-  if (!free.ok()) return options.max_bytes;
-  const uint64_t limit = std::min(options.max_bytes, stored + *free / 2);
-  if (limit < options.max_bytes) {
+  if (!free.ok()) return;
+  budget.NoteDisk(stored, *free);
+  if (budget.max_bytes() < options.max_bytes) {
     LogWarn("The spool may not take as much as configured: it leaves half of the free disk",
             {{"directory", options.directory},
              {"configured_bytes", options.max_bytes},
-             {"max_bytes", limit},
+             {"max_bytes", budget.max_bytes()},
              {"free_bytes", *free}});
   }
-  return limit;
 }
 
 }  // namespace
@@ -50,12 +51,14 @@ uint64_t Limit(const Spooling::Options& options, FileSystem& files) {
 Spooling::Spooling(const Options& options, const Deps& deps)
     : options_(options),
       files_(deps.files),
-      budget_(Limit(options, files_)),
+      budget_(options.max_bytes),
       thread_(deps.clock, "syncer") {
+  NoteDiskAtStart(options_, files_, budget_);
   RunOn(thread_.loop(), [this] {
     syncer_ =
         std::make_unique<SpoolSyncer>(SpoolSyncer::Options{.sync_interval = options_.sync_interval},
                                       SpoolSyncer::Deps{thread_.loop(), files_});
+    thread_.loop().RunAfter(kDiskLook, [this] { LookAtDisk(); });
   });
 }
 
@@ -64,11 +67,17 @@ Spooling::~Spooling() {
   syncer_.reset();
 }
 
+void Spooling::LookAtDisk() {
+  thread_.loop().RunAfter(kDiskLook, [this] { LookAtDisk(); });
+  const absl::StatusOr<uint64_t> free = files_.FreeBytes(options_.directory);
+  if (free.ok()) budget_.NoteDisk(budget_.used_bytes(), *free);
+}
+
 std::unique_ptr<Spool> Spooling::MakeSpool(uint32_t lane, EventLoop& loop) {
   Spool::Options options;
   options.directory = SpoolLaneDirectory(options_.directory, options_.epoch, lane);
   options.identity = {options_.writer_id, options_.epoch, lane};
-  options.max_bytes = max_bytes();
+  options.max_bytes = options_.max_bytes;
   options.max_memory_bytes = std::max<uint64_t>(1, options_.max_memory_bytes / options_.lanes);
   options.max_age = options_.max_age;
   return std::make_unique<Spool>(options, Spool::Deps{loop, files_, *syncer_, budget_});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -52,14 +53,21 @@ class Spooling {
   // What is wrong with it is counted.
   absl::StatusOr<std::unique_ptr<StoredLog>> OpenEarlier(const StoredLane& lane, EventLoop& loop);
 
-  // Of all lanes: at most half of what is free is added to what is there at the start.
+  // Of all lanes, on the disk: what is there at the start, and at most half of what is free.
   uint64_t max_bytes() const { return budget_.max_bytes(); }
-  uint64_t lane_bytes() const { return max_bytes() / options_.lanes; }
+  // Of one, there or in memory.
+  uint64_t lane_bytes() const {
+    return std::min(options_.max_bytes, std::max(max_bytes(), options_.max_memory_bytes)) /
+           options_.lanes;
+  }
   // Into the metrics; once a collection. Any thread.
   void Collect(const std::vector<std::shared_ptr<const SpoolStatus>>& lanes,
                SpoolMetrics& metrics) const;
 
  private:
+  // Looks at what is free: the disk may have been full at the start. The syncer's thread.
+  void LookAtDisk();
+
   const Options options_;
   FileSystem& files_;
   SpoolBudget budget_;

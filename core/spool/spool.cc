@@ -60,9 +60,9 @@ absl::Status Spool::Append(const LogRecord& record) {
     return absl::InternalError("the first record does not start a segment");
   }
   const uint64_t before = record.segment_start ? 0 : segment_bytes_;
-  if (before + record.bytes.size() > options_.max_bytes) {
+  if (before + record.bytes.size() > max_segment_bytes()) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the spool of ", options_.max_bytes, " bytes does not hold one segment"));
+        absl::StrCat("the spool of ", max_segment_bytes(), " bytes does not hold one segment"));
   }
   if (record.segment_start) BeginSegment();
   const bool keyframe = record.keyframe || record.segment_start;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -62,7 +63,10 @@ class Spool final : public RecordLog {
     return log_.SamplesBetween(from, to);
   }
   uint64_t BytesFrom(uint64_t number) const override { return log_.BytesFrom(number); }
-  uint64_t max_segment_bytes() const override { return options_.max_bytes; }
+  // What the disk does not take is in memory.
+  uint64_t max_segment_bytes() const override {
+    return std::min(options_.max_bytes, std::max(budget_.max_bytes(), options_.max_memory_bytes));
+  }
   uint64_t dropped_samples(HoleReason reason) const override {
     return status_.dropped_samples[static_cast<size_t>(reason)];
   }

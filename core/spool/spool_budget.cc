@@ -1,6 +1,16 @@
 #include "core/spool/spool_budget.h"
 
+#include <algorithm>
+
 namespace trawl {
+
+void SpoolBudget::NoteDisk(uint64_t used_bytes, uint64_t free_bytes) {
+  const bool first = !least_used_;
+  least_used_ = std::min(least_used_.value_or(used_bytes), used_bytes);
+  const uint64_t half = (used_bytes - *least_used_ + free_bytes) / 2;
+  const uint64_t allowed = std::min(configured_, *least_used_ + half);
+  max_bytes_.store(first ? allowed : std::max(allowed, max_bytes()), std::memory_order_relaxed);
+}
 
 std::shared_ptr<SpoolBudget::Share> SpoolBudget::Join() {
   auto share = std::make_shared<Share>();
@@ -32,7 +42,7 @@ bool SpoolBudget::MustDrop(const Share& share) const {
       oldest = other.get();
     }
   }
-  return used > max_bytes_ && oldest == &share && share.oldest_ms != kNothing;
+  return used > max_bytes() && oldest == &share && share.oldest_ms != kNothing;
 }
 
 void SpoolBudget::CountDropped(HoleReason reason, uint64_t samples) {

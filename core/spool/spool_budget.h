@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/append/record_log.h"
@@ -24,12 +25,18 @@ class SpoolBudget {
   };
   static constexpr int64_t kNothing = std::numeric_limits<int64_t>::max();
 
-  explicit SpoolBudget(uint64_t max_bytes) : max_bytes_(max_bytes) {}
+  explicit SpoolBudget(uint64_t max_bytes) : configured_(max_bytes), max_bytes_(max_bytes) {}
+
+  // What the logs have on the disk, and what is free there: together with the least that they had
+  // since the start, they may take half of the rest. The limit rises when others leave more, and
+  // never sinks below what it was at first: what is there is not dropped for a neighbour. One
+  // thread.
+  void NoteDisk(uint64_t used_bytes, uint64_t free_bytes);
 
   std::shared_ptr<Share> Join();
   void Leave(const std::shared_ptr<Share>& share);
 
-  uint64_t max_bytes() const { return max_bytes_; }
+  uint64_t max_bytes() const { return max_bytes_.load(std::memory_order_relaxed); }
   uint64_t used_bytes() const;
   // All together take too much, and this one has the oldest.
   bool MustDrop(const Share& share) const;
@@ -40,7 +47,9 @@ class SpoolBudget {
   uint64_t dropped_samples(HoleReason reason) const;
 
  private:
-  const uint64_t max_bytes_;
+  const uint64_t configured_;
+  std::atomic<uint64_t> max_bytes_;
+  std::optional<uint64_t> least_used_;  // NoteDisk's thread's
 
   std::array<std::atomic<uint64_t>, kHoleReasons> dropped_samples_{};  // by HoleReason
 

@@ -256,11 +256,11 @@ SpoolMetrics::SpoolMetrics(Registry& r)
                                          "Total number of files that could not be removed at "
                                          "once.")),
       capped_samples_total(PlainCounter(r, "trawl_spool_capped_samples_total",
-                                        "Total number of samples dropped because the spool was at "
-                                        "its limit.")),
+                                        "Total number of samples that not every sink had "
+                                        "acknowledged when the spool's limit took them.")),
       aged_samples_total(PlainCounter(r, "trawl_spool_aged_samples_total",
-                                      "Total number of samples dropped because they were over the "
-                                      "spool's age limit.")),
+                                      "Total number of samples that not every sink had "
+                                      "acknowledged when the spool's age limit took them.")),
       torn_bytes_total(PlainCounter(r, "trawl_spool_torn_bytes_total",
                                     "Total number of bytes of writes that a crash cut off.")),
       lost_bytes_total(PlainCounter(r, "trawl_spool_lost_bytes_total",
@@ -280,8 +280,8 @@ AppendMetrics::AppendMetrics(Registry& r)
       samples_total(PlainCounter(r, "trawl_append_samples_total",
                                  "Total number of samples committed to the lanes.")),
       dropped_samples_total(Counters(r, "trawl_append_dropped_samples_total",
-                                     "Total number of samples dropped before they were "
-                                     "committed.",
+                                     "Total number of samples that no lane took (refused), or "
+                                     "that went before every sink had acknowledged them.",
                                      {"reason"})),
       sink_connected(Gauges(r, "trawl_sink_connected",
                             "1 while a lane's stream to a sink is established.", {"sink", "lane"})),

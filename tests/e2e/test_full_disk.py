@@ -109,6 +109,27 @@ class FullDiskTest(EndToEndTest):
         self.assertEqual(len(numbers), len(set(numbers)), "once each")
         self.assertEqual(again.stop(), 0)
 
+    def test_a_start_on_a_full_disk_scrapes_from_memory_and_the_spool_returns_when_it_is_freed(self):
+        config = json.dumps({
+            "global": {"scrape_interval": INTERVAL},
+            "scrape_configs": [{"job_name": "n", "static_configs": [{"targets": [self.exporter_.address]}]}]})
+        flags = f"--storage.address={self.store_.grpc}", "--shards=1"
+        trawld = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        self.scrapes(3)
+        self.assertEqual(trawld.stop(), 0)  # with nothing left in the spool
+        self.fill()
+
+        again = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        first = self.exporter_.scrapes + 1
+        self.scrapes(10)
+        self.assertEqual(again.metric("trawl_spool_degraded_lanes"), 1)
+        os.remove(self.disk / "filler")
+        wait_for("the spool to be healthy", lambda: again.metric("trawl_spool_degraded_lanes") == 0, 20)
+        wait_for("its limit to rise", lambda: again.metric("trawl_spool_limit_bytes") > 1 << 20, 20)
+        last = self.exporter_.scrapes
+        wait_for("all to be stored", lambda: set(range(first, last + 1)) <= set(self.numbers()))
+        self.assertEqual(again.stop(), 0)
+
     def numbers(self):
         return [int(v) for _, _, _, v in samples(self.store_.path, "metric = 'scrape_number'")]
 

@@ -72,6 +72,17 @@ TEST(SpoolFaultTest, DiskThatStaysFullIsTriedAgainAndAgainButTheMemoryIsBounded)
   EXPECT_EQ(rig.spool->first_number(), 1u);  // what is on disk is kept
 }
 
+// As half of what is free is.
+TEST(SpoolFaultTest, WithoutAnyRoomOnTheDiskRecordsAreInMemory) {
+  SpoolRig rig(SpoolRig::DefaultOptions(), /*budget_bytes=*/0);
+  rig.files.SetCapacity(0);
+
+  for (int i = 0; i < 4; ++i) rig.Segment(10, 250, 4);
+
+  EXPECT_EQ(rig.spool->first_number(), 1u);
+  EXPECT_EQ(rig.Tell(*rig.spool).records.size(), rig.last());
+}
+
 TEST(SpoolFaultTest, FailureOfAnyOperationLosesNothingWhileTheProcessLives) {
   for (int n = 0; n < 60; ++n) {
     SCOPED_TRACE(n);
