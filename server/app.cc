@@ -168,7 +168,7 @@ void App::StartStorage() {
   sinks_ = std::make_unique<Sinks>(
       Sinks::Options{
           .data_dir = data_.path, .version = GetBuildInfo().version, .epoch = data_.epoch},
-      Sinks::Deps{clock_, files_, shards_->threads(), metrics_.append(),
+      Sinks::Deps{clock_, main_loop_, files_, shards_->threads(), metrics_.append(),
                   shards_->OpenEarlierLogs()});
   storage_ = std::make_unique<StorageView>(
       StorageView::Options{.epoch = data_.epoch, .max_queue_bytes = flags_.max_queue_bytes},

@@ -78,6 +78,7 @@ void SinkRegistry::Keep(const std::set<std::string>& ids, const std::set<uint64_
 absl::Status SinkRegistry::Save() {
   std::string text = Encode();
   if (text == saved_) return absl::OkStatus();
+  saved_.clear();
   RETURN_IF_ERROR(WriteFileDurably(files_, path_, text));
   saved_ = std::move(text);
   return absl::OkStatus();

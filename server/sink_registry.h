@@ -47,7 +47,8 @@ class SinkRegistry {
   void Skip(const std::string& id, const EpochLane& lane, uint64_t number);
   // Only these are left. What is of epochs that are gone is forgotten: all but those of `epochs`.
   void Keep(const std::set<std::string>& ids, const std::set<uint64_t>& epochs);
-  // Writes what changed, synced. What can't be written is tried again with the next change.
+  // Writes what changed, synced. After an error the file is the old or the new one, and the next
+  // Save writes it.
   absl::Status Save();
 
  private:

@@ -36,6 +36,9 @@ struct Sinks::Sink {
 
 namespace {
 
+// A registry that can't be written is tried again so soon.
+constexpr absl::Duration kSaveAgain = absl::Seconds(5);
+
 bool SamePlace(const SinkSpec& a, const SinkSpec& b) {
   return a.name == b.name && a.kind == b.kind && a.address == b.address;
 }
@@ -141,7 +144,7 @@ void Sinks::Commit(Plan plan) {
     AddToLanes(*sink);
     sinks_.push_back(std::move(sink));
   }
-  SaveRegistry();
+  KeepRegistry();
   for (ShardThread* shard : deps_.shards) {
     RunOn(shard->loop(), [shard] { shard->earlier().CloseUnwanted(); });
   }
@@ -299,8 +302,13 @@ absl::StatusOr<uint64_t> Sinks::SkipRecord(const std::string& name, const EpochL
   if (sink == nullptr) return absl::NotFoundError(absl::StrCat("no sink ", name));
   ASSIGN_OR_RETURN(const uint64_t samples, SkipOnShard(name, lane, number, /*dry_run=*/true));
   if (dry_run) return samples;
+  const SinkRegistry::Entry before = *registry_.Find(sink->spec.Id());
   registry_.Skip(sink->spec.Id(), lane, number);
-  RETURN_IF_ERROR(registry_.Save());
+  if (absl::Status saved = registry_.Save(); !saved.ok()) {
+    registry_.Set(sink->spec.Id(), before);  // nor is it to be kept later
+    SaveRegistry();
+    return saved;
+  }
   return SkipOnShard(name, lane, number, /*dry_run=*/false);
 }
 
@@ -319,16 +327,31 @@ absl::StatusOr<uint64_t> Sinks::SkipOnShard(const std::string& sink, const Epoch
   return samples;
 }
 
-void Sinks::SaveRegistry() {
+void Sinks::KeepRegistry() {
   std::set<std::string> ids;
   for (const auto& sink : sinks_) ids.insert(sink->spec.Id());
   std::set<uint64_t> epochs = {options_.epoch};
   for (const EpochLane& lane : deps_.earlier) epochs.insert(lane.epoch);
   registry_.Keep(ids, epochs);
+  SaveRegistry();
+}
+
+// Until it is done: without it a sink is new to the next run, and what waits for it is lost.
+void Sinks::SaveRegistry() {
+  deps_.loop.Cancel(std::exchange(save_timer_, 0));
   const absl::Status saved = registry_.Save();
-  if (!saved.ok()) {
-    LogError("Which sinks there are can't be kept for the next run", {{"err", saved}});
+  if (saved.ok()) {
+    if (std::exchange(unsaved_, false)) LogInfo("Which sinks there are is kept after all");
+    return;
   }
+  if (!std::exchange(unsaved_, true)) {
+    LogError("Which sinks there are can't be kept for the next run: it is tried again",
+             {{"err", saved}});
+  }
+  save_timer_ = deps_.loop.RunAfter(kSaveAgain, [this] {
+    save_timer_ = 0;
+    SaveRegistry();
+  });
 }
 
 void Sinks::Publish() {
@@ -355,6 +378,7 @@ std::vector<SinkDescription> Sinks::Descriptions() const {
 }
 
 void Sinks::Shutdown(absl::Duration deadline) {
+  deps_.loop.Cancel(std::exchange(save_timer_, 0));
   if (!sinks_.empty()) {
     for (ShardThread* shard : deps_.shards) {
       RunOn(shard->loop(), [shard] {

@@ -12,6 +12,7 @@
 #include "core/append/drain_order.h"
 #include "core/append/sink.h"
 #include "core/base/clock.h"
+#include "core/base/event_loop.h"
 #include "core/base/file_system.h"
 #include "core/base/published.h"
 #include "core/config/config.h"
@@ -57,6 +58,7 @@ class Sinks {
   };
   struct Deps {
     const Clock& clock;
+    EventLoop& loop;  // the main thread's
     FileSystem& files;
     std::vector<ShardThread*> shards;
     AppendMetrics& metrics;
@@ -109,6 +111,7 @@ class Sinks {
   ShardThread& ShardOf(const EpochLane& lane) const;
   absl::StatusOr<uint64_t> SkipOnShard(const std::string& sink, const EpochLane& lane,
                                        uint64_t number, bool dry_run);
+  void KeepRegistry();
   void SaveRegistry();
   void RemoveFromLanes(const Sink& sink);
   void Publish();
@@ -118,6 +121,8 @@ class Sinks {
   SinkRegistry registry_;
   std::vector<std::unique_ptr<Sink>> sinks_;
   uint32_t next_thread_ = 0;
+  bool unsaved_ = false;  // the registry, and that was told
+  TimerId save_timer_ = 0;
   Published<std::vector<Described>> descriptions_;
 };
 

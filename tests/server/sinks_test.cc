@@ -13,6 +13,7 @@
 
 #include "core/model/layout.h"
 #include "server/await.h"
+#include "tests/fakes/fake_event_loop.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -97,9 +98,9 @@ class SinksTest : public ::testing::Test {
     options.lane.identity = {.writer_id = "w1", .incarnation = 10, .epoch = 10};
     shard_ = std::make_unique<ShardThread>(
         options, ShardThread::Deps{clock_, budget_, scrape_metrics_, EarlierLanes::Callbacks{}});
-    sinks_ =
-        std::make_unique<Sinks>(Sinks::Options{.data_dir = "data", .version = "test", .epoch = 10},
-                                Sinks::Deps{clock_, files_, {shard_.get()}, append_metrics_, {}});
+    sinks_ = std::make_unique<Sinks>(
+        Sinks::Options{.data_dir = "data", .version = "test", .epoch = 10},
+        Sinks::Deps{clock_, loop_, files_, {shard_.get()}, append_metrics_, {}});
     const Labels target{{"instance", "a:1"}, {"job", "node"}};
     const KeyId key = keys_.Intern({Labels{{"__name__", "m"}}});
     layout_ = std::make_shared<Layout>(keys_, std::make_shared<const Labels>(target),
@@ -116,6 +117,9 @@ class SinksTest : public ::testing::Test {
     RemoteWriteConfig config{.url = to.url(), .name = name};
     config.http.authorization.emplace().credentials.value = token;
     return {name, status::v1::Sink::REMOTE_WRITE, to.url(), config};
+  }
+  static SinkSpec Service(const std::string& name, const std::string& address) {
+    return {name, status::v1::Sink::STORAGE_SERVICE, address, std::nullopt};
   }
   static SinkSpec WithoutCa(SinkSpec spec) {
     spec.remote_write->http.tls_config.ca.file = "/nowhere/ca.pem";
@@ -139,6 +143,7 @@ class SinksTest : public ::testing::Test {
   }
 
   SystemClock clock_;
+  FakeEventLoop loop_;  // the main thread's
   MemFileSystem files_;
   prometheus::Registry registry_;
   ScrapeMetrics scrape_metrics_{registry_};
@@ -189,6 +194,20 @@ TEST_F(SinksTest, AChangeThatIsRejectedAddsAndRemovesNothing) {
 
   EXPECT_THAT(SinkNames(), ElementsAre("one"));
   EXPECT_THAT(one_.Wait(1), ElementsAre("Bearer old"));
+}
+
+TEST_F(SinksTest, WhichSinksThereAreIsKeptAsSoonAsTheDiskTakesIt) {
+  ASSERT_OK(files_.CreateDirectory("data"));
+  files_.SetCapacity(0);
+  ASSERT_OK(sinks_->Apply({Service("storage", "127.0.0.1:1")}));
+  loop_.Advance(absl::Seconds(60));
+  EXPECT_FALSE(SinkRegistry(files_, "data/sinks").knows_all());
+
+  files_.SetCapacity(1 << 20);
+  loop_.Advance(absl::Seconds(5));
+
+  EXPECT_TRUE(SinkRegistry(files_, "data/sinks").knows_all());
+  EXPECT_EQ(loop_.pending_timers(), 0u);
 }
 
 TEST_F(SinksTest, ASinkWithAnotherAddressTakesThePlaceOfTheOld) {
