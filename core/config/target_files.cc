@@ -1,14 +1,16 @@
 #include "core/config/target_files.h"
 
+#include "core/base/hash.h"
 #include "core/base/status_macros.h"
 #include "core/config/glob.h"
 #include "core/config/target_groups.h"
 
 namespace trawl {
 
-absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files,
-                                                        const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
+namespace {
+
+absl::StatusOr<std::vector<TargetGroup>> GroupsOf(const std::string& text,
+                                                  const std::string& path) {
   ASSIGN_OR_RETURN(std::vector<TargetGroup> groups, ParseTargetGroups(text, path));
   for (TargetGroup& group : groups) {
     LabelsBuilder labels(group.labels);
@@ -16,6 +18,14 @@ absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files,
     group.labels = std::move(labels).Build();
   }
   return groups;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<TargetGroup>> ReadTargetFile(FileSystem& files,
+                                                        const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
+  return GroupsOf(text, path);
 }
 
 std::vector<TargetFiles::Problem> TargetFiles::Refresh(FileSystem& files) {
@@ -31,7 +41,7 @@ std::vector<TargetFiles::Problem> TargetFiles::Refresh(FileSystem& files) {
     }
     for (const std::string& path : *paths) {
       if (!present.insert(path).second) continue;
-      const absl::Status read = ReadFile(files, path);
+      const absl::Status read = Read(files, path);
       if (!read.ok()) problems.push_back({path, false, read});
     }
   }
@@ -41,15 +51,20 @@ std::vector<TargetFiles::Problem> TargetFiles::Refresh(FileSystem& files) {
   return problems;
 }
 
-absl::Status TargetFiles::ReadFile(FileSystem& files, const std::string& path) {
-  ASSIGN_OR_RETURN(files_[path], ReadTargetFile(files, path));
+absl::Status TargetFiles::Read(FileSystem& files, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
+  const uint64_t hash = XxHash64(text);
+  const auto known = files_.find(path);
+  if (known != files_.end() && known->second.hash == hash) return absl::OkStatus();
+  ASSIGN_OR_RETURN(std::vector<TargetGroup> groups, GroupsOf(text, path));
+  files_[path] = {hash, std::move(groups)};
   return absl::OkStatus();
 }
 
 std::vector<TargetGroup> TargetFiles::Groups() const {
   std::vector<TargetGroup> groups;
-  for (const auto& [path, content] : files_) {
-    groups.insert(groups.end(), content.begin(), content.end());
+  for (const auto& [path, file] : files_) {
+    groups.insert(groups.end(), file.groups.begin(), file.groups.end());
   }
   return groups;
 }

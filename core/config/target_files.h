@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -28,7 +29,8 @@ class TargetFiles {
     bool pattern = false;
     absl::Status status;
   };
-  // Reads every file anew. While a pattern can't be looked up, no file counts as gone.
+  // Reads every file anew, and parses those that changed. While a pattern can't be looked up, no
+  // file counts as gone.
   std::vector<Problem> Refresh(FileSystem& files);
 
   // By path, then in the file's order.
@@ -38,10 +40,15 @@ class TargetFiles {
   size_t file_count() const { return files_.size(); }
 
  private:
-  absl::Status ReadFile(FileSystem& files, const std::string& path);
+  // As it was when last good.
+  struct File {
+    uint64_t hash = 0;  // of its text
+    std::vector<TargetGroup> groups;
+  };
+  absl::Status Read(FileSystem& files, const std::string& path);
 
   std::vector<std::string> patterns_;
-  std::map<std::string, std::vector<TargetGroup>> files_;  // as they were when last good
+  std::map<std::string, File> files_;
 };
 
 // One file's groups, with __meta_filepath.

@@ -56,6 +56,23 @@ TEST_F(TargetFilesTest, AFileThatIsWrongKeepsWhatItGaveAndOneThatIsGoneGivesNoth
   EXPECT_THAT(Targets(), ElementsAre("a:1"));
 }
 
+TEST_F(TargetFilesTest, AFileThatStaysWrongIsToldEachTimeAndItsOldTextIsGoodAgain) {
+  const std::string good = R"([{"targets": ["a:1"]}])";
+  Write("sd/a.json", good);
+  target_files_.SetPatterns({"sd/*.json"});
+  target_files_.Refresh(files_);
+  Write("sd/a.json", "[{");
+
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(target_files_.Refresh(files_), SizeIs(1));
+  Write("sd/a.json", good);
+
+  EXPECT_THAT(target_files_.Refresh(files_), IsEmpty());
+  EXPECT_THAT(Targets(), ElementsAre("a:1"));
+  Write("sd/a.json", R"([{"targets": ["a:2"]}])");
+  target_files_.Refresh(files_);
+  EXPECT_THAT(Targets(), ElementsAre("a:2"));
+}
+
 TEST_F(TargetFilesTest, AHiddenFileIsReadAsPrometheusReadsIt) {
   Write("sd/.h.yml", "- targets: ['h:1']");
   target_files_.SetPatterns({"sd/*.yml"});
