@@ -1,5 +1,6 @@
 #include "core/discovery/state_store.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -9,12 +10,26 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
-#include "core/base/text.h"
 
 namespace trawl {
 namespace {
 
 constexpr std::string_view kSuffix = ".state";
+
+// As NewPath names them: `HEX16.state`, `HEX16-N.state`. Others are copies that somebody made.
+bool IsLogName(std::string_view name) {
+  constexpr size_t kHashDigits = 16;
+  const auto is_all = [](std::string_view text, const char* of) {
+    return text.find_first_not_of(of) == std::string_view::npos;
+  };
+  if (!name.ends_with(kSuffix)) return false;
+  name.remove_suffix(kSuffix.size());
+  const std::string_view hash = name.substr(0, kHashDigits);
+  if (hash.size() < kHashDigits || !is_all(hash, "0123456789abcdef")) return false;
+  const std::string_view number = name.substr(kHashDigits);
+  return number.empty() ||
+         (number.size() > 1 && number[0] == '-' && is_all(number.substr(1), "0123456789"));
+}
 
 }  // namespace
 
@@ -33,7 +48,11 @@ absl::StatusOr<std::vector<RestoredSource>> StateStore::Recover() {
     const std::string path = absl::StrCat(directory, "/", name);
     // A fresh snapshot that did not come into use.
     if (absl::EndsWith(name, absl::StrCat(kSuffix, ".tmp"))) deps_.files.Remove(path).IgnoreError();
-    if (absl::EndsWith(name, kSuffix)) RecoverFile(path, restored);
+    if (IsLogName(name)) {
+      RecoverFile(path, restored);
+    } else if (absl::EndsWith(name, kSuffix)) {
+      LogWarn("A file that trawld did not write is ignored", {{"file", path}});
+    }
   }
   return restored;
 }
@@ -59,10 +78,13 @@ absl::Status StateStore::NoteRunning(absl::Time now) {
 void StateStore::RecoverFile(const std::string& path, std::vector<RestoredSource>& restored) {
   auto log = std::make_unique<StateLog>(options_.log, deps_.files, path);
   absl::StatusOr<StateLogContents> contents = log->Recover();
-  if (!contents.ok()) return SetAside(path, contents.status());
-  if (logs_.contains(contents->source)) {
-    return SetAside(path, absl::DataLossError(absl::StrCat(path, ": a second log of source ",
-                                                           GoQuote(contents->source))));
+  if (!contents.ok()) {
+    LogError("Discovery state damaged, its source must send a snapshot",
+             {{"err", contents.status()}});
+    return SetAside(path);
+  }
+  if (logs_.contains(contents->source) && !GiveWay(path, *contents, restored)) {
+    return SetAsideSecond(path, contents->source);
   }
   if (contents->torn) {
     deps_.metrics.state_torn_writes_total.Increment();
@@ -74,18 +96,47 @@ void StateStore::RecoverFile(const std::string& path, std::vector<RestoredSource
   restored.push_back({std::move(contents->source), std::move(contents->state)});
 }
 
-void StateStore::SetAside(const std::string& path, const absl::Status& why) {
+// Of two logs of a source the older one goes; if nobody can tell, the one with the odd name.
+bool StateStore::GiveWay(const std::string& path, const StateLogContents& contents,
+                         std::vector<RestoredSource>& restored) {
+  const auto known =
+      std::find_if(restored.begin(), restored.end(),
+                   [&](const RestoredSource& other) { return other.source == contents.source; });
+  const SourceState& ours = known->state;
+  const SourceState& theirs = contents.state;
+  const bool comparable = ours.history_id == theirs.history_id && ours.version != theirs.version;
+  const bool gives_way =
+      comparable ? theirs.version > ours.version : path == FirstPath(contents.source);
+  if (!gives_way) return false;
+  const std::string known_path = logs_.at(contents.source)->path();
+  SetAsideSecond(known_path, contents.source);
+  paths_.erase(known_path);
+  logs_.erase(contents.source);
+  restored.erase(known);
+  return true;
+}
+
+void StateStore::SetAsideSecond(const std::string& path, const std::string& source) {
+  LogError("Of two logs of a source the older one is set aside",
+           {{"source", source}, {"file", path}});
+  SetAside(path);
+}
+
+void StateStore::SetAside(const std::string& path) {
   deps_.metrics.state_damaged_files_total.Increment();
-  LogError("Discovery state damaged, its source must send a snapshot", {{"err", why}});
   const absl::Status renamed = deps_.files.Rename(path, absl::StrCat(path, ".damaged"));
   if (!renamed.ok()) LogError("Can't set a damaged file aside", {{"err", renamed}});
 }
 
+std::string StateStore::FirstPath(const std::string& source) const {
+  return absl::StrCat(options_.directory, "/", absl::Hex(XxHash64(source), absl::kZeroPad16),
+                      kSuffix);
+}
+
 // Names of sources are strangers' text; two with one hash must not share a file.
 std::string StateStore::NewPath(const std::string& source) const {
-  const std::string stem =
-      absl::StrCat(options_.directory, "/", absl::Hex(XxHash64(source), absl::kZeroPad16));
-  std::string path = absl::StrCat(stem, kSuffix);
+  std::string path = FirstPath(source);
+  const std::string stem = path.substr(0, path.size() - kSuffix.size());
   for (int n = 1; paths_.contains(path); ++n) path = absl::StrCat(stem, "-", n, kSuffix);
   return path;
 }

@@ -19,8 +19,9 @@ namespace trawl {
 // The logs of all pushed sources, in a directory of their own: `HASH.state`, a file a source.
 //
 // A file that is damaged is renamed to `HASH.state.damaged` and counted: its source is unknown
-// then, and will be asked for a snapshot; the others are untouched. A full disk fails what is to
-// be recorded, and costs nothing that was.
+// then, and will be asked for a snapshot; the others are untouched. Of two files of a source the
+// newer one counts, and a name that it did not make is none of its business. A full disk fails what
+// is to be recorded, and costs nothing that was.
 //
 // One thread.
 class StateStore final : public StateJournal {
@@ -50,7 +51,11 @@ class StateStore final : public StateJournal {
   std::string RunningPath() const;
   void RecoverRunning();
   void RecoverFile(const std::string& path, std::vector<RestoredSource>& restored);
-  void SetAside(const std::string& path, const absl::Status& why);
+  bool GiveWay(const std::string& path, const StateLogContents& contents,
+               std::vector<RestoredSource>& restored);
+  void SetAside(const std::string& path);
+  void SetAsideSecond(const std::string& path, const std::string& source);
+  std::string FirstPath(const std::string& source) const;
   std::string NewPath(const std::string& source) const;
   absl::Status Count(const std::string& source, const absl::Status& status);
 

@@ -267,6 +267,59 @@ TEST(StateLogTest, ADamagedFileIsSetAsideAndTheOthersAreUntouched) {
   EXPECT_EQ(machine.damaged(), 1);
 }
 
+TEST(StateLogTest, ACopyUnderANameOfPeopleIsIgnored) {
+  Machine machine;
+  ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+  const std::string path = machine.OnlyFile();
+  const std::string old = *machine.files.ReadFile(path);
+  const std::string stem = path.substr(0, path.size() - std::string_view(".state").size());
+  for (const char* name : {"-backup", "-", "-1a", "x", ".1", " (copy)"}) {
+    machine.files.Put(absl::StrCat(stem, name, ".state"), old);
+  }
+  ASSERT_THAT(machine.store->Record("s", After({}, Put(1, "k", {"n:1"})), Put(3, "k", {"n:3"})),
+              IsOk());
+  const size_t files = machine.Files().size();
+
+  machine.Start();
+
+  EXPECT_EQ(machine.restored["s"].version, 3u);
+  EXPECT_EQ(machine.damaged(), 0);
+  EXPECT_THAT(machine.Files(), SizeIs(files));
+}
+
+TEST(StateLogTest, OfTwoLogsOfASourceTheNewerOneIsUsedAndWrittenOn) {
+  Machine machine;
+  ASSERT_THAT(machine.store->Record("s", {}, Put(5, "k", {"n:5"})), IsOk());
+  const std::string first = machine.OnlyFile();
+  const std::string second = first.substr(0, first.find(".state")) + "-1.state";
+  const std::string five = *machine.files.ReadFile(first);
+  SourceState other;
+  other.version = 9;
+  other.history_id = "another";
+  struct Case {
+    std::string content;
+    bool wins;
+  };
+  for (const Case& c : {Case{EncodeLogStart("s", After({}, Put(4, "k", {}))), false},
+                        Case{EncodeLogStart("s", After({}, Put(5, "k", {}))), false},
+                        Case{EncodeLogStart("s", After({}, Put(6, "k", {}))), true},
+                        Case{EncodeLogStart("s", other), false}}) {
+    machine.files.Put(first, five);
+    machine.files.Put(second, c.content);
+    const double damaged = machine.damaged();
+    machine.Start();
+    EXPECT_EQ(machine.restored["s"].version, c.wins ? 6u : 5u);
+    EXPECT_EQ(machine.damaged(), damaged + 1);
+    EXPECT_EQ(machine.files.ReadFile(second).ok(), c.wins);
+    EXPECT_EQ(machine.files.ReadFile(first).ok(), !c.wins);
+
+    ASSERT_THAT(machine.store->Record("s", machine.restored["s"], Put(7, "k", {"n:7"})), IsOk());
+    machine.Start();
+    EXPECT_EQ(machine.restored["s"].version, 7u);
+    EXPECT_EQ(machine.damaged(), damaged + 1);
+  }
+}
+
 TEST(StateLogTest, AnyFlippedBitInFrontOfTheLastRecordIsNoticed) {
   const std::string start = EncodeLogStart("s", After({}, Put(1, "k", {"n:1"})));
   const std::string log = start + EncodeDelta(Put(2, "k", {"n:2"})) + EncodeDelta(Put(3, "k", {}));
