@@ -13,7 +13,8 @@
 namespace trawl {
 namespace {
 
-constexpr size_t kMaxLoggedBytes = 1024;  // of a list of jobs
+constexpr size_t kMaxLoggedBytes = 1024;                 // of a list of jobs
+constexpr absl::Duration kClockStep = absl::Minutes(1);  // by which a clock may be set back
 
 const char* KindName(Change::Scope scope) {
   switch (scope) {
@@ -58,7 +59,9 @@ TargetSets::Options Discovery::SetsOptions(const Options& options) {
 void Discovery::Restore(std::vector<RestoredSource> sources,
                         std::optional<absl::Time> last_running) {
   const TargetSets::Now now = Now();
-  const bool withhold = !last_running || now.wall - *last_running > options_.max_restored_age;
+  // A note from the future: one of the two clocks was wrong, and nobody knows by how much.
+  const bool withhold = !last_running || now.wall - *last_running > options_.max_restored_age ||
+                        *last_running - now.wall > kClockStep;
   std::set<std::string> jobs;
   for (RestoredSource& restored : sources) {
     const std::string name = restored.source;

@@ -476,7 +476,8 @@ class Sequence {
     world_.Stop();
     if (OneIn(2)) world_.files.LosePower();
     if (OneIn(2)) world_.loop.Advance(OneIn(2) ? absl::Minutes(10) : absl::Hours(2));
-    const bool away = world_.loop.Now() - noted_ > absl::Hours(1);
+    const absl::Duration since = world_.loop.Now() - noted_;
+    const bool away = since > absl::Hours(1) || since < -absl::Minutes(1);
     Log("restart", away ? ", after long" : "");
     world_.Start();
     started_ = world_.loop.Steady();

@@ -199,12 +199,21 @@ TEST_F(StandingTest, ASecondStartDoesNotTakeItForConfirmedThoughTheDiskWasFull) 
   EXPECT_EQ(Now(), Standing::kHeld);
 }
 
-TEST_F(StandingTest, AClockThatWasSetBackHoldsNothing) {
+TEST_F(StandingTest, AClockThatWasSetBackALittleHoldsNothing) {
+  world_.Apply(Push({"n1"}));
+  world_.Stop();
+  world_.loop.StepWall(-absl::Minutes(1));
+  world_.Start();
+  EXPECT_EQ(Now(), Standing::kRestored);
+}
+
+TEST_F(StandingTest, WithANoteFromTheFutureNobodyKnowsHowLongItWas) {
   world_.Apply(Push({"n1"}));
   world_.Stop();
   world_.loop.StepWall(-absl::Hours(5));
   world_.Start();
-  EXPECT_EQ(Now(), Standing::kRestored);
+  EXPECT_EQ(Now(), Standing::kHeld);
+  EXPECT_THAT(world_.Targets(), IsEmpty());
 }
 
 TEST_F(StandingTest, AnExpiredLeaseEndsItAlsoForTheGauge) {
