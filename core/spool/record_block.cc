@@ -63,11 +63,11 @@ RecordBlock RecordBlock::Parse(const SegmentBlock& block, uint64_t count, uint32
   const size_t good = out.ParseRun(0, count, out.entries_);
   if (out.entries_.size() == count) return out;
   const uint64_t missing = count - out.entries_.size();
+  const uint64_t behind_good = out.end();
   std::vector<Entry> tail;
   const size_t at = FindEntriesToEnd(out.bytes_, good);
   if (at != std::string_view::npos) out.ParseRun(at, missing + 1, tail);
   if (tail.size() > missing) tail.clear();
-  if (tail.size() < missing) out.first_lost_ = out.end();
   out.entries_.resize(count - tail.size());
   out.entries_.insert(out.entries_.end(), tail.begin(), tail.end());
   uint32_t found = 0;
@@ -77,6 +77,9 @@ RecordBlock RecordBlock::Parse(const SegmentBlock& block, uint64_t count, uint32
     }
   }
   out.lost_dictionary_ = found != dictionaries;
+  // Nothing but a mark was damaged only if all else is there. Else the numbers behind it, which
+  // were counted from the end, may be wrong.
+  if (tail.size() < missing || out.lost_dictionary_) out.first_lost_ = behind_good;
   return out;
 }
 

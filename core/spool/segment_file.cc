@@ -136,21 +136,17 @@ class SegmentScanner {
     return absl::OkStatus();
   }
 
-  // What a mark at the position says, as far as that is known.
-  SegmentMark NextMark() const {
-    SegmentMark mark;
-    mark.number = index_.end_number;
-    mark.samples = index_.end_samples;
-    mark.dictionaries = index_.end_dictionaries;
-    return mark;
-  }
-
   // A mark that is damaged a little costs nothing: what it said is known. One that can't be told
   // from an entry counts as damage like any other.
   absl::StatusOr<bool> TakeLostMark() {
     RETURN_IF_ERROR(Need(kSegmentMarkBytes + kEntryPrefixBytes + kRecordHeaderBytes));
     RETURN_IF_ERROR(NeedEntry(kSegmentMarkBytes));
-    if (!ResemblesMark(rest(), NextMark()) || !ParseEntry(rest().substr(kSegmentMarkBytes)).ok()) {
+    SegmentMark lost;
+    lost.number = index_.end_number;
+    lost.samples = index_.end_samples;
+    lost.dictionaries = index_.end_dictionaries;
+    if (!ResemblesMark(rest(), identity_, lost) ||
+        !ParseEntry(rest().substr(kSegmentMarkBytes)).ok()) {
       return false;
     }
     at_ += kSegmentMarkBytes;
@@ -197,7 +193,8 @@ class SegmentScanner {
   }
 
   // Whole records behind a damage at the end say that it is no torn write: they are lost, and at
-  // least one before them, unless it hit no more than a mark.
+  // least one before them, though it may have hit no more than a mark: a number too many is told,
+  // not one too few.
   absl::Status CountTail(uint64_t damaged_at) {
     if (file_bytes_ <= damaged_at) return absl::OkStatus();
     ASSIGN_OR_RETURN(const std::string bytes, file_.ReadAt(damaged_at, file_bytes_ - damaged_at));
@@ -209,7 +206,7 @@ class SegmentScanner {
           MayHold(bytes.size(), 1) && !MayBeFooter(bytes, EncodeFooter(index_, identity_));
       return absl::OkStatus();
     }
-    if (at != kSegmentMarkBytes || !MayBeMark(bytes, NextMark())) ++index_.end_number;
+    ++index_.end_number;
     while (at < bytes.size()) {
       const absl::StatusOr<EntryView> entry = ParseEntry(std::string_view(bytes).substr(at));
       RETURN_IF_ERROR(entry.status());

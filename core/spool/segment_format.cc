@@ -172,25 +172,22 @@ bool StartsMark(std::string_view bytes) {
   return magic == kMarkMagic.substr(0, magic.size());
 }
 
-bool ResemblesMark(std::string_view bytes, const SegmentMark& mark) {
+bool ResemblesMark(std::string_view bytes, uint32_t identity, SegmentMark mark) {
   if (bytes.size() < kSegmentMarkBytes) return false;
   FieldReader in(bytes);
   const bool magic = in.TakeBytes(kMarkMagic.size()) == kMarkMagic;
   in.Take<uint32_t>();
   const bool number = in.Take<uint64_t>() == mark.number;
   const bool samples = in.Take<uint64_t>() == mark.samples;
-  return int{magic} + int{number} + int{samples} >= 2;
-}
-
-bool MayBeMark(std::string_view bytes, const SegmentMark& mark) {
-  SegmentMark keyframe = mark;
-  keyframe.keyframe = true;  // or not
-  const size_t time_and_checksum = sizeof(int64_t) + sizeof(uint32_t);
-  const std::string known =
-      EncodeMark(keyframe, 0).substr(0, kSegmentMarkBytes - time_and_checksum);
-  return bytes.size() >= kSegmentMarkBytes &&
-         std::equal(known.begin(), known.end(), bytes.begin(),
-                    [](char was, char is) { return is == '\0' || is == was; });
+  if (int{magic} + int{number} + int{samples} >= 2) return true;
+  in.Take<uint32_t>();
+  mark.time_ms = in.Take<int64_t>();
+  const std::string_view checksum = in.TakeBytes(sizeof(uint32_t));
+  for (const bool keyframe : {false, true}) {
+    mark.keyframe = keyframe;
+    if (absl::EndsWith(EncodeMark(mark, identity), checksum)) return true;
+  }
+  return false;
 }
 
 size_t FindMark(std::string_view bytes, size_t from) { return bytes.find(kMarkMagic, from); }

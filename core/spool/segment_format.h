@@ -50,12 +50,10 @@ std::string EncodeMark(const SegmentMark& mark, uint32_t identity);
 bool DecodeMark(std::string_view bytes, uint32_t identity, SegmentMark& mark);
 // A mark may begin there, as far as the bytes go.
 bool StartsMark(std::string_view bytes);
-// What stands there was, but for some damage, a mark that said this. Not sure of it: false, as an
-// entry can be just as large.
-bool ResemblesMark(std::string_view bytes, const SegmentMark& mark);
-// What stands there may be what is left of such a mark where parts of it were never written: each
-// byte is zero or what it was, but for time and checksum, which may be any.
-bool MayBeMark(std::string_view bytes, const SegmentMark& mark);
+// What stands there was, but for some damage, a mark that said this: two of magic, number and
+// samples are left of it, or its time and checksum. Not sure of it: false, as an entry can be just
+// as large. The time and the keyframe flag of `mark` count for nothing.
+bool ResemblesMark(std::string_view bytes, uint32_t identity, SegmentMark mark);
 // Where the next mark may be, from `from` on; npos: nowhere. What is found must be decoded.
 size_t FindMark(std::string_view bytes, size_t from);
 
