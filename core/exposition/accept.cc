@@ -1,5 +1,7 @@
 #include "core/exposition/accept.h"
 
+#include <map>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -13,9 +15,10 @@ namespace {
 constexpr int kFirstWeight = 6;
 constexpr std::string_view kTextPlain = "text/plain";
 
+constexpr std::string_view kNoTokenChars = "()<>@,;:\\\"/[]?=";
+
 // RFC 1521's token, as Go's mime package reads it.
 size_t TokenLength(std::string_view text) {
-  constexpr std::string_view kNoTokenChars = "()<>@,;:\\\"/[]?=";
   size_t n = 0;
   while (n < text.size() && text[n] > ' ' && text[n] < 0x7f &&
          kNoTokenChars.find(text[n]) == std::string_view::npos) {
@@ -41,19 +44,33 @@ absl::Status CheckMediaType(std::string_view type) {
   return absl::OkStatus();
 }
 
-// A quoted string at the start of `text`, with its quotes; 0 when it is none.
-size_t QuotedLength(std::string_view text) {
-  if (!text.starts_with('"')) return 0;
-  for (size_t i = 1; i < text.size(); ++i) {
-    if (text[i] == '"') return i + 1;
-    if (text[i] == '\\') ++i;
-    if (i < text.size() && (text[i] == '\r' || text[i] == '\n')) return 0;
+// A token or a quoted string at the start of `text`, which moves behind it. As in Go, a backslash
+// that escapes nothing stands for itself. False when there is neither.
+bool TakeValue(std::string_view* text, std::string* value) {
+  value->clear();
+  if (!text->starts_with('"')) {
+    const size_t length = TokenLength(*text);
+    value->assign(text->substr(0, length));
+    text->remove_prefix(length);
+    return length != 0;
   }
-  return 0;
+  for (size_t i = 1; i < text->size(); ++i) {
+    char c = (*text)[i];
+    if (c == '"') {
+      text->remove_prefix(i + 1);
+      return true;
+    }
+    if (c == '\\' && i + 1 < text->size() && kNoTokenChars.find((*text)[i + 1]) != text->npos) {
+      c = (*text)[++i];
+    }
+    if (c == '\r' || c == '\n') return false;
+    value->push_back(c);
+  }
+  return false;
 }
 
 // One `; name=value`. False when there is none.
-bool TakeParameter(std::string_view* rest, std::string* name) {
+bool TakeParameter(std::string_view* rest, std::string* name, std::string* value) {
   std::string_view text = absl::StripLeadingAsciiWhitespace(*rest);
   if (!text.starts_with(';')) return false;
   text = absl::StripLeadingAsciiWhitespace(text.substr(1));
@@ -63,27 +80,27 @@ bool TakeParameter(std::string_view* rest, std::string* name) {
   text = absl::StripLeadingAsciiWhitespace(text.substr(length));
   if (!text.starts_with('=')) return false;
   text = absl::StripLeadingAsciiWhitespace(text.substr(1));
-  const size_t value = text.starts_with('"') ? QuotedLength(text) : TokenLength(text);
-  if (value == 0) return false;
-  *rest = text.substr(value);
+  if (!TakeValue(&text, value)) return false;
+  *rest = text;
   return true;
 }
 
 absl::Status CheckParameters(std::string_view rest) {
-  std::string seen = ";";
+  std::map<std::string, std::string> seen;
   std::string name;
+  std::string value;
   while (true) {
     rest = absl::StripLeadingAsciiWhitespace(rest);
     if (rest.empty()) return absl::OkStatus();
-    if (!TakeParameter(&rest, &name)) {
+    if (!TakeParameter(&rest, &name, &value)) {
       // A trailing semicolon is let pass.
       if (absl::StripAsciiWhitespace(rest) == ";") return absl::OkStatus();
       return absl::InvalidArgumentError("mime: invalid media parameter");
     }
-    if (seen.find(absl::StrCat(";", name, ";")) != std::string::npos) {
+    // The same again is let pass too.
+    if (seen.try_emplace(name, value).first->second != value) {
       return absl::InvalidArgumentError("mime: duplicate parameter name");
     }
-    absl::StrAppend(&seen, name, ";");
   }
 }
 

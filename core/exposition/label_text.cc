@@ -47,6 +47,7 @@ void NormalizeFloatLabel(MetricType type, std::string_view name, std::string* va
   if (!le && !quantile) return;
   double number;
   if (!ReadNumber(*value, &number)) return;
+  if (number == 0) number = 0;  // without a sign
   *value = FormatGoFloat(number);
   const bool special = std::isnan(number) || std::isinf(number);
   if (!special && value->find_first_of("e.") == std::string::npos) value->append(".0");

@@ -17,7 +17,8 @@ namespace trawl {
 // Prometheus 3 (spec 5.1): same texts accepted, same results, same error messages. It is the
 // judge of what is well-formed; faster paths may only accept what it accepts. It iterates over
 // the body where it is and copies nothing; a last line without "\n" is read as if it had one.
-// One difference: blanks before an unquoted metric name are not a part of the name.
+// Two differences: blanks before an unquoted metric name are not a part of the name, and a `le` or
+// `quantile` that only Go reads as a number, `1_0` or `0x1p3`, stays as it is written.
 //
 //   TextParser parser(body);
 //   for (;;) switch (parser.Next()) {

@@ -30,7 +30,8 @@ TEST(AcceptTest, TheHeaderAsksForWhatIsThere) {
 TEST(AcceptTest, PlainTextIsTextWhateverItsParameters) {
   for (const std::string_view type :
        {"text/plain", "text/plain; version=0.0.4", "text/plain;version=1.0.0;escaping=allow-utf-8",
-        "Text/Plain; charset=\"utf-8\";", "text/plain; charset=utf-8; version=0.0.4"}) {
+        "Text/Plain; charset=\"utf-8\";", "text/plain; charset=utf-8; version=0.0.4",
+        "text/plain; charset=utf-8; Charset=\"utf-8\"", "text/plain; a=\"x\\\"y\\z\""}) {
     EXPECT_EQ(Choice(type, std::nullopt), "text") << type;
     EXPECT_EQ(Choice(type, kText004), "text") << type;
   }

@@ -73,6 +73,17 @@ TEST(TextParserTest, TheTypeInForceMayBeSet) {
   EXPECT_EQ(labels[1], (Label{"le", "1.0"}));
 }
 
+TEST(TextParserTest, ABoundOfZeroHasNoSign) {
+  TextParser parser("# TYPE h histogram\nh_bucket{le=\"-0\"} 1\n");
+  std::vector<Label> labels;
+
+  ASSERT_EQ(parser.Next(), TextParser::Entry::kType);
+  ASSERT_EQ(parser.Next(), TextParser::Entry::kSeries);
+  parser.ReadLabels(&labels);
+
+  EXPECT_EQ(labels[1], (Label{"le", "0.0"}));
+}
+
 TEST(TextParserTest, OfAVeryLongLineAnErrorQuotesTheEnds) {
   const std::string body = "a{b=\"" + std::string(1 << 20, '\0') + "\"} ?\n";
   TextParser parser(body);
