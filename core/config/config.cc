@@ -9,10 +9,11 @@
 namespace trawl {
 namespace {
 
-constexpr std::array<std::pair<ScrapeProtocol, std::string_view>, 5> kProtocols = {{
+constexpr std::array<std::pair<ScrapeProtocol, std::string_view>, 6> kProtocols = {{
     {ScrapeProtocol::kPrometheusProto, "PrometheusProto"},
     {ScrapeProtocol::kOpenMetricsText001, "OpenMetricsText0.0.1"},
     {ScrapeProtocol::kOpenMetricsText100, "OpenMetricsText1.0.0"},
+    {ScrapeProtocol::kOpenMetricsText200, "OpenMetricsText2.0.0"},
     {ScrapeProtocol::kPrometheusText004, "PrometheusText0.0.4"},
     {ScrapeProtocol::kPrometheusText100, "PrometheusText1.0.0"},
 }};

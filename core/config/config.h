@@ -25,6 +25,7 @@ enum class ScrapeProtocol {
   kPrometheusProto,
   kOpenMetricsText001,
   kOpenMetricsText100,
+  kOpenMetricsText200,
   kPrometheusText004,
   kPrometheusText100,
 };

@@ -43,8 +43,9 @@ std::string CheckProtocols(const std::vector<std::string>& names) {
 
 std::string UnknownScrapeProtocol(std::string_view name) {
   return absl::StrCat("unknown scrape protocol ", name,
-                      ", supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusProto "
-                      "PrometheusText0.0.4 PrometheusText1.0.0]");
+                      ", supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 "
+                      "OpenMetricsText2.0.0 PrometheusProto PrometheusText0.0.4 "
+                      "PrometheusText1.0.0]");
 }
 
 std::optional<std::vector<ScrapeProtocol>> ReadScrapeProtocols(const YamlNode& node,

@@ -20,6 +20,7 @@ std::optional<ExpositionFormat> FormatOf(ScrapeProtocol protocol) {
     case ScrapeProtocol::kPrometheusProto:
     case ScrapeProtocol::kOpenMetricsText001:
     case ScrapeProtocol::kOpenMetricsText100:
+    case ScrapeProtocol::kOpenMetricsText200:
       return std::nullopt;
   }
   return std::nullopt;

@@ -55,8 +55,8 @@ TEST(LoadConfigErrorsTest, GlobalFields) {
 TEST(LoadConfigErrorsTest, JobFields) {
   const std::string job = " for scrape config with job name \"j\"";
   const std::string supported =
-      ", supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusProto PrometheusText0.0.4 "
-      "PrometheusText1.0.0]";
+      ", supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 OpenMetricsText2.0.0 "
+      "PrometheusProto PrometheusText0.0.4 PrometheusText1.0.0]";
   const std::vector<Case> cases = {
       {"honor_label: true", "3: field honor_label not found in type config.ScrapeConfig"},
       {"scrape_timeout: 2m", "3: scrape timeout greater than scrape interval" + job},

@@ -78,11 +78,12 @@ TEST(LoadConfigWarningsTest, RemoteWritesOwnQueueIsNotUsed) {
 TEST(LoadConfigWarningsTest, ProtocolsThatAreNotOfferedAreNamed) {
   const std::string text =
       "scrape_configs:\n- job_name: a\n  scrape_protocols: [PrometheusProto, "
-      "PrometheusText0.0.4]\n";
+      "OpenMetricsText2.0.0, PrometheusText0.0.4]\n";
 
-  EXPECT_THAT(Warnings(text),
-              ElementsAre("p.yml: line 3, column 21: scrape_protocols: not offered to targets: "
-                          "PrometheusProto for scrape config with job name \"a\""));
+  EXPECT_THAT(
+      Warnings(text),
+      ElementsAre("p.yml: line 3, column 21: scrape_protocols: not offered to targets: "
+                  "PrometheusProto, OpenMetricsText2.0.0 for scrape config with job name \"a\""));
   EXPECT_THAT(LoadConfig(text, {})->config.scrape_configs[0].scrape_protocols,
               ElementsAre(ScrapeProtocol::kPrometheusText004));
 }
