@@ -59,6 +59,7 @@ void CurlEasy::SetPermanentOptions(const std::string& user_agent) {
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
   set(CURLOPT_FOLLOWLOCATION, 0L);  // the new host's name must be resolved outside libcurl too
+  set(CURLOPT_PATH_AS_IS, 1L);
   set(CURLOPT_PROXY, "");
   set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   set(CURLOPT_CAINFO, static_cast<char*>(nullptr));

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <locale.h>
 
 #include <memory>
 #include <utility>
@@ -35,10 +36,32 @@ absl::StatusOr<std::string> Part(CURLU* url, CURLUPart part, unsigned flags) {
   return result;
 }
 
-bool IsAddress(const std::string& host) {
-  unsigned char buffer[sizeof(in6_addr)];
-  return inet_pton(AF_INET, host.c_str(), buffer) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), buffer) == 1;
+// libcurl takes a name to be in the locale's charset, and this process has no locale: URLs are
+// UTF-8.
+class Utf8Scope {
+ public:
+  Utf8Scope() : before_(uselocale(Utf8())) {}
+  ~Utf8Scope() { uselocale(before_); }
+  Utf8Scope(const Utf8Scope&) = delete;
+  Utf8Scope& operator=(const Utf8Scope&) = delete;
+
+ private:
+  static locale_t Utf8() {
+    static const locale_t kUtf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return kUtf8;  // null leaves the thread's as it is
+  }
+
+  const locale_t before_;
+};
+
+// The host as DNS knows it. `url` has it too then, so that libcurl need not convert it again.
+absl::StatusOr<std::string> TakeHost(CURLU* url) {
+  const Utf8Scope utf8;
+  ASSIGN_OR_RETURN(std::string host, Part(url, CURLUPART_HOST, CURLU_PUNYCODE));
+  ASSIGN_OR_RETURN(const std::string written, Part(url, CURLUPART_HOST, 0));
+  // Setting it forgets an IPv6 zone.
+  if (host != written) curl_url_set(url, CURLUPART_HOST, host.c_str(), 0);
+  return host;
 }
 
 std::string StripBrackets(std::string host) {
@@ -53,7 +76,7 @@ absl::StatusOr<FetchUrl> TakeApart(CURLU* url) {
     return absl::InvalidArgumentError(
         absl::StrCat("unsupported protocol scheme ", GoQuote(result.scheme)));
   }
-  ASSIGN_OR_RETURN(std::string host, Part(url, CURLUPART_HOST, CURLU_PUNYCODE));
+  ASSIGN_OR_RETURN(std::string host, TakeHost(url));
   result.host = StripBrackets(absl::AsciiStrToLower(host));
   ASSIGN_OR_RETURN(const std::string port, Part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
   int number = 0;
@@ -65,14 +88,29 @@ absl::StatusOr<FetchUrl> TakeApart(CURLU* url) {
   return result;
 }
 
+// As Go's dialer has it.
+std::string WithHost(std::string url) {
+  const size_t scheme = url.find("://");
+  if (scheme != std::string::npos && url.compare(scheme, 4, "://:") == 0) {
+    url.insert(scheme + 3, "localhost");
+  }
+  return url;
+}
+
 }  // namespace
+
+bool IsAddress(const std::string& host) {
+  unsigned char buffer[sizeof(in6_addr)];
+  return inet_pton(AF_INET, host.c_str(), buffer) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), buffer) == 1;
+}
 
 std::string FetchUrl::Endpoint() const { return absl::StrCat(scheme, "://", host, ":", port); }
 
 absl::StatusOr<FetchUrl> ParseFetchUrl(const std::string& url) {
   const UrlHandle handle(curl_url());
-  const CURLUcode code =
-      curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), CURLU_NON_SUPPORT_SCHEME);
+  const CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, WithHost(url).c_str(),
+                                      CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
   if (code == CURLUE_BAD_SCHEME) {
     return absl::InvalidArgumentError("unsupported protocol scheme \"\"");
   }

@@ -11,7 +11,7 @@ namespace trawl {
 // A URL taken apart as libcurl does it: one parser decides, so that the name that is resolved
 // is the name that is connected to.
 struct FetchUrl {
-  std::string text;    // absolute, without fragment
+  std::string text;    // absolute, without fragment; its host as punycode too
   std::string scheme;  // "http" or "https"
   std::string host;    // lower case, IPv6 without brackets, other alphabets as punycode
   uint16_t port = 0;
@@ -22,10 +22,14 @@ struct FetchUrl {
   std::string Endpoint() const;
 };
 
+// Whether `host` is an IPv4 or IPv6 address (no brackets, no zone).
+bool IsAddress(const std::string& host);
+
+// A port without a host means localhost; dot segments of the path stay.
 // kInvalidArgument in Go's words: `unsupported protocol scheme "file"`.
 absl::StatusOr<FetchUrl> ParseFetchUrl(const std::string& url);
 
-// Where a Location header leads, relative to `from`.
+// Where a Location header leads, relative to `from`, without dot segments.
 absl::StatusOr<FetchUrl> ResolveRedirect(const FetchUrl& from, const std::string& location);
 
 // Whether credentials meant for `from` may follow a redirect to `to`: the same host, and not

@@ -85,6 +85,15 @@ TEST(CurlFetcherTest, SendsTheCallersHeadersAndItsOwnName) {
   EXPECT_EQ(seen.Header("authorization"), "");
 }
 
+TEST(CurlFetcherTest, AsksForThePathAsItIsWritten) {
+  TestHttpServer server(Ok);
+  CurlFixture curl;
+
+  ASSERT_TRUE(curl.Fetch(server.Url("/a/../metrics")).ok);
+
+  EXPECT_EQ(server.requests().at(0).path, "/a/../metrics");
+}
+
 TEST(CurlFetcherTest, GivesTheBodyAsSentWithItsTypeAndEncoding) {
   const std::string bytes("\x1f\x8b\x00not really gzip", 18);
   TestHttpServer server(Always(TestReply::Text(bytes, "Content-Encoding: gzip\r\n")));

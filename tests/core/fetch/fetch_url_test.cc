@@ -31,6 +31,29 @@ TEST(FetchUrlTest, AddressesAreLiterals) {
   ASSERT_OK_AND_ASSIGN(const FetchUrl v6, ParseFetchUrl("http://[::1]:9100/"));
   EXPECT_TRUE(v6.literal);
   EXPECT_EQ(v6.host, "::1");
+  EXPECT_EQ(ParseFetchUrl("http://[fe80::1%25lo]:9100/")->text, "http://[fe80::1%25lo]:9100/");
+}
+
+TEST(FetchUrlTest, NamesOfOtherAlphabetsAreAskedForAsDnsHasThem) {
+  ASSERT_OK_AND_ASSIGN(const FetchUrl url, ParseFetchUrl("http://Bücher.test:7000/metrics"));
+
+  EXPECT_EQ(url.host, "xn--bcher-kva.test");
+  EXPECT_EQ(url.text, "http://xn--bcher-kva.test:7000/metrics");
+}
+
+TEST(FetchUrlTest, APortWithoutAHostIsLocalhosts) {
+  ASSERT_OK_AND_ASSIGN(const FetchUrl url, ParseFetchUrl("http://:7000/metrics"));
+
+  EXPECT_EQ(url.Endpoint(), "http://localhost:7000");
+  EXPECT_EQ(url.text, "http://localhost:7000/metrics");
+}
+
+TEST(FetchUrlTest, DotSegmentsStayAndThoseOfRedirectsAreResolved) {
+  ASSERT_OK_AND_ASSIGN(const FetchUrl from, ParseFetchUrl("http://a/b/../metrics/./x"));
+
+  EXPECT_EQ(from.text, "http://a/b/../metrics/./x");
+  EXPECT_EQ(ResolveRedirect(from, "/b/../c")->text, "http://a/c");
+  EXPECT_EQ(ResolveRedirect(from, "../d")->text, "http://a/d");
 }
 
 TEST(FetchUrlTest, OtherSchemesAreRefused) {
