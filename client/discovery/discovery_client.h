@@ -40,8 +40,10 @@ namespace trawl {
 class DiscoveryClient final : private Pusher::Listener {
  public:
   struct Options {
-    std::string source;                     // required: who owns the targets
-    std::string instance;                   // which replica of the caller speaks; for people
+    std::string source;  // required: who owns the targets
+    // Which replica of the caller speaks; for people. With several addresses trawlds are told
+    // "replica-1 for trawl-0:8729".
+    std::string instance;
     std::optional<uint64_t> fencing_token;  // number of the leadership, where there are leaders
     std::optional<discovery::v1::LeasePolicy> lease;  // unset: targets are kept whatever happens
     std::vector<std::string> addresses;               // at least one

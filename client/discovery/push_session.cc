@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
@@ -44,6 +45,17 @@ std::string Describe(const pb::Ack& ack) {
   if (ack.issues().empty()) return "rejected without a reason";
   const pb::Issue& issue = ack.issues(0);
   return absl::StrCat(issue.field(), issue.field().empty() ? "" : ": ", issue.detail());
+}
+
+std::string InstanceFor(const std::string& instance, const std::string& address) {
+  return absl::StrCat(instance, instance.empty() ? "for " : " for ", address);
+}
+
+// A trawld names who holds the source: this pusher itself, by whichever address.
+bool NamesOneOf(std::string_view reason, const std::string& instance) {
+  std::string start = GoQuote(InstanceFor(instance, ""));
+  start.pop_back();
+  return absl::StrContains(reason, start) || absl::StrContains(reason, GoQuote(instance));
 }
 
 GroupId IdOf(const pb::GroupKey& key) { return {key.job(), key.key()}; }
@@ -107,6 +119,11 @@ TrawldStatus PushSession::Snapshot() const {
 
 // ---- The stream's life
 
+std::string PushSession::Instance() const {
+  if (!identity_.one_of_several) return identity_.instance;
+  return InstanceFor(identity_.instance, address_);
+}
+
 void PushSession::ScheduleOpen(absl::Duration delay) {
   loop_.Cancel(open_timer_);
   open_timer_ = loop_.RunAfter(delay, [this] {
@@ -123,7 +140,7 @@ void PushSession::Open() {
   pb::SyncRequest request;
   pb::Hello& hello = *request.mutable_hello();
   hello.set_source(identity_.source);
-  hello.set_instance(identity_.instance);
+  hello.set_instance(Instance());
   if (identity_.fencing_token) hello.set_fencing_token(*identity_.fencing_token);
   hello.set_history_id(history_id_);
   hello.set_version(share_.version());
@@ -237,7 +254,10 @@ void PushSession::OnResync(const pb::Resync& resync) {
 }
 
 void PushSession::OnGoaway(const pb::Goaway& goaway) {
-  const std::string reason = PresentableText(goaway.reason(), kMaxText);
+  std::string reason = PresentableText(goaway.reason(), kMaxText);
+  if (identity_.one_of_several && NamesOneOf(reason, identity_.instance)) {
+    absl::StrAppend(&reason, ": do two addresses lead to one trawld?");
+  }
   if (!goaway.fenced()) {
     return Drop(absl::UnavailableError(absl::StrCat("goaway: ", reason)),
                 Bounded(goaway.retry_after()));

@@ -43,6 +43,9 @@ class PushSession final : private SyncStream::Observer {
     std::string instance;
     std::optional<uint64_t> fencing_token;
     std::optional<discovery::v1::LeasePolicy> lease;
+    // Others of this pusher push the same source, each to a trawld of its own: the instance is said
+    // with the address, so that a trawld that is reached twice refuses the second.
+    bool one_of_several = false;
   };
   struct Options {
     size_t message_bytes = size_t{1} << 20;  // no message is larger, but for a group's sake
@@ -113,6 +116,7 @@ class PushSession final : private SyncStream::Observer {
   void OnClosed(const absl::Status& status) override;
 
   // The stream's life.
+  std::string Instance() const;
   void ScheduleOpen(absl::Duration delay);
   void Open();
   void EndStream();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 
@@ -87,6 +88,7 @@ void Pusher::Add(const std::string& address) {
   trawld->peer = deps_.peers.Connect(address);
   PushSession::Identity identity = options_.identity;
   identity.fencing_token = fencing_token_;
+  identity.one_of_several = division_.addresses().size() > 1;
   trawld->session = std::make_unique<PushSession>(
       address, identity, options_.session,
       PushSession::Deps{deps_.loop, deps_.random, *this, trawld->peer->streams()});
@@ -110,7 +112,9 @@ void Pusher::NoteFormer(Trawld& trawld, const Division& former) {
 }
 
 std::string Pusher::HistoryId(const Trawld& trawld) const {
-  std::string id = history_base_ + "/";
+  // Of the address its hash, as it may have any character: another's share is another history.
+  std::string id = absl::StrCat(
+      history_base_, "-", absl::Hex(XxHash64(trawld.session->address()), absl::kZeroPad16), "/");
   for (const Division& former : trawld.formers) absl::StrAppend(&id, former.ToText(), "|");
   return id + division_.ToText();
 }

@@ -32,7 +32,9 @@ namespace trawl {
 //      after the new owner's ack. So it is over a restart of the pusher as well, because each
 //      trawld's history id says by which division its targets came.
 //   4. An address that leaves gives up the source with its targets, once all others are settled.
-//   5. With more than one replica, trawlds of equal external labels are refused but for the first:
+//   5. NO TRAWLD'S SHARE IS TAKEN FOR ANOTHER'S: addresses that change places get their own. A
+//      trawld that two addresses lead to has the share of one; the other is refused, and says so.
+//   6. With more than one replica, trawlds of equal external labels are refused but for the first:
 //      each series would be written twice.
 // The loop's thread only.
 class Pusher final : private PushSession::Listener {
@@ -110,7 +112,8 @@ class Pusher final : private PushSession::Listener {
   void AddLeaver(const std::string& address, std::unique_ptr<DiscoveryPeer> peer);
   void NoteFormer(Trawld& trawld, const Division& former);
   absl::Status CheckLabels(const Trawld& trawld, const ExternalLabels& labels) const;
-  // Says by which divisions the trawld may have its targets: those before, and the one in force.
+  // Says whose share it is, and by which divisions the trawld may have its targets: those before,
+  // and the one in force.
   std::string HistoryId(const Trawld& trawld) const;
   // True if it names a division that the trawld's session does not.
   bool NoteHistory(Trawld& trawld, std::string_view history);

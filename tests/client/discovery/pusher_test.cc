@@ -324,6 +324,68 @@ TEST_F(PusherTest, ALeaverThatAnotherStreamHoldsKeepsItsTargets) {
   EXPECT_TRUE(pusher_->Snapshot().InSync()) << "it was given up";
 }
 
+TEST_F(PusherTest, ATrawldThatTwoAddressesLeadToIsToldAndHasTheShareOfOne) {
+  trawlds_.Lead("b:1", "a:1");
+  Make({"a:1", "b:1"});
+  Replace(Groups(10));
+  Settle();
+  const Targets first = At("a:1");
+  EXPECT_LT(first.size(), 100u);
+  for (int i = 0; i < 100; ++i) {
+    loop_.Advance(absl::Seconds(1));
+    EXPECT_EQ(At("a:1"), first);
+    EXPECT_FALSE(pusher_->Snapshot().InSync());
+  }
+
+  const bool a_has_it = StatusOf("a:1").state == PushState::kInSync;
+  EXPECT_THAT(StatusOf(a_has_it ? "b:1" : "a:1").last_error,
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr(a_has_it ? "instance \"me for a:1\"" : "\"me for b:1\""),
+                             HasSubstr("do two addresses lead to one trawld?"))));
+}
+
+TEST_F(PusherTest, TrawldsThatChangePlacesGetTheShareOfTheirNewAddress) {
+  Make({"a:1", "b:1"});
+  Replace(Groups(10));
+  Settle();
+  const Targets a = At("a:1");
+  const Targets b = At("b:1");
+
+  trawlds_.Lead("a:1", "b:1");
+  trawlds_.Lead("b:1", "a:1");
+  for (const char* address : {"a:1", "b:1"}) trawlds_.at(address).Kill();
+  Settle();
+  EXPECT_EQ(At("b:1"), a);
+  EXPECT_EQ(At("a:1"), b);
+  EXPECT_TRUE(pusher_->Snapshot().InSync());
+
+  EXPECT_OK(pusher_->Update({}, {{"node", "g0"}}, {}));
+  Settle();
+  EXPECT_EQ(At("a:1").size() + At("b:1").size(), 90u);
+}
+
+TEST_F(PusherTest, AStreamThatLeadsToAnotherTrawldAfterItBrokeWaitsForThatOnesOwn) {
+  Make({"a:1", "b:1"});
+  Replace(Groups(10));
+  Settle();
+  const Targets a = At("a:1");
+  const Targets b = At("b:1");
+
+  // b's stream lives on where b was.
+  trawlds_.Lead("a:1", "b:1");
+  trawlds_.Lead("b:1", "a:1");
+  trawlds_.at("a:1").Kill();
+  Settle();
+  EXPECT_EQ(Union(At("a:1"), At("b:1")), Union(a, b));
+  EXPECT_FALSE(pusher_->Snapshot().InSync());
+  trawlds_.at("b:1").Kill();
+  Settle();
+
+  EXPECT_EQ(At("b:1"), a);
+  EXPECT_EQ(At("a:1"), b);
+  EXPECT_TRUE(pusher_->Snapshot().InSync());
+}
+
 TEST_F(PusherTest, ReplicasGiveEachTargetToSoManyTrawlds) {
   Make({"a:1", "b:1", "c:1"}, 2);
   Replace(Groups(10));

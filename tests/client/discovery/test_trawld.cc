@@ -202,6 +202,43 @@ uint64_t TestTrawld::ListedTargets(const std::string& source) const {
 
 std::unique_ptr<DiscoveryPeer> TestTrawld::Connect() { return std::make_unique<Peer>(*this); }
 
+// Finds its trawld anew for each stream and call.
+class TestTrawlds::Peer final : public DiscoveryPeer, private SyncStreamFactory {
+ public:
+  Peer(TestTrawlds& trawlds, std::string address)
+      : trawlds_(trawlds), address_(std::move(address)) {}
+
+  SyncStreamFactory& streams() override { return *this; }
+  void Release(const pb::ReleaseRequest& request,
+               absl::AnyInvocable<void(absl::Status)> done) override {
+    Reached().Release(request, std::move(done));
+  }
+
+ private:
+  std::unique_ptr<SyncStream> Open(SyncStream::Observer& observer) override {
+    return Reached().streams().Open(observer);
+  }
+  DiscoveryPeer& Reached() {
+    TestTrawld& trawld = trawlds_.Reached(address_);
+    auto& peer = peers_[&trawld];
+    if (peer == nullptr) peer = trawld.Connect();
+    return *peer;
+  }
+
+  TestTrawlds& trawlds_;
+  const std::string address_;
+  std::map<TestTrawld*, std::unique_ptr<DiscoveryPeer>> peers_;
+};
+
+std::unique_ptr<DiscoveryPeer> TestTrawlds::Connect(const std::string& address) {
+  return std::make_unique<Peer>(*this, address);
+}
+
+TestTrawld& TestTrawlds::Reached(const std::string& address) {
+  const auto lead = leads_.find(address);
+  return at(lead == leads_.end() ? address : lead->second);
+}
+
 TestTrawld& TestTrawlds::at(const std::string& address) {
   if (!trawlds_.contains(address)) Add(address, {{"trawld", address}});
   return *trawlds_.at(address);

@@ -59,13 +59,17 @@ class TestTrawlds final : public DiscoveryPeers {
   // Made when first named; its external label is its address.
   TestTrawld& at(const std::string& address);
   void Add(const std::string& address, std::map<std::string, std::string> labels);
-  std::unique_ptr<DiscoveryPeer> Connect(const std::string& address) override {
-    return at(address).Connect();
-  }
+  // Streams and calls to `address` reach the trawld of `to` from now on.
+  void Lead(const std::string& address, const std::string& to) { leads_[address] = to; }
+  std::unique_ptr<DiscoveryPeer> Connect(const std::string& address) override;
 
  private:
+  class Peer;
+  TestTrawld& Reached(const std::string& address);
+
   FakeEventLoop& loop_;
   std::map<std::string, std::unique_ptr<TestTrawld>> trawlds_;
+  std::map<std::string, std::string> leads_;  // address → another's
 };
 
 }  // namespace trawl
