@@ -20,6 +20,7 @@ namespace {
 constexpr absl::Duration kMaxRetryAfter = absl::Minutes(10);
 constexpr absl::Duration kDefaultHeartbeat = absl::Seconds(10);
 constexpr absl::Duration kMinHeartbeat = absl::Milliseconds(100);
+constexpr int kSilentHeartbeats = 3;
 // Of a trawld's words, which are kept and logged.
 constexpr size_t kMaxText = 1024;
 // What a message takes besides its groups.
@@ -136,7 +137,9 @@ void PushSession::Open() {
   ++status_.streams_opened;
   status_.state = PushState::kOpening;
   next_id_ = 1;
+  heartbeat_interval_ = kDefaultHeartbeat;
   stream_ = streams_.Open(*this);
+  ArmSilence();
   pb::SyncRequest request;
   pb::Hello& hello = *request.mutable_hello();
   hello.set_source(identity_.source);
@@ -157,6 +160,7 @@ void PushSession::EndStream() {
   wanted_.clear();
   loop_.Cancel(std::exchange(retry_timer_, 0));
   loop_.Cancel(std::exchange(heartbeat_timer_, 0));
+  loop_.Cancel(std::exchange(silence_timer_, 0));
 }
 
 void PushSession::Drop(const absl::Status& why, absl::Duration not_before) {
@@ -188,6 +192,7 @@ void PushSession::OnWritten() {
 }
 
 void PushSession::OnMessage(const pb::SyncResponse& message) {
+  ArmSilence();
   switch (message.msg_case()) {
     case pb::SyncResponse::kWelcome:
       OnWelcome(message.welcome());
@@ -233,6 +238,7 @@ void PushSession::OnWelcome(const pb::Welcome& welcome) {
   welcomed_ = true;
   welcomed_at_ = loop_.clock().Steady();
   ArmHeartbeat();
+  ArmSilence();
   need_snapshot_ = !ours || welcome.need() == pb::Welcome::SNAPSHOT || !share_.Knows(applied_);
   LogInfo("Connected to trawld", {{"address", address_},
                                   {"source", identity_.source},
@@ -508,6 +514,18 @@ void PushSession::ArmHeartbeat() {
     heartbeat_timer_ = 0;
     heartbeat_due_ = true;
     Pump();
+  });
+}
+
+// What a short lease asks for makes nobody impatient.
+void PushSession::ArmSilence() {
+  const absl::Duration limit = kSilentHeartbeats * std::max(heartbeat_interval_, kDefaultHeartbeat);
+  loop_.Cancel(silence_timer_);
+  silence_timer_ = loop_.RunAfter(limit, [this, limit] {
+    silence_timer_ = 0;
+    Drop(absl::UnavailableError(absl::StrCat("nothing was heard from the trawld for ",
+                                             absl::FormatDuration(limit),
+                                             ", it answers no heartbeat")));
   });
 }
 

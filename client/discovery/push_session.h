@@ -33,7 +33,9 @@ namespace trawl {
 //      change afterwards. So a slow trawld is sent few large changes, and a base is never guessed.
 //   2. A change that does not fit into one message is a snapshot: it is applied as a whole.
 //   3. What the trawld refused is remembered, and sent again when it changed or is asked for.
-//   4. A trawld that says it has another version than it acked gets everything again.
+//   4. A trawld that says nothing for three heartbeats, each of which it has to answer, is given up
+//      as one that is not reached: also one that hangs behind a connection that stands.
+//   5. A trawld that says it has another version than it acked gets everything again.
 // The loop's thread only.
 class PushSession final : private SyncStream::Observer {
  public:
@@ -144,6 +146,7 @@ class PushSession final : private SyncStream::Observer {
   void SendPart();
   void SendHeartbeat();
   void ArmHeartbeat();
+  void ArmSilence();
   void Send(discovery::v1::SyncRequest request, Kind kind);
   size_t MessageBytes() const;
   bool ShrinkIsMeant() const { return applied_ < shrink_through_; }
@@ -186,6 +189,7 @@ class PushSession final : private SyncStream::Observer {
   TimerId retry_timer_ = 0;   // no change is started before
   TimerId heartbeat_timer_ = 0;
   bool heartbeat_due_ = false;
+  TimerId silence_timer_ = 0;  // set as long as there is a stream
 };
 
 }  // namespace trawl

@@ -189,6 +189,17 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
         self.assertEqual(self.listed(one), targets(0, 20))
         self.assertEqual(self.listed(three), targets(0, 20))
 
+    def test_two_addresses_of_one_trawld_are_told(self):
+        self.write("a.json", targets(0, 20))
+        trawld = self.start_trawld("one")
+        port = trawld.grpc.split(":")[1]
+        command = self.command([trawld], "--once", "--timeout", "2")
+        command[2] = f"127.0.0.1:{port},localhost:{port}"
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 3, result.stdout + result.stderr)
+        self.assertIn("do two addresses lead to one trawld?", result.stderr)
+        self.assertNotIn("in sync", result.stdout)
+
     def test_trawlctl_merges_what_several_list_and_shows_who_is_away(self):
         self.write("a.json", targets(0, 20))
         trawlds = [self.start_trawld("one"), self.start_trawld("two")]

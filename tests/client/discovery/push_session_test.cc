@@ -377,13 +377,16 @@ TEST_F(PushSessionTest, NoRoomForTheSnapshotWaitsAsLongAsAsked) {
   for (size_t i = 1; i < sent; ++i) {
     Ack(streams_.written()[i].id(), pb::Ack::REJECTED, 0, no_room);
   }
-  loop_.Advance(absl::Seconds(59));
+  acked_ = sent;
+  for (int i = 0; i < 59; ++i) {
+    loop_.Advance(absl::Seconds(1));
+    AckAll();
+  }
   for (const pb::SyncRequest& request :
        std::vector(streams_.written().begin() + static_cast<int>(sent), streams_.written().end())) {
     EXPECT_TRUE(request.has_heartbeat());
   }
   loop_.Advance(absl::Seconds(6));
-  acked_ = sent;
   AckAll();
 
   EXPECT_TRUE(session_->in_sync());
@@ -399,6 +402,49 @@ TEST_F(PushSessionTest, SilenceIsFilledWithHeartbeatsAlsoWhenTheWindowIsShut) {
   Put("b");  // is not answered
   loop_.Advance(absl::Seconds(10));
   EXPECT_TRUE(Last().has_heartbeat());
+}
+
+TEST_F(PushSessionTest, ATrawldThatAnswersNoHeartbeatIsGivenUpAndTriedAgain) {
+  MakeInSync();
+  for (int i = 0; i < 10; ++i) {
+    loop_.Advance(absl::Seconds(10));
+    AckAll();
+    ASSERT_TRUE(session_->in_sync());
+  }
+
+  // It hangs; the connection stands.
+  loop_.Advance(absl::Seconds(29));
+  EXPECT_TRUE(session_->in_sync());
+  loop_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(session_->in_sync());
+  EXPECT_THAT(session_->Snapshot().last_error,
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("nothing was heard")));
+  loop_.Advance(absl::Seconds(5));
+  EXPECT_EQ(streams_.opened(), 2u);
+
+  Welcome(pb::Welcome::NOTHING, "h", session_->share().version());
+  EXPECT_TRUE(session_->in_sync());
+}
+
+TEST_F(PushSessionTest, ATrawldThatDoesNotWelcomeIsGivenUpAndTriedAgain) {
+  Start();
+  loop_.Advance(absl::Seconds(29));
+  EXPECT_EQ(session_->Snapshot().state, PushState::kOpening);
+  loop_.Advance(absl::Seconds(6));
+
+  EXPECT_EQ(streams_.opened(), 2u);
+  EXPECT_THAT(session_->Snapshot().last_error, StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(PushSessionTest, AShortLeaseGivesATrawldNoLessTimeToAnswer) {
+  Put("a");
+  Start();
+  Welcome(pb::Welcome::SNAPSHOT, "", 0,
+          [](pb::Welcome& welcome) { welcome.mutable_heartbeat_interval()->set_seconds(1); });
+  AckAll();
+  loop_.Advance(absl::Seconds(29));
+
+  EXPECT_TRUE(session_->in_sync());
 }
 
 TEST_F(PushSessionTest, ReconnectsWithGrowingDelays) {
