@@ -12,6 +12,11 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const DiscoveryClient::O
   return options.credentials != nullptr ? options.credentials : grpc::InsecureChannelCredentials();
 }
 
+std::function<std::string()> TokenOf(const DiscoveryClient::Options& options) {
+  if (options.read_token) return options.read_token;
+  return [token = options.token] { return token; };
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DiscoveryClient>> DiscoveryClient::Start(Options options) {
@@ -30,7 +35,7 @@ DiscoveryClient::DiscoveryClient(Options options)
   thread_.loop().Post([this, pusher = std::move(pusher)] {
     EventLoop& loop = thread_.loop();
     peers_ = std::make_unique<GrpcDiscoveryPeers>(
-        GrpcDiscoveryPeers::Options{CredentialsOf(options_), options_.token}, loop);
+        GrpcDiscoveryPeers::Options{CredentialsOf(options_), TokenOf(options_)}, loop);
     pusher_ = std::make_unique<Pusher>(pusher, Pusher::Deps{loop, random_, *peers_, *this});
     pusher_->SetTrawlds({options_.addresses, options_.replicas}, options_.leaving).IgnoreError();
   });

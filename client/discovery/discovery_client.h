@@ -51,6 +51,9 @@ class DiscoveryClient final : private Pusher::Listener {
     std::vector<std::string> leaving;  // of an earlier run: released once all others are settled
     std::shared_ptr<grpc::ChannelCredentials> credentials;  // null: none, plain text
     std::string token;                                      // a bearer token; "": none
+    // Gives the token instead, anew for each stream and call: so that another one, after the old
+    // one was refused, needs no restart. On the client's thread.
+    std::function<std::string()> read_token;
     PushSession::Options session;
     std::function<void(const PusherStatus& status)> on_changed;  // may be empty
   };

@@ -31,13 +31,16 @@ std::shared_ptr<grpc::Channel> MakeChannel(
 
 using Stub = FreshStub<pb::DiscoveryService>;
 
-void AddToken(const std::string& token, grpc::ClientContext& context) {
+using TokenSource = std::function<std::string()>;
+
+void AddToken(const TokenSource& source, grpc::ClientContext& context) {
+  const std::string token = source ? source() : "";
   if (!token.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
 }
 
 class SyncStreams final : public GrpcMessageStreamFactory<pb::SyncRequest, pb::SyncResponse> {
  public:
-  SyncStreams(std::shared_ptr<Stub> stub, const std::string& token, EventLoop& loop)
+  SyncStreams(std::shared_ptr<Stub> stub, const TokenSource& token, EventLoop& loop)
       : GrpcMessageStreamFactory(
             [stub = std::move(stub), token](grpc::ClientContext* context, Reactor* reactor) {
               AddToken(token, *context);
@@ -48,7 +51,7 @@ class SyncStreams final : public GrpcMessageStreamFactory<pb::SyncRequest, pb::S
 
 class GrpcDiscoveryPeer final : public DiscoveryPeer {
  public:
-  GrpcDiscoveryPeer(Stub::MakeChannel make_channel, std::string token, EventLoop& loop)
+  GrpcDiscoveryPeer(Stub::MakeChannel make_channel, TokenSource token, EventLoop& loop)
       : token_(std::move(token)),
         stub_(std::make_shared<Stub>(std::move(make_channel))),
         loop_(loop),
@@ -94,7 +97,7 @@ class GrpcDiscoveryPeer final : public DiscoveryPeer {
     absl::AnyInvocable<void(absl::Status)> done;  // the loop's; null: nobody waits for it
   };
 
-  const std::string token_;
+  const TokenSource token_;
   const std::shared_ptr<Stub> stub_;
   EventLoop& loop_;
   SyncStreams streams_;

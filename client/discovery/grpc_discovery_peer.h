@@ -2,6 +2,7 @@
 
 #include <grpcpp/security/credentials.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,7 +22,8 @@ class GrpcDiscoveryPeers final : public DiscoveryPeers {
  public:
   struct Options {
     std::shared_ptr<grpc::ChannelCredentials> credentials;
-    std::string token;  // a bearer token, sent with each call; "": none
+    // Gives the bearer token of each stream and call, "": none. May be empty, too.
+    std::function<std::string()> token;
   };
 
   GrpcDiscoveryPeers(Options options, EventLoop& loop);

@@ -40,11 +40,15 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
 
 }  // namespace
 
+absl::StatusOr<std::string> ReadToken(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadIfNamed(path));
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
 absl::StatusOr<ClientCredentials> LoadCredentials(const Connection::Options& options) {
   ClientCredentials credentials;
   ASSIGN_OR_RETURN(credentials.channel, MakeCredentials(options));
-  ASSIGN_OR_RETURN(const std::string token, ReadIfNamed(options.token_file));
-  credentials.token = std::string(absl::StripAsciiWhitespace(token));
+  ASSIGN_OR_RETURN(credentials.token, ReadToken(options.token_file));
   return credentials;
 }
 

@@ -88,6 +88,9 @@ class Connection {
   std::unique_ptr<status::v1::StatusService::Stub> status_;
 };
 
+// The bearer token in a file; "" of no file.
+absl::StatusOr<std::string> ReadToken(const std::string& path);
+
 // Reads the files that the options name.
 absl::StatusOr<ClientCredentials> LoadCredentials(const Connection::Options& options);
 

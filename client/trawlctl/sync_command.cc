@@ -67,7 +67,7 @@ absl::Status ProblemsOf(const std::vector<TargetFiles::Problem>& problems) {
   return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
 }
 
-// Errors of a trawld that waiting does not mend.
+// Errors of a trawld that waiting hardly mends: `once` ends, a daemon goes on trying.
 bool IsFinal(const TrawldStatus& trawld) {
   if (trawld.state == PushState::kFenced) return true;
   const absl::StatusCode code = trawld.last_error.code();
@@ -205,11 +205,11 @@ class Sync {
 
   void OnStatus(const PusherStatus& status) {
     status_ = status;
+    if (!options_.once) return;  // the client logs what is wrong
     for (const TrawldStatus& trawld : status.trawlds) {
       if (IsFinal(trawld)) return End(ErrorOf(trawld));
     }
-    if (!options_.once || !status.InSync()) return;
-    End(Report(status));
+    if (status.InSync()) End(Report(status));
   }
 
   // What `once` came to.
@@ -262,7 +262,14 @@ absl::StatusOr<uint64_t> RunSync(const Connection::Options& connection,
   client.replicas = options.replicas;
   client.leaving = options.leaving;
   client.credentials = std::move(credentials.channel);
-  client.token = std::move(credentials.token);
+  client.read_token = [path = connection.token_file, last = credentials.token]() mutable {
+    absl::StatusOr<std::string> token = ReadToken(path);
+    if (!token.ok()) {
+      LogError("Error reading file", {{"path", path}, {"err", token.status()}});
+      return last;
+    }
+    return last = *std::move(token);
+  };
   return Sync(options, std::move(groups)).Run(std::move(client));
 }
 

@@ -26,11 +26,11 @@ class PusherTest(EndToEndTest):
         self.files = self.directory / "sd"
         self.files.mkdir()
 
-    def start_trawld(self, name, config=CONFIG, grpc=None):
+    def start_trawld(self, name, config=CONFIG, grpc=None, flags=()):
         """A trawld of its own directory; with `grpc` on the address of one before."""
         directory = self.directory / name
         directory.mkdir(exist_ok=True)
-        return self.started(Trawld(directory, config, grpc=grpc)).wait_ready()
+        return self.started(Trawld(directory, config, *flags, grpc=grpc)).wait_ready()
 
     def write(self, name, addresses, **labels):
         file = self.files / (name + ".tmp")
@@ -199,6 +199,32 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
         self.assertEqual(result.returncode, 3, result.stdout + result.stderr)
         self.assertIn("do two addresses lead to one trawld?", result.stderr)
         self.assertNotIn("in sync", result.stdout)
+
+    def test_a_trawld_that_refuses_the_token_ends_once_but_no_daemon(self):
+        (self.directory / "tokens").write_text("pusher fedcba9876543210fedc\n")
+        mine = self.directory / "mine"
+        mine.write_text("0123456789abcdef0123\n")
+        self.write("a.json", targets(0, 20))
+        one = self.start_trawld("one")
+        two = self.start_trawld("two", flags=(
+            f"--grpc.token-file={self.directory / 'tokens'}", "--status.viewer=pusher",
+            "--discovery.allow=pusher sources=* jobs=*"))
+        result = self.sync_once([one, two], "--token-file", mine)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn(two.grpc, result.stderr)
+
+        sync = self.sync([one, two], "--token-file", mine)
+        wait_for("the refusal", lambda: "trawld is not reached, or refuses" in sync.log())
+        before = len(self.listed(one))
+        self.write("a.json", targets(0, 100))
+        wait_for("the other's share", lambda: len(self.listed(one)) > before)
+        mine.write_text("fedcba9876543210fedc\n")
+
+        def shares():
+            shown = two.trawlctl("--token-file", mine, "targets", "--json").stdout
+            return len(self.listed(one)) + len(json.loads(shown)) == 100
+        wait_for("all targets", shares)
+        self.assertEqual(sync.stop(), 0)
 
     def test_trawlctl_merges_what_several_list_and_shows_who_is_away(self):
         self.write("a.json", targets(0, 20))

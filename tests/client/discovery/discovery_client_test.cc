@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -251,6 +252,28 @@ TEST_F(DiscoveryClientTest, ItsTokenGoesWithStreamsAndReleases) {
   });
 
   EXPECT_THAT(guarded.Sources(), IsEmpty());
+}
+
+TEST_F(DiscoveryClientTest, AnotherTokenIsTakenWithoutARestart) {
+  MemFileSystem files;
+  EXPECT_OK(files.CreateDirectory("/etc"));
+  EXPECT_OK(WriteFileDurably(files, "/etc/tokens", absl::StrCat("pusher ", kToken, "\n")));
+  const absl::StatusOr<std::unique_ptr<TokenFile>> tokens = TokenFile::Open(files, "/etc/tokens");
+  ASSERT_OK(tokens);
+  TrawldOnAPort guarded(tokens->get());
+  std::atomic<bool> rotated = false;
+  DiscoveryClient::Options options{.addresses = {guarded.address()}};
+  options.read_token = [&] { return rotated ? kToken : "another 16 bytes"; };
+  options.session.backoff.max = absl::Milliseconds(10);
+  Start(std::move(options));
+  EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
+  WaitUntil([](const PusherStatus& status) {
+    return status.trawlds.size() == 1 && absl::IsUnauthenticated(status.trawlds[0].last_error);
+  });
+
+  rotated = true;
+  WaitUntilInSync(1);
+  client_.reset();
 }
 
 TEST_F(DiscoveryClientTest, AWrongTokenIsTold) {
