@@ -59,7 +59,7 @@ void DiscoveryClient::Run(std::function<void(Pusher& pusher)> task) {
 
 absl::Status DiscoveryClient::Replace(std::vector<discovery::v1::TargetGroup> groups,
                                       const Pusher::ChangeOptions& change) {
-  absl::Status checked = Pusher::CheckGroups(groups, options_.session.message_bytes);
+  absl::Status checked = Pusher::CheckGroups(groups);
   if (!checked.ok()) return checked;
   Run([groups = std::move(groups), change](Pusher& pusher) mutable {
     pusher.Replace(std::move(groups), change).IgnoreError();
@@ -70,7 +70,7 @@ absl::Status DiscoveryClient::Replace(std::vector<discovery::v1::TargetGroup> gr
 absl::Status DiscoveryClient::Update(std::vector<discovery::v1::TargetGroup> upsert,
                                      std::vector<GroupId> remove,
                                      const Pusher::ChangeOptions& change) {
-  absl::Status checked = Pusher::CheckGroups(upsert, options_.session.message_bytes);
+  absl::Status checked = Pusher::CheckGroups(upsert);
   if (!checked.ok()) return checked;
   Run([upsert = std::move(upsert), remove = std::move(remove), change](Pusher& pusher) mutable {
     pusher.Update(std::move(upsert), remove, change).IgnoreError();

@@ -113,8 +113,14 @@ TrawldStatus PushSession::Snapshot() const {
   status.applied_version = applied_;
   status.groups = share_.group_count();
   status.targets = share_.target_count();
-  for (const auto& [id, issue] : refused_) status.refused.push_back(issue);
   status.refused_count = std::max<uint64_t>(status.refused_count, refused_.size());
+  for (const auto& [id, issue] : too_large_) {
+    status.refused.push_back(issue);
+    if (!refused_.contains(id)) ++status.refused_count;
+  }
+  for (const auto& [id, issue] : refused_) {
+    if (!too_large_.contains(id)) status.refused.push_back(issue);
+  }
   return status;
 }
 
@@ -239,7 +245,8 @@ void PushSession::OnWelcome(const pb::Welcome& welcome) {
   welcomed_at_ = loop_.clock().Steady();
   ArmHeartbeat();
   ArmSilence();
-  need_snapshot_ = !ours || welcome.need() == pb::Welcome::SNAPSHOT || !share_.Knows(applied_);
+  need_snapshot_ =
+      !ours || welcome.need() == pb::Welcome::SNAPSHOT || !share_.Knows(applied_) || AnyFitsNow();
   LogInfo("Connected to trawld", {{"address", address_},
                                   {"source", identity_.source},
                                   {"need", pb::Welcome::Need_Name(welcome.need())},
@@ -405,12 +412,17 @@ void PushSession::SendDelta(Share::Changes changes) {
   delta.set_version(share_.version());
   delta.set_allow_shrink(ShrinkIsMeant());
   delta.set_source_targets(source_targets_);
-  for (const GroupPtr& group : changes.upsert) *delta.add_upsert() = *group;
+  for (const GroupPtr& group : changes.upsert) {
+    too_large_.erase(trawl::IdOf(*group));
+    *delta.add_upsert() = *group;
+  }
+  for (const GroupPtr& group : changes.too_large) NoteTooLarge(*group);
   for (auto& [job, key] : changes.remove) {
     pb::GroupKey& out = *delta.add_remove();
     out.set_job(job);
     out.set_key(key);
     refused_.erase({job, key});
+    too_large_.erase({job, key});
     wanted_.erase({job, key});
   }
   change_ = Change();
@@ -431,7 +443,8 @@ void PushSession::SendMend() {
   Change change;
   size_t bytes = 0;
   while (!wanted_.empty()) {
-    const GroupPtr group = share_.Find(*wanted_.begin());
+    GroupPtr group = share_.Find(*wanted_.begin());
+    if (group != nullptr && !Fits(*group)) group = nullptr;
     if (group != nullptr) bytes += GroupBytes(*group);
     if (bytes > MessageBytes() && !change.groups.empty()) break;
     wanted_.erase(wanted_.begin());
@@ -452,7 +465,16 @@ void PushSession::StartSnapshot() {
   change_->number = next_change_++;
   change_->version = share_.version();
   change_->snapshot = true;
-  change_->groups = share_.Groups();
+  too_large_.clear();
+  std::vector<GroupPtr> groups = share_.Groups();
+  change_->groups.reserve(groups.size());
+  for (GroupPtr& group : groups) {
+    if (!Fits(*group)) {
+      NoteTooLarge(*group);
+    } else {
+      change_->groups.push_back(std::move(group));
+    }
+  }
   wanted_.clear();
   pb::SyncRequest request;
   pb::SnapshotBegin& begin = *request.mutable_snapshot_begin();
@@ -486,10 +508,39 @@ void PushSession::SendPart() {
   for (; change_->next < change_->groups.size(); ++change_->next) {
     const pb::TargetGroup& group = *change_->groups[change_->next];
     bytes += GroupBytes(group);
-    if (bytes > MessageBytes() && part.groups_size() > 0) break;
+    if (bytes > MessageBytes()) break;  // never the first: each fits
     *part.add_groups() = group;
   }
   Send(std::move(request), Kind::kPart);
+}
+
+bool PushSession::Fits(const pb::TargetGroup& group) const {
+  return GroupBytes(group) <= MessageBytes();
+}
+
+// The trawld takes larger messages than it did.
+bool PushSession::AnyFitsNow() const {
+  return std::any_of(too_large_.begin(), too_large_.end(), [this](const auto& entry) {
+    const GroupPtr group = share_.Find(entry.first);
+    return group != nullptr && Fits(*group);
+  });
+}
+
+void PushSession::NoteTooLarge(const pb::TargetGroup& group) {
+  pb::Issue issue;
+  issue.set_severity(pb::Issue::ERROR);
+  issue.set_code(pb::Issue::TOO_LARGE);
+  issue.mutable_group()->set_job(group.job());
+  issue.mutable_group()->set_key(group.key());
+  issue.set_field("group");
+  issue.set_detail(absl::StrCat(GroupBytes(group), " bytes, of which a message takes at most ",
+                                MessageBytes(), ": divide it"));
+  LogWarn("A group is larger than a message, it is left out", {{"address", address_},
+                                                               {"source", identity_.source},
+                                                               {"scrape_pool", group.job()},
+                                                               {"group", group.key()},
+                                                               {"err", issue.detail()}});
+  too_large_[trawl::IdOf(group)] = std::move(issue);
 }
 
 void PushSession::SendHeartbeat() {

@@ -31,7 +31,9 @@ namespace trawl {
 // Guarantees:
 //   1. ONE CHANGE IS UNDER WAY AT A TIME, a delta or a snapshot; what comes meanwhile is one
 //      change afterwards. So a slow trawld is sent few large changes, and a base is never guessed.
-//   2. A change that does not fit into one message is a snapshot: it is applied as a whole.
+//   2. A change that does not fit into one message is a snapshot: it is applied as a whole. A group
+//      that fits into none is left out and listed as refused: after a change the trawld keeps what
+//      it has of it.
 //   3. What the trawld refused is remembered, and sent again when it changed or is asked for.
 //   4. A trawld that says nothing for three heartbeats, each of which it has to answer, is given up
 //      as one that is not reached: also one that hangs behind a connection that stands.
@@ -50,7 +52,7 @@ class PushSession final : private SyncStream::Observer {
     bool one_of_several = false;
   };
   struct Options {
-    size_t message_bytes = size_t{1} << 20;  // no message is larger, but for a group's sake
+    size_t message_bytes = size_t{1} << 20;  // no message is larger
     Backoff::Options backoff;
   };
   // Called from inside the session, which must not be destroyed then.
@@ -144,6 +146,9 @@ class PushSession final : private SyncStream::Observer {
   void SendMend();
   void SendNextOfSnapshot();
   void SendPart();
+  bool Fits(const discovery::v1::TargetGroup& group) const;
+  bool AnyFitsNow() const;
+  void NoteTooLarge(const discovery::v1::TargetGroup& group);
   void SendHeartbeat();
   void ArmHeartbeat();
   void ArmSilence();
@@ -169,7 +174,8 @@ class PushSession final : private SyncStream::Observer {
   Backoff backoff_;
   TimerId open_timer_ = 0;
   std::map<GroupId, discovery::v1::Issue> refused_;
-  TrawldStatus status_;  // without what Snapshot fills in
+  std::map<GroupId, discovery::v1::Issue> too_large_;  // left out of what was sent
+  TrawldStatus status_;                                // without what Snapshot fills in
 
   // For one stream.
   std::unique_ptr<SyncStream> stream_;

@@ -18,8 +18,6 @@ namespace pb = discovery::v1;
 
 namespace {
 
-// Besides its groups a message has little.
-constexpr size_t kGroupReserve = 1024;
 constexpr size_t kMaxProblems = 20;
 // Divisions that are remembered of one trawld while its targets are handed over.
 constexpr size_t kMaxFormers = 8;
@@ -166,7 +164,7 @@ void Pusher::SetFencingToken(std::optional<uint64_t> token) {
 
 // ---- What is to be scraped
 
-absl::Status Pusher::CheckGroups(const std::vector<pb::TargetGroup>& groups, size_t message_bytes) {
+absl::Status Pusher::CheckGroups(const std::vector<pb::TargetGroup>& groups) {
   std::vector<std::string> problems;
   std::set<GroupId> seen;
   for (size_t i = 0; i < groups.size() && problems.size() < kMaxProblems; ++i) {
@@ -178,18 +176,13 @@ absl::Status Pusher::CheckGroups(const std::vector<pb::TargetGroup>& groups, siz
       problems.push_back(absl::StrCat(where, ": job ", GoQuote(group.job()), " has key ",
                                       GoQuote(group.key()), " twice"));
     }
-    if (GroupBytes(group) + kGroupReserve > message_bytes) {
-      problems.push_back(absl::StrCat(where, ": ", group.ByteSizeLong(),
-                                      " bytes are more than a message takes (", message_bytes,
-                                      "): divide it"));
-    }
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
 }
 
 absl::Status Pusher::Replace(std::vector<pb::TargetGroup> groups, const ChangeOptions& options) {
-  absl::Status checked = CheckGroups(groups, options_.session.message_bytes);
+  absl::Status checked = CheckGroups(groups);
   if (!checked.ok()) return checked;
   std::set<GroupId> wanted;
   for (const pb::TargetGroup& group : groups) wanted.insert(IdOf(group));
@@ -209,7 +202,7 @@ absl::Status Pusher::Replace(std::vector<pb::TargetGroup> groups, const ChangeOp
 
 absl::Status Pusher::Update(std::vector<pb::TargetGroup> upsert, const std::vector<GroupId>& remove,
                             const ChangeOptions& options) {
-  absl::Status checked = CheckGroups(upsert, options_.session.message_bytes);
+  absl::Status checked = CheckGroups(upsert);
   if (!checked.ok()) return checked;
   for (const GroupId& id : remove) Remove(id);
   for (pb::TargetGroup& group : upsert) {

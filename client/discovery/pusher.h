@@ -76,10 +76,9 @@ class Pusher final : private PushSession::Listener {
 
   PusherStatus Snapshot() const;
 
-  // Every problem of groups that could not be sent: no job, no key, the same group twice, larger
-  // than a message.
-  static absl::Status CheckGroups(const std::vector<discovery::v1::TargetGroup>& groups,
-                                  size_t message_bytes);
+  // Every problem of groups that could not be sent: no job, no key, the same group twice. (One
+  // that is larger than a message is refused alone, PushSession.)
+  static absl::Status CheckGroups(const std::vector<discovery::v1::TargetGroup>& groups);
 
  private:
   using ExternalLabels = std::map<std::string, std::string>;

@@ -76,6 +76,10 @@ Share::Changes Share::ChangesAfter(uint64_t base, size_t max_bytes) const {
   Changes changes;
   for (auto it = log_.upper_bound(base); it != log_.end(); ++it) {
     const Entry& entry = entries_.at(it->second);
+    if (entry.group != nullptr && GroupBytes(*entry.group) > max_bytes) {
+      changes.too_large.push_back(entry.group);
+      continue;
+    }
     changes.bytes += entry.group != nullptr
                          ? GroupBytes(*entry.group)
                          : it->second.first.size() + it->second.second.size() + 3 * kFieldBytes;

@@ -46,8 +46,9 @@ class Share {
   struct Changes {
     std::vector<GroupPtr> upsert;
     std::vector<GroupId> remove;
-    size_t bytes = 0;       // serialized, about
-    bool complete = false;  // false: more than max_bytes, the rest was left out
+    std::vector<GroupPtr> too_large;  // each by itself more than max_bytes
+    size_t bytes = 0;                 // serialized, about; without these
+    bool complete = false;            // false: more than max_bytes, the rest was left out
   };
   Changes ChangesAfter(uint64_t base, size_t max_bytes) const;
   // The trawld has `version`: what was removed up to there need not be remembered.

@@ -300,6 +300,13 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
         [answer] = json.loads(result.stdout)
         self.assertEqual([issue["code"] for issue in answer["issues"]], ["BAD_ADDRESS"])
         self.write("a.json", ["ok:1"])
+        self.write("large.json", ["never:1"], text="x" * (2 << 20))
+        result = self.sync_once([trawld])
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"a message takes at most", result.stderr)
+        self.assertIn(f"; job node, group {self.files}/large.json:0; ", result.stderr)
+        self.assertEqual(self.listed(trawld), ["ok:1"])
+        (self.files / "large.json").unlink()
         self.assertEqual(self.sync_once([trawld], "--job", "other",
                                         patterns=[f"{self.files}/*.json"]).returncode, 0)
         self.assertEqual(self.listed(trawld), ["ok:1"])

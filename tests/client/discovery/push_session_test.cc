@@ -293,6 +293,41 @@ TEST_F(PushSessionTest, RefusedGroupsAreKeptUntilTheyChangeOrGo) {
   EXPECT_EQ(session_->Snapshot().refused_count, 0u);
 }
 
+TEST_F(PushSessionTest, AGroupThatFitsIntoNoMessageOfTheTrawldIsLeftOutUntilItDoes) {
+  const auto takes = [](uint32_t bytes) {
+    return [bytes](pb::Welcome& welcome) { welcome.set_max_message_bytes(bytes); };
+  };
+  Put("a");
+  Put("large", std::vector<std::string>(100, "some-host.example.org:9100"));
+  Start();
+  Welcome(pb::Welcome::SNAPSHOT, "", 0, takes(1024));
+  AckAll();
+  EXPECT_EQ(streams_.written()[1].snapshot_begin().groups(), 1u);
+  EXPECT_TRUE(session_->in_sync());
+  ASSERT_THAT(session_->Snapshot().refused, SizeIs(1));
+  EXPECT_EQ(session_->Snapshot().refused[0].group().key(), "large");
+  EXPECT_EQ(session_->Snapshot().refused[0].code(), pb::Issue::TOO_LARGE);
+  EXPECT_EQ(session_->Snapshot().refused_count, 1u);
+
+  // What else changes is a delta as ever.
+  Put("b");
+  Put("large", std::vector<std::string>(101, "some-host.example.org:9100"));
+  AckAll();
+  EXPECT_EQ(session_->Snapshot().snapshots_sent, 1u);
+  EXPECT_TRUE(session_->in_sync());
+  EXPECT_THAT(session_->Snapshot().refused, SizeIs(1));
+
+  streams_.Close(absl::UnavailableError("it restarts with another limit"));
+  loop_.Advance(absl::Seconds(5));
+  Welcome(pb::Welcome::NOTHING, "h", applied_, takes(1 << 20));
+  acked_ = 1;
+  AckAll();
+  EXPECT_EQ(streams_.written()[1].snapshot_begin().groups(), 3u);
+  EXPECT_TRUE(session_->in_sync());
+  EXPECT_THAT(session_->Snapshot().refused, IsEmpty());
+  EXPECT_EQ(session_->Snapshot().refused_count, 0u);
+}
+
 TEST_F(PushSessionTest, WhatIsWantedIsSentAgainAtTheAppliedVersion) {
   MakeInSync();
   pb::SyncResponse response;

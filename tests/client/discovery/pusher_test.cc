@@ -457,19 +457,45 @@ TEST_F(PusherTest, GroupsThatCanNotBeSentAreToldAndChangeNothing) {
   Make({"a:1"});
   Replace(Groups(2));
   Settle();
-  pb::TargetGroup large = MakeGroup("node", "large", {});
-  for (int i = 0; i < 60'000; ++i) large.add_targets(absl::StrCat("some-host-", i, ".local:9100"));
   const absl::Status status =
       pusher_->Replace({MakeGroup("", "k", {}), MakeGroup("node", "", {}),
-                        MakeGroup("node", "x", {}), MakeGroup("node", "x", {}), large},
+                        MakeGroup("node", "x", {}), MakeGroup("node", "x", {})},
                        {});
   Settle();
 
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
                                AllOf(HasSubstr("groups[0].job"), HasSubstr("groups[1].key"),
-                                     HasSubstr("groups[3]: job \"node\" has key \"x\" twice"),
-                                     HasSubstr("groups[4]"))));
+                                     HasSubstr("groups[3]: job \"node\" has key \"x\" twice"))));
   EXPECT_THAT(At("a:1"), SizeIs(20));
+}
+
+TEST_F(PusherTest, AGroupThatFitsIntoNoMessageIsRefusedAloneAndKeepsWhatItHad) {
+  Make({"a:1"});
+  Replace(Groups(2));
+  Settle();
+  const auto grown = [](int targets) {
+    pb::TargetGroup group = MakeGroup("node", "g1", {});
+    for (int i = 0; i < targets; ++i) group.add_targets(absl::StrCat("some-host-", i, ".local:1"));
+    return group;
+  };
+  std::vector<pb::TargetGroup> groups = Groups(3);
+  groups[1] = grown(60'000);
+  Replace(groups);
+  Settle();
+
+  EXPECT_THAT(At("a:1"), SizeIs(30));
+  EXPECT_TRUE(pusher_->Snapshot().InSync());
+  ASSERT_THAT(StatusOf("a:1").refused, SizeIs(1));
+  EXPECT_EQ(StatusOf("a:1").refused[0].code(), pb::Issue::TOO_LARGE);
+  EXPECT_EQ(StatusOf("a:1").refused[0].group().job(), "node");
+  EXPECT_EQ(StatusOf("a:1").refused[0].group().key(), "g1");
+  EXPECT_THAT(StatusOf("a:1").refused[0].detail(), HasSubstr("a message takes at most"));
+
+  groups[1] = grown(50);
+  Replace(groups);
+  Settle();
+  EXPECT_THAT(At("a:1"), SizeIs(70));
+  EXPECT_THAT(StatusOf("a:1").refused, IsEmpty());
 }
 
 TEST_F(PusherTest, NoAddressIsRefused) {
