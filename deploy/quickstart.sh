@@ -53,8 +53,10 @@ exporter= trawld= stopped=
 stop() { # ends what this script started, and nothing else
   [ -z "$stopped" ] || return 0
   stopped=yes
-  if [ -n "$trawld" ]; then kill "$trawld" 2>/dev/null && wait "$trawld" 2>/dev/null || true; fi
-  if [ -n "$exporter" ]; then kill "$exporter" 2>/dev/null && wait "$exporter" 2>/dev/null || true; fi
+  for pid in $trawld $exporter; do
+    kill "$pid" 2>/dev/null || continue
+    while kill -0 "$pid" 2>/dev/null; do wait "$pid" 2>/dev/null || true; done # a signal ends a wait
+  done
 }
 trap stop EXIT
 
@@ -63,7 +65,7 @@ if curl -fsS -m 2 -o /dev/null http://127.0.0.1:9100/metrics 2>/dev/null; then
   say "one answers already"
 else
   deploy/fetch-peers.sh node-exporter >>"$run/install.log" 2>&1
-  build/peers/bin/prometheus-node-exporter --web.listen-address=127.0.0.1:9100 >"$run/node-exporter.log" 2>&1 &
+  setsid build/peers/bin/prometheus-node-exporter --web.listen-address=127.0.0.1:9100 >"$run/node-exporter.log" 2>&1 &
   exporter=$!
   say "started Debian's (log: build/quickstart/node-exporter.log)"
 fi
@@ -71,7 +73,8 @@ fi
 step "4/4 trawld"
 refuse_if_running
 rm -rf "$data"
-build/release/bin/trawld --config.file=deploy/quickstart/prometheus.yml --data-dir="$data" \
+# In a session of its own: a Ctrl-C is the script's alone.
+setsid build/release/bin/trawld --config.file=deploy/quickstart/prometheus.yml --data-dir="$data" \
   --storage.embedded-path="$db" >"$run/trawld.log" 2>&1 &
 trawld=$!
 for _ in $(seq 100); do
@@ -91,33 +94,48 @@ Try, in another terminal:
   curl -s 127.0.0.1:8730/metrics | grep ^trawl_
 TEXT
 [ -n "$seconds" ] && say "" && say "Stops by itself after ${seconds}s." || say "Stop with Ctrl-C."
-trap 'exit_now=yes' INT TERM
-exit_now= samples=0 elapsed=0
+trap 'exit_now=yes' INT TERM HUP
+exit_now= samples=0 elapsed=0 counted_at=0
 count() { curl -fsS -m 2 http://127.0.0.1:8730/metrics 2>/dev/null | awk '/^trawl_append_samples_total/ {n += $NF} END {printf "%d", n}'; }
 up() { curl -fsS -m 2 http://127.0.0.1:8730/api/v1/targets 2>/dev/null | grep -o '"health":"[a-z]*"' | sort | uniq -c | awk '{gsub(/.*:"|"/, "", $2); printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2}'; }
-while [ -z "$exit_now" ] && kill -0 "$trawld" 2>/dev/null; do
+runs() { kill -0 "$trawld" 2>/dev/null; }
+while [ -z "$exit_now" ] && runs; do
   [ -n "$seconds" ] && [ "$elapsed" -ge "$seconds" ] && break
   wait_for=5
   [ -n "$seconds" ] && [ $((seconds - elapsed)) -lt 5 ] && wait_for=$((seconds - elapsed))
   sleep "$wait_for" &
-  wait $! || true
+  wait $! || kill $! 2>/dev/null || true
   elapsed=$((elapsed + wait_for))
-  now=$(count)
-  now=${now:-0}
-  say "$(date +%T)  targets: $(up)  samples/s: $(((now - samples) / wait_for))  total: $now"
-  samples=$now
+  [ -z "$exit_now" ] && runs || break
+  if ! now=$(count); then
+    ! runs || say "$(date +%T)  trawld has not answered within 2 s"
+    continue
+  fi
+  say "$(date +%T)  targets: $(up)  samples/s: $(((now - samples) / (elapsed - counted_at)))  total: $now"
+  samples=$now counted_at=$elapsed
 done
 
-health=$(build/release/bin/trawlctl targets --json 2>&1 || true)
-all=$(printf '%s\n' "$health" | grep -c '"scrapeUrl":' || true)
-good=$(printf '%s\n' "$health" | grep -c '"health":"UP"' || true)
-stop
-say ""
-if [ "$all" = 0 ] || [ "$good" != "$all" ]; then
-  printf '%s\n' "$health" >&2
-  say "not every target is up: $good of $all; see build/quickstart/trawld.log" >&2
+well=yes
+if runs; then
+  health=$(build/release/bin/trawlctl targets --json 2>&1 || true)
+  all=$(printf '%s\n' "$health" | grep -c '"scrapeUrl":' || true)
+  good=$(printf '%s\n' "$health" | grep -c '"health":"UP"' || true)
+  stop
+  say ""
+  if [ "$all" = 0 ] || [ "$good" != "$all" ]; then
+    well=
+    printf '%s\n' "$health" >&2
+    say "not every target is up: $good of $all; see build/quickstart/trawld.log" >&2
+  fi
+else
+  well= code=0
+  wait "$trawld" 2>/dev/null || code=$?
+  stop
+  say ""
+  tail -5 "$run/trawld.log" >&2
+  say "trawld has ended by itself, with $code; see build/quickstart/trawld.log" >&2
 fi
-line=$(build/release/bin/trawlctl samples --summary --sqlite.path "$db")
+line=$(build/release/bin/trawlctl samples --summary --sqlite.path "${db#"$top"/}")
 say "$line"
 stored=$(printf '%s' "$line" | awk '{print $2}')
-[ "$all" != 0 ] && [ "$good" = "$all" ] && [ "${stored:-0}" -gt 0 ]
+[ -n "$well" ] && [ "${stored:-0}" -gt 0 ]
