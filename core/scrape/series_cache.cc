@@ -154,7 +154,7 @@ void SeriesCache::Open(ScrapeScratch& scratch) {
 void SeriesCache::Close(const Closing& closing, ScrapeScratch& scratch, ScrapeResult& result) {
   const bool sampled = closing.flags == 0;
   if (!sampled) UndoTimed(scratch);
-  FindStale(scratch);
+  FindStale(closing.timestamp_ms, scratch);
   ForEachBit(scratch.stale_, [&](uint32_t) { ++result.stale_markers; });
   if (!sampled) {
     scratch.present_.clear();
@@ -182,13 +182,19 @@ void SeriesCache::UndoTimed(ScrapeScratch& scratch) {
   }
 }
 
-// Staleness is what was tracked and is not any more (spec 4.7). A report series never is.
-void SeriesCache::FindStale(ScrapeScratch& scratch) const {
+// Staleness is what was tracked and is not any more (spec 4.7). A report series never is, and a
+// storage rejects the marker where a sample with a timestamp of its own is not older.
+void SeriesCache::FindStale(int64_t timestamp_ms, ScrapeScratch& scratch) const {
   scratch.stale_ = tracked_;
   for (size_t word = 0; word < std::min(tracked_.size(), scratch.tracked_.size()); ++word) {
     scratch.stale_[word] &= ~scratch.tracked_[word];
   }
   for (size_t p = body_size(); p < layout_size(); ++p) ClearBit(scratch.stale_, p);
+  if (timed_.empty()) return;
+  ForEachBit(scratch.stale_, [&](uint32_t p) {
+    const bool rejected = p < timed_.size() && timed_[p].timestamp_ms >= timestamp_ms;
+    if (rejected) ClearBit(scratch.stale_, p);
+  });
 }
 
 void SeriesCache::MarkStale(int64_t timestamp_ms, ScrapeScratch& scratch) {

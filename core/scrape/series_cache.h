@@ -113,7 +113,7 @@ class SeriesCache {
   void Close(const Closing& closing, ScrapeScratch& scratch, ScrapeResult& result);
 
   void UndoTimed(ScrapeScratch& scratch);
-  void FindStale(ScrapeScratch& scratch) const;
+  void FindStale(int64_t timestamp_ms, ScrapeScratch& scratch) const;
   void MarkStale(int64_t timestamp_ms, ScrapeScratch& scratch);
   void UpdateEntries(bool keep, ScrapeScratch& scratch, ScrapeResult& result);
   void RebuildEntries(bool keep, ScrapeScratch& scratch);

@@ -15,6 +15,7 @@ namespace trawl {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -359,6 +360,49 @@ TEST(ScrapeBodyTest, ExplicitTimestampsGetMarkersWhenTheyAreTracked) {
   target.Scrape("", 2500);
 
   EXPECT_THAT(target.LastBody(), ElementsAre("metric_a stale @2500"));
+}
+
+TEST(ScrapeBodyTest, ASeriesThatEndsBeforeItsLastTimestampGetsNoMarker) {
+  SampleOptions options;
+  options.track_timestamps_staleness = true;
+  ScrapedTarget target(options);
+  target.Scrape("ahead 1 9000\n", 1000);
+
+  EXPECT_EQ(target.Scrape("", 2000).stale_markers, 0);
+  EXPECT_THAT(target.LastBody(), IsEmpty());
+  EXPECT_EQ(target.Scrape("ahead 5\n", 3000).out_of_order, 1);
+  EXPECT_THAT(target.LastBody(), IsEmpty());
+  EXPECT_EQ(target.Scrape("ahead 6 9001\n", 4000).out_of_order, 0);
+  EXPECT_THAT(target.LastBody(), ElementsAre("ahead 6 @9001"));
+}
+
+TEST(ScrapeBodyTest, AFailedScrapeBeforeALastTimestampLeavesIt) {
+  SampleOptions options;
+  options.track_timestamps_staleness = true;
+  ScrapedTarget target(options);
+  target.Scrape("ahead 1 9000\nb 1\n", 1000);
+
+  EXPECT_EQ(target.Fail(2000).stale_markers, 1);
+
+  EXPECT_THAT(target.LastBody(), ElementsAre("b stale @2000"));
+  EXPECT_EQ(target.Scrape("ahead 5\n", 3000).out_of_order, 1);
+}
+
+// It was tracked before it had a timestamp of its own.
+TEST(ScrapeBodyTest, AMarkerIsBehindAnEarlierTimestampOnly) {
+  for (const auto& [timestamp, body] :
+       {std::pair("1999", std::vector<std::string>{"a 2 @1999", "a stale @2000"}),
+        {"2000", {"a 2 @2000"}},
+        {"9000", {"a 2 @9000"}}}) {
+    ScrapedTarget target;
+    target.Scrape("a 1\n", 1000);
+
+    target.Scrape(absl::StrCat("a 2 ", timestamp, "\n"), 2000);
+
+    EXPECT_THAT(target.LastBody(), ElementsAreArray(body)) << timestamp;
+    const bool ahead = body[0] == "a 2 @9000";
+    EXPECT_EQ(target.Scrape("a 3\n", 3000).out_of_order, ahead ? 1 : 0) << timestamp;
+  }
 }
 
 TEST(ScrapeBodyTest, TimestampsAreIgnoredWhenTheyAreNotHonored) {
