@@ -27,6 +27,7 @@ constexpr std::string_view kMetaPrefix = "__meta_";
 constexpr std::string_view kToNhcb = "__convert_classic_histograms_to_nhcb__";
 constexpr std::string_view kKeepClassic = "__always_scrape_classic_histograms__";
 constexpr std::string_view kNative = "__scrape_native_histograms__";
+constexpr std::string_view kUnixSocket = "__unix_socket__";
 
 // What Prometheus wants to be booleans where a target has them.
 struct BoolLabel {
@@ -81,6 +82,22 @@ bool IsGoBool(std::string_view text) {
   return absl::c_linear_search(kWords, text);
 }
 
+bool IsGoTrue(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kWords = {"1", "t", "T", "TRUE", "true", "True"};
+  return absl::c_linear_search(kWords, text);
+}
+
+absl::Status Unsupported(std::string_view label, std::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "label ", label, " is not supported: leaving it out would change what is ", what));
+}
+
+// Where Prometheus would dial a socket in the address's stead.
+absl::Status CheckSocket(const LabelsBuilder& labels) {
+  if (labels.Get(kUnixSocket).empty()) return absl::OkStatus();
+  return Unsupported(kUnixSocket, "scraped");
+}
+
 absl::Status CheckBools(const LabelsBuilder& labels) {
   for (const BoolLabel& label : kBoolLabels) {
     const std::string_view value = labels.Get(label.name);
@@ -89,6 +106,8 @@ absl::Status CheckBools(const LabelsBuilder& labels) {
                                                    ": strconv.ParseBool: parsing ", GoQuote(value),
                                                    ": invalid syntax"));
   }
+  // The others say nothing of text, and trawl asks for nothing else.
+  if (IsGoTrue(labels.Get(kToNhcb))) return Unsupported(kToNhcb, "stored");
   return absl::OkStatus();
 }
 
@@ -113,6 +132,7 @@ absl::Status Because(DropReason reason, absl::Status status, Drop* drop) {
 
 // What Prometheus wants of a target's labels once the rules have run.
 absl::Status CheckLabels(const LabelsBuilder& labels, Drop* drop) {
+  RETURN_IF_ERROR(Because(DropReason::kBadLabel, CheckSocket(labels), drop));
   const std::string_view address = labels.Get(kAddress);
   const DropReason no_address = address.empty() ? DropReason::kNoAddress : DropReason::kBadAddress;
   RETURN_IF_ERROR(Because(no_address, CheckAddress(address), drop));

@@ -158,6 +158,24 @@ TEST(PopulateLabelsTest, HistogramLabelsMustBeBooleans) {
             "syntax");
 }
 
+TEST(PopulateLabelsTest, ALabelThatAsksForClassicHistogramsAsNativeOnesIsRefused) {
+  EXPECT_OK(Populate(Job(), "a", Labels({{"__convert_classic_histograms_to_nhcb__", "F"}})));
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__convert_classic_histograms_to_nhcb__", "T"}})),
+            "label __convert_classic_histograms_to_nhcb__ is not supported: leaving it out would "
+            "change what is stored");
+}
+
+TEST(PopulateLabelsTest, ATargetBehindAUnixSocketIsRefused) {
+  const std::string error =
+      "label __unix_socket__ is not supported: leaving it out would change what is scraped";
+  EXPECT_OK(Populate(Job(), "a", Labels({{"__unix_socket__", ""}})));
+  EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"__unix_socket__", "/run/a.sock"}})), error);
+  EXPECT_EQ(ErrorOf(Job(), "", Labels({{"__unix_socket__", "/run/a.sock"}})), error);
+  EXPECT_EQ(ErrorOf(WithRules({Replace("__unix_socket__", "$1", "custom")}), "a",
+                    Labels({{"custom", "/run/a.sock"}})),
+            error);
+}
+
 TEST(PopulateLabelsTest, ValuesMustBeUtf8) {
   EXPECT_EQ(ErrorOf(Job(), "a", Labels({{"custom", "\xbd"}})),
             "invalid label value for \"custom\": \"\\xbd\"");
@@ -260,6 +278,7 @@ TEST(TargetsFromGroupTest, EveryTargetThatIsNotBuiltSaysWhy) {
   EXPECT_EQ(reason_of("a", {{"__scrape_timeout__", "1h"}}), DropReason::kBadInterval);
   EXPECT_EQ(reason_of("a", {{"__scrape_native_histograms__", "x"}}), DropReason::kBadLabel);
   EXPECT_EQ(reason_of("a", {{"x", "\xff"}}), DropReason::kBadLabel);
+  EXPECT_EQ(reason_of("a", {{"__unix_socket__", "/s"}}), DropReason::kBadLabel);
   EXPECT_EQ(sizeof(BuiltGroup::Dropped), 16u);
 }
 
