@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/config/config_text.h"
 #include "core/config/load.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -276,6 +277,31 @@ TEST(LoadConfigErrorsTest, AUrlMustNameAHost) {
     EXPECT_THAT(problem, testing::Not(testing::HasSubstr("topsecret")));
   }
   for (const char* url : {"http://a", "https://user:p@a:80/x?y", "http://[::1]:9090/"}) {
+    EXPECT_EQ(Problems(absl::StrCat("remote_write: [{url: '", url, "'}]\n")), "") << url;
+  }
+}
+
+// What the sender would refuse at the start, or Prometheus.
+TEST(LoadConfigErrorsTest, AUrlIsCheckedWhereItStands) {
+  const std::string host = "must have a valid host";
+  const std::string port = "must have a valid port";
+  const std::string blank = "must have no blank or control character";
+  const std::string escape = "must have two hexadecimal digits behind each %";
+  const std::vector<Case> cases = {
+      {"http://[::1", host},     {"http://[::1]x/", host},     {"http://[1.2.3.4]/", host},
+      {"http://[::1]]/", host},  {"http://a[b]/", host},       {"http://x%41/", host},
+      {"http://x:abc/", port},   {"http://x:99999/", port},    {"http://x:-1/", port},
+      {"http://[::1]:x/", port}, {"http://x:1:2/", port},      {"http://x y/", blank},
+      {"http://x/a b", blank},   {"http://x/%zz", escape},     {"http://x/%", escape},
+      {"http://x/a%2", escape},  {"http://u%zz:p@x/", escape}, {"http://x/#%zz", escape},
+  };
+  for (const Case& test : cases) {
+    EXPECT_EQ(Problems("remote_write:\n- url: '" + test.text + "'\n"),
+              absl::StrCat("line 2, column 3: url for remote_write ", test.problem, ", got \"",
+                           MaskUrl(test.text), "\""));
+  }
+  for (const char* url : {"http://x:/", "http://x:65535", "http://[::1]/", "http://x/%2f%2F",
+                          "http://x?%zz", "http://[fe80::1%25eth0]:1/", "http://1.2.3.4/a:b@c"}) {
     EXPECT_EQ(Problems(absl::StrCat("remote_write: [{url: '", url, "'}]\n")), "") << url;
   }
 }
