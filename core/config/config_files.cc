@@ -29,13 +29,12 @@ void CheckJobs(const TrawlConfig& trawl_config, const std::string& file, const C
 }
 
 // A file that can't be read has a status and no problems.
-void AddCantRead(const absl::Status& status, std::string_view flag,
+void AddCantRead(const absl::Status& status, std::string_view what,
                  std::vector<ConfigProblem>& problems) {
-  problems.push_back(
-      {.file = "",
-       .line = 0,
-       .column = 0,
-       .message = absl::StrCat("can't read the configuration (", flag, "): ", status.message())});
+  problems.push_back({.file = "",
+                      .line = 0,
+                      .column = 0,
+                      .message = absl::StrCat("can't read ", what, ": ", status.message())});
 }
 
 absl::StatusOr<LoadedConfig> Join(Parts parts, const std::string& trawl_config_file,
@@ -61,13 +60,13 @@ absl::StatusOr<LoadedConfig> LoadConfigFiles(FileSystem& files, const ConfigFile
   Parts parts{absl::UnknownError(""), TrawlConfig(), {}};
   parts.config = LoadConfigFile(files, names.config, options, &parts.problems);
   if (!parts.config.ok() && parts.problems.empty()) {
-    AddCantRead(parts.config.status(), "--config.file", parts.problems);
+    AddCantRead(parts.config.status(), "the configuration", parts.problems);
   }
   if (!names.trawl_config.empty()) {
     std::vector<ConfigProblem> more;
     parts.trawl_config = LoadTrawlConfigFile(files, names.trawl_config, &more);
     if (!parts.trawl_config.ok() && more.empty()) {
-      AddCantRead(parts.trawl_config.status(), "--trawl.config", more);
+      AddCantRead(parts.trawl_config.status(), "trawl's own configuration", more);
     }
     parts.problems.insert(parts.problems.end(), more.begin(), more.end());
   }

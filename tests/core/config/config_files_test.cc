@@ -116,12 +116,14 @@ TEST_F(ConfigFilesTest, AJobOfTheSecondFileMustBeInTheFirst) {
               ElementsAre("/c/t.yml: job \"b\" is not in the configuration file"));
 }
 
-TEST_F(ConfigFilesTest, AFileThatCannotBeReadIsToldWithItsFlag) {
+TEST_F(ConfigFilesTest, AFileThatCannotBeReadIsToldByItsName) {
   trawl_config_ = "/none.yml";
 
   EXPECT_THAT(Problems("{}\n"),
-              ElementsAre("can't read the configuration (--trawl.config): open /none.yml: No such "
-                          "file or directory"));
+              ElementsAre("can't read trawl's own configuration: open /none.yml: No such file or "
+                          "directory"));
+  EXPECT_THAT(LoadConfigFiles(files_, {"/nope.yml", ""}, options_).status().message(),
+              "can't read the configuration: open /nope.yml: No such file or directory");
 }
 
 }  // namespace
