@@ -176,7 +176,7 @@ class RemoteWriteBackend final : public StoreBackend {
 
 absl::StatusOr<std::unique_ptr<StoreBackend>> RemoteWriteBackend::Open(
     const RemoteWriteOptions& options, FileSystem& fs, EventLoop& loop) {
-  RETURN_IF_ERROR(Annotate(ParseFetchUrl(options.url).status(), "remote-write URL"));
+  RETURN_IF_ERROR(Annotate(CheckRemoteWriteUrl(options.url), "remote-write URL"));
   std::unique_ptr<RemoteWriteBackend> backend(new RemoteWriteBackend(options, loop));
   ASSIGN_OR_RETURN(backend->state_file_,
                    LaneStateFile::Open(options.state_path, fs, backend->ledger_));
@@ -371,6 +371,8 @@ StoreStats RemoteWriteBackend::Stats() {
 }
 
 }  // namespace
+
+absl::Status CheckRemoteWriteUrl(const std::string& url) { return ParseFetchUrl(url).status(); }
 
 StoreBackendFactory RemoteWriteBackendFactory(RemoteWriteOptions options, FileSystem& fs) {
   return [options = std::move(options), &fs](EventLoop& loop) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/store/endpoint_condition.h"
 #include "client/store/http_senders.h"
@@ -48,6 +49,9 @@ struct RemoteWriteOptions {
   // Hears of each change, on the store thread. May be null.
   std::function<void(const EndpointCondition&)> on_condition;
 };
+
+// Whether requests can be sent to it; kInvalidArgument says why not.
+absl::Status CheckRemoteWriteUrl(const std::string& url);
 
 // Errors of the factory: kInvalidArgument (url), kDataLoss (state file),
 // kFailedPrecondition (state file in use by another process), others of the file system.

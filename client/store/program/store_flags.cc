@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/store/remote_write_backend.h"
 #include "core/base/duration.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
@@ -72,7 +73,10 @@ absl::Status ReadBackend(const Texts& texts, StoreFlags& flags) {
         "want at most one of --sqlite.path, --remote-write.url and --discard");
   }
   if (texts.discard) flags.backend = StoreFlags::Backend::kDiscard;
-  if (remote) flags.backend = StoreFlags::Backend::kRemoteWrite;
+  if (remote) {
+    RETURN_IF_ERROR(Annotate(CheckRemoteWriteUrl(flags.remote_write_url), "--remote-write.url"));
+    flags.backend = StoreFlags::Backend::kRemoteWrite;
+  }
   if (flags.sqlite_path.empty()) flags.sqlite_path = flags.data_dir + "/samples.db";
   return absl::OkStatus();
 }

@@ -250,8 +250,9 @@ TEST(StoreFlagsTest, HasDefaultsAndReadsAll) {
 }
 
 TEST(StoreFlagsTest, SaysInOneLineWhatIsWrong) {
-  for (const char* flag : {"--nonsense", "--log.level=loud", "--retention.time=5", "extra",
-                           "--retention.size=1XB", "--grpc.listen-address=nowhere"}) {
+  for (const char* flag :
+       {"--nonsense", "--log.level=loud", "--retention.time=5", "extra", "--retention.size=1XB",
+        "--grpc.listen-address=nowhere", "--remote-write.url=foo"}) {
     const ParsedStoreFlags parsed = ParseStoreFlags({flag});
     EXPECT_FALSE(parsed.flags.has_value()) << flag;
     EXPECT_EQ(parsed.exit_code, 2) << flag;
