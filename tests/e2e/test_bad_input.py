@@ -48,7 +48,7 @@ scrape_configs:
         self.assertEqual(result.returncode, 2)
         self.assertIn("/nonexistent.yml", result.stderr)
 
-        self.assertRegex(result.stderr, r"^trawld: .*--config\.file")
+        self.assertRegex(result.stderr, r"^trawld: can.t read the configuration: open .*nonexistent.yml")
 
     def test_fields_that_have_no_effect_are_checked_all_the_same(self):
         result = self.run_trawld("storage: {bogus: 1}\nrule_files: {a: b}\nscrape_configs:\n"
