@@ -14,7 +14,8 @@
 namespace trawl {
 namespace {
 
-constexpr std::string_view kFirstLine = "trawl-sinks 1";
+constexpr std::string_view kFirstLine = "trawl-sinks 2";
+constexpr std::string_view kFirstLineOfFormat1 = "trawl-sinks 1";
 
 std::string CrcLine(std::string_view text) {
   return absl::StrCat("crc32c ", absl::Hex(Crc32c(text), absl::kZeroPad8), "\n");
@@ -29,6 +30,17 @@ bool ReadNumbers(const std::vector<std::string>& words, size_t count,
     if (!absl::SimpleAtoi(words[i + 1], &numbers[i])) return false;
   }
   return true;
+}
+
+std::string WithoutQuotes(std::string_view quoted) {
+  return std::string(quoted.substr(1, quoted.size() - 2));
+}
+
+// Of a line `sink ID EPOCH "NAME"`; empty if it is none.
+std::string QuotedName(std::string_view line) {
+  const size_t begin = line.find('"');
+  const bool whole = begin != std::string_view::npos && begin + 1 < line.size();
+  return whole && line.back() == '"' ? std::string(line.substr(begin)) : "";
 }
 
 }  // namespace
@@ -50,15 +62,18 @@ SinkRegistry::SinkRegistry(FileSystem& files, std::string path)
   }
   lost_ = true;
   entries_.clear();
+  old_entries_.clear();
   if (absl::IsNotFound(status)) return;
   LogError("Which sinks there were is not known any more: all get what earlier runs left",
            {{"path", path_}, {"err", status}});
 }
 
-const SinkRegistry::Entry* SinkRegistry::Find(const std::string& id) const {
+const SinkRegistry::Entry* SinkRegistry::Find(const std::string& id, std::string_view name) const {
   static const Entry kAlwaysThere;
   const auto found = entries_.find(id);
   if (found != entries_.end()) return &found->second;
+  const auto old = old_entries_.find(WithoutQuotes(GoQuote(name)));
+  if (old != old_entries_.end()) return &old->second;
   return lost_ ? &kAlwaysThere : nullptr;
 }
 
@@ -66,13 +81,29 @@ void SinkRegistry::Skip(const std::string& id, const EpochLane& lane, uint64_t n
   entries_[id].skipped[lane].insert(number);
 }
 
-void SinkRegistry::Keep(const std::set<std::string>& ids, const std::set<uint64_t>& epochs) {
-  std::erase_if(entries_, [&](const auto& entry) { return !ids.contains(entry.first); });
+std::vector<std::string> SinkRegistry::Keep(const std::set<std::string>& ids,
+                                            const std::set<uint64_t>& epochs) {
+  // What was found in the old format has its new id by now.
+  std::set<std::string> names;
+  for (const auto& [id, entry] : entries_) {
+    if (ids.contains(id)) names.insert(WithoutQuotes(GoQuote(entry.name)));
+  }
+  std::vector<std::string> gone;
+  for (const auto& [name, entry] : old_entries_) {
+    if (!names.contains(name)) gone.push_back(name);
+  }
+  old_entries_.clear();
+  std::erase_if(entries_, [&](const auto& entry) {
+    if (ids.contains(entry.first)) return false;
+    gone.push_back(entry.second.name);
+    return true;
+  });
   for (auto& [id, entry] : entries_) {
     std::erase_if(entry.skipped,
                   [&](const auto& skipped) { return !epochs.contains(skipped.first.epoch); });
   }
   lost_ = false;  // from now on a sink that is not here is new
+  return gone;
 }
 
 absl::Status SinkRegistry::Save() {
@@ -106,15 +137,23 @@ absl::Status SinkRegistry::Decode(std::string_view text) {
     return absl::DataLossError("the checksum is wrong");
   }
   Entry* entry = nullptr;
+  bool format1 = false;
   std::vector<uint64_t> numbers;
   const std::string content(text.substr(0, end));
   for (const std::string& line :
        std::vector<std::string>(absl::StrSplit(content, '\n', absl::SkipEmpty()))) {
     const std::vector<std::string> words = absl::StrSplit(line, ' ');
     if (line == kFirstLine) continue;
+    if (line == kFirstLineOfFormat1) {
+      format1 = true;
+      continue;
+    }
     uint64_t epoch = 0;
-    if (words[0] == "sink" && words.size() >= 4 && absl::SimpleAtoi(words[2], &epoch)) {
-      entry = &entries_[words[1]];
+    const std::string name = QuotedName(line);
+    if (words[0] == "sink" && !name.empty() && words.size() >= 4 &&
+        absl::SimpleAtoi(words[2], &epoch)) {
+      entry = format1 ? &old_entries_[WithoutQuotes(name)] : &entries_[words[1]];
+      entry->name = WithoutQuotes(name);
       entry->since_epoch = epoch;
     } else if (entry != nullptr && words[0] == "start" && ReadNumbers(words, 2, numbers)) {
       entry->starts[static_cast<uint32_t>(numbers[0])] = numbers[1];

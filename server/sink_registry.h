@@ -16,14 +16,16 @@ namespace trawl {
 // Which sinks there are, from where on each gets records, and which were given up for it: a file in
 // the data directory (`sinks`), so that the next run knows whose what this one left is.
 //
-// FORMAT, in lines: `trawl-sinks 1`; for each sink `sink ID EPOCH "NAME"`, followed by its `start
+// FORMAT, in lines: `trawl-sinks 2`; for each sink `sink ID EPOCH "NAME"`, followed by its `start
 // LANE NUMBER` and `skip EPOCH LANE NUMBER`; at the end `crc32c HEX`, over all before. ID is the
-// hash of what a sink is (SinkSpec: name, kind, address); the name is for people.
+// hash of what a sink is (SinkSpec::Id); the name, as GoQuote writes it, is for people.
+// In format 1 the ID was of the address, too. It is read, and its sinks are found by their names.
+// A program that knows only that format takes this one for damaged, and sends all to all.
 // Main thread only.
 class SinkRegistry {
  public:
   struct Entry {
-    std::string name;
+    std::string name;          // read from the file: as it stands between its quotes
     uint64_t since_epoch = 0;  // the run that added it; older ones are none of its
     // In that run: the first number that is for it, by lane. None: 1.
     std::map<uint32_t, uint64_t> starts;
@@ -40,13 +42,15 @@ class SinkRegistry {
   SinkRegistry(FileSystem& files, std::string path);
 
   // Null: it is new. While nothing is known every sink has always been there.
-  const Entry* Find(const std::string& id) const;
+  const Entry* Find(const std::string& id, std::string_view name) const;
   bool knows_all() const { return !lost_; }
 
   void Set(const std::string& id, Entry entry) { entries_[id] = std::move(entry); }
   void Skip(const std::string& id, const EpochLane& lane, uint64_t number);
-  // Only these are left. What is of epochs that are gone is forgotten: all but those of `epochs`.
-  void Keep(const std::set<std::string>& ids, const std::set<uint64_t>& epochs);
+  void Remove(const std::string& id) { entries_.erase(id); }
+  // Only these are left; the names of those that went. What is of epochs that are gone is
+  // forgotten: all but those of `epochs`.
+  std::vector<std::string> Keep(const std::set<std::string>& ids, const std::set<uint64_t>& epochs);
   // Writes what changed, synced. After an error the file is the old or the new one, and the next
   // Save writes it.
   absl::Status Save();
@@ -57,7 +61,8 @@ class SinkRegistry {
 
   FileSystem& files_;
   const std::string path_;
-  std::map<std::string, Entry> entries_;
+  std::map<std::string, Entry> entries_;      // by id
+  std::map<std::string, Entry> old_entries_;  // of a file of format 1, by name as it stands there
   std::string saved_;
   bool lost_ = false;
 };

@@ -39,14 +39,19 @@ namespace {
 // A registry that can't be written is tried again so soon.
 constexpr absl::Duration kSaveAgain = absl::Seconds(5);
 
-bool SamePlace(const SinkSpec& a, const SinkSpec& b) {
-  return a.name == b.name && a.kind == b.kind && a.address == b.address;
+bool SameSink(const SinkSpec& a, const SinkSpec& b) { return a.name == b.name && a.kind == b.kind; }
+
+// Its streams lead elsewhere. An endpoint of remote_write stands behind a store of ours, which
+// stays.
+bool Moved(const SinkSpec& from, const SinkSpec& to) {
+  return from.address != to.address && to.kind != status::v1::Sink::REMOTE_WRITE;
 }
 
 // Null where there is nothing to say.
 absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeAccess(const SinkSpec& spec) {
   if (!spec.remote_write.has_value()) return nullptr;
-  auto access = MakeHttpAccess(spec.remote_write->http, spec.remote_write->remote_timeout);
+  auto access =
+      MakeHttpAccess(spec.remote_write->http, spec.remote_write->remote_timeout, spec.address);
   if (!access.ok()) return Annotate(access.status(), absl::StrCat("sink ", spec.name));
   return access;
 }
@@ -78,7 +83,7 @@ std::vector<SinkSpec> DesiredSinks(const SinkFlags& flags, const Config& config)
 }
 
 std::string SinkSpec::Id() const {
-  return absl::StrFormat("%016x", XxHash64(absl::StrCat(name, "\n", int{kind}, "\n", address)));
+  return absl::StrFormat("%016x", XxHash64(absl::StrCat(name, "\n", int{kind})));
 }
 
 Sinks::Sinks(Options options, Deps deps)
@@ -94,6 +99,7 @@ struct Sinks::Plan {
     Sink* sink;
     SinkSpec spec;
     std::shared_ptr<const HttpAccess> access;
+    std::unique_ptr<Sink> place;  // null: where it was
   };
   std::vector<std::unique_ptr<Sink>> added;
   std::vector<Change> changed;
@@ -111,17 +117,24 @@ absl::StatusOr<Sinks::Plan> Sinks::MakePlan(const std::vector<SinkSpec>& specs) 
   Plan plan;
   for (const SinkSpec& spec : specs) {
     const auto old = std::find_if(sinks_.begin(), sinks_.end(),
-                                  [&](const auto& sink) { return SamePlace(sink->spec, spec); });
+                                  [&](const auto& sink) { return SameSink(sink->spec, spec); });
     if (old != sinks_.end()) plan.kept.insert(old->get());
     if (old != sinks_.end() && (*old)->spec == spec) continue;
     ASSIGN_OR_RETURN(std::shared_ptr<const HttpAccess> access, MakeAccess(spec));
     if (old != sinks_.end()) {
-      plan.changed.push_back({old->get(), spec, std::move(access)});
+      auto& change = plan.changed.emplace_back();
+      change = {old->get(), spec, std::move(access), nullptr};
+      if (!Moved((*old)->spec, spec)) continue;
+      change.place = std::make_unique<Sink>();
+      change.place->spec = spec;
       continue;
     }
     auto& sink = plan.added.emplace_back(std::make_unique<Sink>());
     sink->spec = spec;
     sink->access->Set(std::move(access));
+  }
+  for (const Plan::Change& change : plan.changed) {
+    if (change.place != nullptr) RETURN_IF_ERROR(OpenStore(*change.place));
   }
   for (const auto& sink : plan.added) RETURN_IF_ERROR(OpenStore(*sink));
   return plan;
@@ -131,11 +144,17 @@ void Sinks::Commit(Plan plan) {
   for (Plan::Change& change : plan.changed) {
     change.sink->spec = std::move(change.spec);
     change.sink->access->Set(std::move(change.access));
-    StreamAnew(*change.sink);
+    if (change.place != nullptr) {
+      MoveTo(*change.sink, *change.place);
+    } else {
+      StreamAnew(*change.sink);
+    }
   }
   std::erase_if(sinks_, [&](const std::unique_ptr<Sink>& sink) {
     if (plan.kept.contains(sink.get())) return false;
+    WarnOfBacklog(*sink);
     RemoveFromLanes(*sink);
+    registry_.Remove(sink->spec.Id());
     deps_.metrics.RemoveSink(sink->spec.name);
     return true;
   });
@@ -166,10 +185,7 @@ absl::Status Sinks::OpenStore(Sink& sink) {
     RemoteWriteOptions remote;
     remote.url = spec.remote_write->url;
     remote.access = sink.access;
-    // Another endpoint has other numbers, also under the same name.
-    remote.state_path =
-        absl::StrFormat("%s/remote-write/%016x", options_.data_dir,
-                        XxHash64(absl::StrCat(spec.name, "\n", spec.remote_write->url)));
+    ASSIGN_OR_RETURN(remote.state_path, RemoteWriteState(spec));
     remote.user_agent = absl::StrCat("trawl/", options_.version);
     remote.on_condition = [endpoint = sink.endpoint](const EndpointCondition& condition) {
       endpoint->Set(std::make_shared<const EndpointCondition>(condition));
@@ -182,6 +198,20 @@ absl::Status Sinks::OpenStore(Sink& sink) {
   if (!store.ok()) return Annotate(store.status(), absl::StrCat("sink ", spec.name));
   sink.store = *std::move(store);
   return absl::OkStatus();
+}
+
+// The file of its lanes' numbers. They are the sink's, wherever its endpoint is; once the URL was
+// of the file's name, too.
+absl::StatusOr<std::string> Sinks::RemoteWriteState(const SinkSpec& spec) {
+  const auto path_of = [&](const std::string& what) {
+    return absl::StrFormat("%s/remote-write/%016x", options_.data_dir, XxHash64(what));
+  };
+  std::string path = path_of(spec.name);
+  if (!absl::IsNotFound(deps_.files.ReadFile(path).status())) return path;
+  const absl::Status moved =
+      deps_.files.Rename(path_of(absl::StrCat(spec.name, "\n", spec.address)), path);
+  if (!moved.ok() && !absl::IsNotFound(moved)) return moved;
+  return path;
 }
 
 void Sinks::MakeFactories(Sink& sink) {
@@ -205,7 +235,7 @@ ShardThread& Sinks::ShardOf(const EpochLane& lane) const {
 
 void Sinks::AddToLanes(Sink& sink) {
   const std::string id = sink.spec.Id();
-  const SinkRegistry::Entry* const known = registry_.Find(id);
+  const SinkRegistry::Entry* const known = registry_.Find(id, sink.spec.name);
   SinkRegistry::Entry entry;
   if (known != nullptr) entry = *known;
   entry.name = sink.spec.name;
@@ -247,6 +277,35 @@ void Sinks::StreamAnew(Sink& sink) {
       }
     });
   }
+}
+
+// `place` has the old store then, to which no stream leads any more.
+void Sinks::MoveTo(Sink& sink, Sink& place) {
+  MakeFactories(place);
+  std::swap(sink.store, place.store);
+  std::swap(sink.factories, place.factories);
+  StreamAnew(sink);
+}
+
+void Sinks::WarnOfBacklog(const Sink& sink) const {
+  const std::string& name = sink.spec.name;
+  uint64_t records = 0;
+  uint64_t samples = 0;
+  const auto add = [&](const LaneStatus& lane) {
+    for (const SinkStatus& status : lane.sinks) {
+      if (status.name != name) continue;
+      records += status.backlog_records;
+      samples += status.backlog_samples;
+    }
+  };
+  for (ShardThread* shard : deps_.shards) {
+    RunOn(shard->loop(), [&] { add(shard->lane().Snapshot()); });
+    const auto earlier = shard->earlier().status();  // stays while it is read
+    for (const LaneStatus& lane : *earlier) add(lane);
+  }
+  if (records == 0) return;
+  LogWarn("A sink is removed before it had everything",
+          {{"sink", name}, {"records", records}, {"samples", samples}});
 }
 
 void Sinks::RemoveFromLanes(const Sink& sink) {
@@ -302,7 +361,7 @@ absl::StatusOr<uint64_t> Sinks::SkipRecord(const std::string& name, const EpochL
   if (sink == nullptr) return absl::NotFoundError(absl::StrCat("no sink ", name));
   ASSIGN_OR_RETURN(const uint64_t samples, SkipOnShard(name, lane, number, /*dry_run=*/true));
   if (dry_run) return samples;
-  const SinkRegistry::Entry before = *registry_.Find(sink->spec.Id());
+  const SinkRegistry::Entry before = *registry_.Find(sink->spec.Id(), name);
   registry_.Skip(sink->spec.Id(), lane, number);
   if (absl::Status saved = registry_.Save(); !saved.ok()) {
     registry_.Set(sink->spec.Id(), before);  // nor is it to be kept later
@@ -332,7 +391,11 @@ void Sinks::KeepRegistry() {
   for (const auto& sink : sinks_) ids.insert(sink->spec.Id());
   std::set<uint64_t> epochs = {options_.epoch};
   for (const EpochLane& lane : deps_.earlier) epochs.insert(lane.epoch);
-  registry_.Keep(ids, epochs);
+  for (const std::string& gone : registry_.Keep(ids, epochs)) {
+    if (deps_.earlier.empty()) continue;
+    LogWarn("A sink of earlier runs is not configured any more: what they left is not for it",
+            {{"sink", gone}});
+  }
   SaveRegistry();
 }
 

@@ -31,7 +31,7 @@ struct SinkSpec {
   std::optional<RemoteWriteConfig> remote_write;
   friend bool operator==(const SinkSpec&, const SinkSpec&) = default;
 
-  // What it is, over runs: name, kind and address, as a hash.
+  // What it is, over runs: name and kind, as a hash. Where it is may change.
   std::string Id() const;
 };
 
@@ -70,9 +70,11 @@ class Sinks {
   Sinks(Options options, Deps deps);
   ~Sinks();
 
-  // From now on the sinks are these. A sink of the same name and address keeps its place in the
-  // lanes, also if its credentials changed, which count from its next request on; one with another
-  // address starts anew. An error, of a store or of a sink's certificates, has changed nothing.
+  // From now on the sinks are these. A sink of the same name and kind keeps its place in the lanes.
+  // Its credentials, and another URL of remote_write, count from the next request on; elsewhere at
+  // another address new streams go on from what the store there says to have. What a sink that is
+  // gone had not got is told in the log. An error, of a store or of a sink's certificates, has
+  // changed nothing.
   absl::Status Apply(const std::vector<SinkSpec>& specs);
 
   // Of EarlierLanes::Callbacks.
@@ -103,6 +105,7 @@ class Sinks {
   absl::StatusOr<Plan> MakePlan(const std::vector<SinkSpec>& specs);
   void Commit(Plan plan);
   absl::Status OpenStore(Sink& sink);
+  absl::StatusOr<std::string> RemoteWriteState(const SinkSpec& spec);
   void MakeFactories(Sink& sink);
   void AddToLanes(Sink& sink);
   void StreamAnew(Sink& sink);
@@ -113,7 +116,9 @@ class Sinks {
                                        uint64_t number, bool dry_run);
   void KeepRegistry();
   void SaveRegistry();
+  void MoveTo(Sink& sink, Sink& place);
   void RemoveFromLanes(const Sink& sink);
+  void WarnOfBacklog(const Sink& sink) const;
   void Publish();
 
   const Options options_;

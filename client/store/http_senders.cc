@@ -8,10 +8,11 @@
 namespace trawl {
 
 absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClientConfig& config,
-                                                                 absl::Duration timeout) {
+                                                                 absl::Duration timeout,
+                                                                 std::string url) {
   CurlHttpClientFactory factory;
   ASSIGN_OR_RETURN(auto client, factory.MakeClient(config));
-  return std::make_shared<const HttpAccess>(HttpAccess{std::move(client), timeout});
+  return std::make_shared<const HttpAccess>(HttpAccess{std::move(client), timeout, std::move(url)});
 }
 
 HttpSenders::HttpSenders(const Options& options,
@@ -54,7 +55,7 @@ void HttpSenders::Run(BlockingHttpClient& client) {
     }
     const std::shared_ptr<const HttpAccess> access = access_->Get();
     client.SetClient(access->client);
-    auto answer = client.Post({.url = options_.url,
+    auto answer = client.Post({.url = UrlOf(*access),
                                .headers = options_.headers,
                                .body = std::move(job.body),
                                .timeout = access->timeout});

@@ -16,17 +16,19 @@
 
 namespace trawl {
 
-// How an endpoint is spoken to: credentials, trust and patience.
+// How an endpoint is spoken to: credentials, trust and patience; and where it is now.
 struct HttpAccess {
   std::shared_ptr<const HttpClient> client;    // of CurlHttpClientFactory
   absl::Duration timeout = absl::Seconds(30);  // of one request
+  std::string url;                             // "": where it was from the beginning
 };
 
 // Errors: TLS files that can't be read or don't fit. Nothing is connected yet.
 absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClientConfig& config,
-                                                                 absl::Duration timeout);
+                                                                 absl::Duration timeout,
+                                                                 std::string url = "");
 
-// A few threads that send requests to one URL, each over a connection of its own; answers come
+// A few threads that send requests to one endpoint, each over a connection of its own; answers come
 // back on a loop. Requests start in order and end in any. Each is sent with the access that is
 // published when it starts; another one has connections of its own.
 //
@@ -34,7 +36,7 @@ absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClien
 class HttpSenders {
  public:
   struct Options {
-    std::string url;
+    std::string url;                   // unless the access says another
     std::vector<std::string> headers;  // "Name: value"
     size_t threads = 4;
     std::string user_agent;
@@ -46,6 +48,8 @@ class HttpSenders {
   ~HttpSenders();
 
   void Send(std::string body, Done done);
+  // Where the next request goes.
+  std::string url() const { return UrlOf(*access_->Get()); }
 
  private:
   struct Job {
@@ -53,6 +57,9 @@ class HttpSenders {
     Done done;
   };
 
+  const std::string& UrlOf(const HttpAccess& access) const {
+    return access.url.empty() ? options_.url : access.url;
+  }
   void Run(BlockingHttpClient& client);
 
   const Options options_;

@@ -222,8 +222,7 @@ RemoteWriteQueue::Options RemoteWriteBackend::QueueOptions(bool retry) const {
           .bisect_requests = options_.bisect_requests,
           .backoff = options_.backoff,
           .max_retry_after = options_.max_retry_after,
-          .retry = retry,
-          .endpoint = RedactUrl(options_.url)};
+          .retry = retry};
 }
 
 Lane& RemoteWriteBackend::FindOrAddLane(const LaneKey& key) {
@@ -365,7 +364,7 @@ void RemoteWriteBackend::Shutdown() {
 StoreStats RemoteWriteBackend::Stats() {
   StoreStats stats;
   stats.samples = samples_;
-  stats.location = options_.url;
+  stats.location = senders_->url();
   for (const auto& [lane, state] : ledger_.Lanes()) stats.samples_total += state.totals.stored;
   return stats;
 }

@@ -27,8 +27,9 @@ namespace trawl {
 // (or after Retry-After) for ever; other 4xx refuse the data: the request is halved until the bad
 // samples stand alone (RemoteWriteQueue tells the bound), and these are counted as rejects.
 struct RemoteWriteOptions {
-  std::string url;
-  // May be set anew while the back end is open; counts from the next request on.
+  std::string url;  // unless the access says another
+  // May be set anew while the back end is open; counts from the next request on. Another URL, too:
+  // lanes' numbers are the sink's, wherever its endpoint is.
   std::shared_ptr<const Published<HttpAccess>> access;
   // Sent with each request.
   std::map<std::string, std::string> headers;

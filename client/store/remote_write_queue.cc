@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "core/base/log.h"
+#include "core/fetch/fetch_url.h"
 
 namespace trawl {
 namespace {
@@ -218,7 +219,7 @@ void RemoteWriteQueue::RetryLater(const std::string& why, absl::Duration at_leas
   const absl::Duration delay = std::max(backoff_.Next(random_), asked);
   if (!std::exchange(complained_, true)) {
     LogWarn("remote write: the endpoint takes nothing, trying again",
-            {{"url", options_.endpoint}, {"err", why}});
+            {{"url", RedactUrl(senders_.url())}, {"err", why}});
   }
   retry_timer_ = loop_.RunAfter(delay, [this] {
     retry_timer_ = 0;
@@ -232,7 +233,7 @@ void RemoteWriteQueue::TellAnswer(const absl::Status& answer) const {
 
 void RemoteWriteQueue::FinishRange() {
   if (std::exchange(complained_, false)) {
-    LogInfo("remote write: the endpoint answers again", {{"url", options_.endpoint}});
+    LogInfo("remote write: the endpoint answers again", {{"url", RedactUrl(senders_.url())}});
     TellAnswer(absl::OkStatus());
   }
   backoff_.Reset();
@@ -244,7 +245,7 @@ void RemoteWriteQueue::FinishRange() {
 void RemoteWriteQueue::FinishBatch() {
   const Ref last = batch_.back();
   if (refused_ > 0) {
-    LogWarn("remote write: samples refused for good", {{"url", options_.endpoint},
+    LogWarn("remote write: samples refused for good", {{"url", RedactUrl(senders_.url())},
                                                        {"samples", refused_},
                                                        {"undivided", undivided_},
                                                        {"of", batch_.size()},

@@ -56,7 +56,6 @@ class RemoteWriteQueue {
     Backoff::Options backoff;
     absl::Duration max_retry_after = absl::Minutes(5);
     bool retry = true;
-    std::string endpoint;  // for the log
   };
   struct Deps {
     EventLoop& loop;

@@ -63,6 +63,22 @@ scrape_configs:
     def epoch(self, trawld):
         return trawld.grpcurl("trawl.status.v1.StatusService/GetBuildInfo")["epoch"]
 
+    def test_a_store_that_moved_gets_what_waited_for_it(self):
+        exporter = self.exporter(lambda path, n: f"n {n}\n")
+        self.run_and_kill(exporter, f"--storage.address=127.0.0.1:{free_port()}")
+        before = exporter.scrapes
+        store = self.store()
+        trawld = self.trawld(self.config(exporter), f"--storage.address={store.grpc}")
+        trawld.wait_ready()
+        wait_for("what waited, and more", lambda: len(numbers(store.path)[0]) >= before)
+        self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
+        self.assertEqual(trawld.stop(), 0)
+
+        values, _ = numbers(store.path)
+        lost = set(range(1, int(max(values)) + 1)) - {int(value) for value in values}
+        self.assertLessEqual(len(lost), 1, f"more than the scrape under way at the kill: {lost}")
+        self.assertEqual(len(values), len(set(values)), "a scrape is there twice")
+
     def test_a_sink_that_is_new_gets_nothing_of_earlier_runs(self):
         exporter = self.exporter(lambda path, n: f"n {n}\n")
         self.run_and_kill(exporter, f"--storage.address=127.0.0.1:{free_port()}")

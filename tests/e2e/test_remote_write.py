@@ -245,6 +245,33 @@ remote_write: [{{url: 'http://{receiver.address}/write', name: peer}}]
         self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
         self.assertEqual(trawld.stop(), 0)
 
+    def test_an_endpoint_that_moved_gets_what_the_old_one_did_not_take(self):
+        address = self.victoria_metrics("-dedup.minScrapeInterval=0")
+        exporter = self.exporter(lambda path, n: f"n {n}\n")
+        away = Receiver(503)
+        self.addCleanup(away.close)
+
+        def config(url):
+            return f"""
+global: {{scrape_interval: 200ms}}
+scrape_configs: [{{job_name: j, static_configs: [{{targets: ['{exporter.address}']}}]}}]
+remote_write: [{{url: '{url}', name: vm}}]
+"""
+        trawld = self.trawld(config(f"http://{away.address}/write"), "--shards=1").wait_ready()
+        wait_for("scrapes", lambda: exporter.scrapes >= 10)
+        trawld.config.write_text(config(f"http://{address}/api/v1/write"))
+        trawld.trawlctl("reload")
+
+        def stored():
+            get(f"http://{address}/internal/force_flush")
+            return [value for line in get(f"http://{address}/api/v1/export?match[]=n").splitlines()
+                    for value in json.loads(line)["values"]]
+        wait_for("what waited", lambda: len(stored()) >= 15)
+        self.assertEqual(trawld.metric("trawl_sink_lost_samples_total"), 0)
+        self.assertEqual(trawld.stop(), 0)
+        numbers = stored()
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+
     def victoria_metrics(self, *flags):
         address = f"127.0.0.1:{free_port()}"
         self.program("victoria-metrics", PEERS / "victoria-metrics",

@@ -3,11 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/hash.h"
 #include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
 
 namespace trawl {
 namespace {
+
+using ::testing::ElementsAre;
 
 SinkRegistry::Entry SomeEntry() {
   SinkRegistry::Entry entry;
@@ -28,12 +32,12 @@ TEST(SinkRegistryTest, ReadsBackWhatItSaved) {
 
   const SinkRegistry again(files, "sinks");
 
-  ASSERT_NE(again.Find("id1"), nullptr);
+  ASSERT_NE(again.Find("id1", ""), nullptr);
   SinkRegistry::Entry expected = SomeEntry();
-  expected.name = "";  // for people
-  EXPECT_EQ(*again.Find("id1"), expected);
-  EXPECT_EQ(again.Find("id2")->since_epoch, 8u);
-  EXPECT_EQ(again.Find("id3"), nullptr);
+  expected.name = "a \\\"name\\\"\\n";  // for people
+  EXPECT_EQ(*again.Find("id1", ""), expected);
+  EXPECT_EQ(again.Find("id2", "")->since_epoch, 8u);
+  EXPECT_EQ(again.Find("id3", ""), nullptr);
 }
 
 TEST(SinkRegistryTest, SaysFromWhereOnALaneIsForASink) {
@@ -49,9 +53,9 @@ TEST(SinkRegistryTest, ASinkThatIsRemovedAndAddedAgainIsNew) {
   MemFileSystem files;
   SinkRegistry registry(files, "sinks");
   registry.Set("id1", SomeEntry());
-  registry.Keep({"id2"}, {});
+  EXPECT_THAT(registry.Keep({"id2"}, {}), ElementsAre(SomeEntry().name));
 
-  EXPECT_EQ(registry.Find("id1"), nullptr);
+  EXPECT_EQ(registry.Find("id1", ""), nullptr);
 }
 
 TEST(SinkRegistryTest, WhatWasSkippedInAnEpochThatIsGoneIsForgotten) {
@@ -61,18 +65,43 @@ TEST(SinkRegistryTest, WhatWasSkippedInAnEpochThatIsGoneIsForgotten) {
   registry.Skip("id1", {8, 0}, 4);
   registry.Keep({"id1"}, {8});
 
-  EXPECT_EQ(registry.Find("id1")->skipped,
+  EXPECT_EQ(registry.Find("id1", "")->skipped,
             (std::map<EpochLane, std::set<uint64_t>>{{{8, 0}, {3, 4}}}));
+}
+
+// As it was written when an address made another sink.
+TEST(SinkRegistryTest, ASinkOfFormat1IsFoundByItsName) {
+  MemFileSystem files;
+  const std::string text =
+      "trawl-sinks 1\nsink 0123456789abcdef 7 \"a \\\"b\\\"\"\nstart 1 90\nskip 7 1 120\n"
+      "sink 123456789abcdef0 8 \"gone\"\n";
+  files.Put("sinks", absl::StrCat(text, "crc32c ", absl::Hex(Crc32c(text), absl::kZeroPad8), "\n"));
+  SinkRegistry registry(files, "sinks");
+
+  EXPECT_EQ(registry.Find("id1", "other"), nullptr);
+  const SinkRegistry::Entry* const found = registry.Find("id1", "a \"b\"");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->StartOf({7, 1}), 90u);
+  EXPECT_EQ(found->skipped.at({7, 1}), std::set<uint64_t>{120});
+
+  SinkRegistry::Entry entry = *found;
+  entry.name = "a \"b\"";
+  registry.Set("id1", entry);
+  EXPECT_THAT(registry.Keep({"id1"}, {7}), ElementsAre("gone"));
+  ASSERT_THAT(registry.Save(), IsOk());
+  const SinkRegistry again(files, "sinks");
+  EXPECT_EQ(again.Find("id1", "")->since_epoch, 7u);
+  EXPECT_EQ(again.Find("id2", "a \"b\""), nullptr);
 }
 
 TEST(SinkRegistryTest, WithoutAFileEverySinkHasAlwaysBeenThere) {
   MemFileSystem files;
   SinkRegistry registry(files, "sinks");
 
-  ASSERT_NE(registry.Find("id1"), nullptr);
-  EXPECT_EQ(registry.Find("id1")->StartOf({5, 0}), 1u);
+  ASSERT_NE(registry.Find("id1", ""), nullptr);
+  EXPECT_EQ(registry.Find("id1", "")->StartOf({5, 0}), 1u);
   registry.Keep({}, {});
-  EXPECT_EQ(registry.Find("id1"), nullptr);
+  EXPECT_EQ(registry.Find("id1", ""), nullptr);
 }
 
 TEST(SinkRegistryTest, EveryDamageIsNoticedAndLosesNoRecords) {
@@ -85,7 +114,7 @@ TEST(SinkRegistryTest, EveryDamageIsNoticedAndLosesNoRecords) {
     std::string bad = good;
     bad[i] ^= 1;
     ASSERT_THAT(WriteFileDurably(files, "sinks", bad), IsOk());
-    EXPECT_EQ(SinkRegistry(files, "sinks").Find("id1")->StartOf({5, 0}), 1u) << i;
+    EXPECT_EQ(SinkRegistry(files, "sinks").Find("id1", "")->StartOf({5, 0}), 1u) << i;
   }
 }
 
@@ -98,7 +127,7 @@ TEST(SinkRegistryTest, AFileThatCannotBeWrittenIsTriedAgain) {
 
   files.SetCapacity(1 << 20);
   EXPECT_THAT(registry.Save(), IsOk());
-  EXPECT_EQ(SinkRegistry(files, "sinks").Find("id1")->since_epoch, 7u);
+  EXPECT_EQ(SinkRegistry(files, "sinks").Find("id1", "")->since_epoch, 7u);
 }
 
 }  // namespace

@@ -5,12 +5,17 @@
 #include <httplib.h>
 #include <prometheus/registry.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/hash.h"
 #include "core/model/layout.h"
 #include "server/await.h"
 #include "tests/fakes/fake_event_loop.h"
@@ -22,6 +27,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::vector<std::string> Names(const SinkFlags& flags, const Config& config) {
   std::vector<std::string> names;
@@ -53,13 +59,14 @@ TEST(DesiredSinksTest, NamesAreUnique) {
               ElementsAre("storage", "storage-remote"));
 }
 
-// A remote-write endpoint that takes everything, and remembers who sent it.
+// A remote-write endpoint that takes everything, unless the test says otherwise, and remembers who
+// sent it.
 class Endpoint {
  public:
   Endpoint() {
     server_.Post("/write", [this](const httplib::Request& request, httplib::Response& response) {
-      response.status = 204;
       MutexLock lock(mutex_);
+      response.status = status_;
       authorizations_.push_back(request.get_header_value("Authorization"));
       changed_.NotifyAll();
     });
@@ -74,6 +81,11 @@ class Endpoint {
   }
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/write"; }
+  // From now on.
+  void Answer(int status) {
+    MutexLock lock(mutex_);
+    status_ = status;
+  }
   // Of the first `count` requests.
   std::vector<std::string> Wait(size_t count) {
     MutexLock lock(mutex_);
@@ -87,6 +99,7 @@ class Endpoint {
   std::thread thread_;
   Mutex mutex_;
   CondVar changed_;
+  int status_ TRAWL_GUARDED_BY(mutex_) = 204;
   std::vector<std::string> authorizations_ TRAWL_GUARDED_BY(mutex_);
 };
 
@@ -96,6 +109,7 @@ class SinksTest : public ::testing::Test {
   SinksTest() {
     ShardThread::Options options;
     options.lane.identity = {.writer_id = "w1", .incarnation = 10, .epoch = 10};
+    options.lane.max_segment_bytes = 1;  // each scrape stands in one of its own
     shard_ = std::make_unique<ShardThread>(
         options, ShardThread::Deps{clock_, budget_, scrape_metrics_, EarlierLanes::Callbacks{}});
     sinks_ = std::make_unique<Sinks>(
@@ -121,6 +135,9 @@ class SinksTest : public ::testing::Test {
   static SinkSpec Service(const std::string& name, const std::string& address) {
     return {name, status::v1::Sink::STORAGE_SERVICE, address, std::nullopt};
   }
+  static SinkSpec Embedded(const std::string& path) {
+    return {"embedded", status::v1::Sink::EMBEDDED, path, std::nullopt};
+  }
   static SinkSpec WithoutCa(SinkSpec spec) {
     spec.remote_write->http.tls_config.ca.file = "/nowhere/ca.pem";
     return spec;
@@ -135,6 +152,17 @@ class SinksTest : public ::testing::Test {
     absl::Status appended;
     RunOn(shard_->loop(), [&] { appended = shard_->lane().Append(batch); });
     ASSERT_TRUE(appended.ok()) << appended;
+  }
+  // What the lane's only sink is like when it has everything.
+  SinkStatus WaitForAll() {
+    Awaited<bool> drained;
+    LaneStatus status;
+    RunOn(shard_->loop(), [&] {
+      shard_->lane().Drain(absl::Seconds(60), [drained](bool all) { drained.Set(all); });
+    });
+    EXPECT_TRUE(drained.Wait());
+    RunOn(shard_->loop(), [&] { status = shard_->lane().Snapshot(); });
+    return status.sinks.at(0);
   }
   std::vector<std::string> SinkNames() const {
     std::vector<std::string> names;
@@ -210,6 +238,21 @@ TEST_F(SinksTest, WhichSinksThereAreIsKeptAsSoonAsTheDiskTakesIt) {
   EXPECT_EQ(loop_.pending_timers(), 0u);
 }
 
+TEST_F(SinksTest, ARecordThatCouldNotBeSkippedIsNotSkippedInTheNextRun) {
+  ASSERT_OK(files_.CreateDirectory("data"));
+  const SinkSpec storage = Service("storage", "127.0.0.1:1");
+  ASSERT_OK(sinks_->Apply({storage}));
+  Scrape();
+  files_.SetCapacity(0);
+  EXPECT_FALSE(sinks_->SkipRecord("storage", {10, 0}, 1, /*dry_run=*/false).ok());
+
+  files_.SetCapacity(1 << 20);
+  ASSERT_OK(sinks_->Apply({storage, RemoteWrite("one", one_, "")}));
+
+  const SinkRegistry kept(files_, "data/sinks");
+  EXPECT_THAT(kept.Find(storage.Id(), "")->skipped, IsEmpty());
+}
+
 TEST_F(SinksTest, ASinkWithAnotherAddressTakesThePlaceOfTheOld) {
   ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "old")}));
 
@@ -218,6 +261,76 @@ TEST_F(SinksTest, ASinkWithAnotherAddressTakesThePlaceOfTheOld) {
 
   EXPECT_THAT(two_.Wait(1), ElementsAre("Bearer new"));
   EXPECT_THAT(SinkNames(), ElementsAre("one"));
+}
+
+TEST_F(SinksTest, WhatAnEndpointDidNotTakeGoesWhereItIsLater) {
+  one_.Answer(503);
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "old")}));
+  for (int i = 0; i < 3; ++i) Scrape();
+  one_.Wait(1);
+
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", two_, "new")}));
+  Scrape();
+
+  const SinkStatus status = WaitForAll();
+  EXPECT_EQ(status.totals.stored, 4u);
+  EXPECT_THAT(status.gap_records, IsEmpty());
+  EXPECT_EQ(two_.Wait(1).front(), "Bearer new");
+}
+
+TEST_F(SinksTest, AnotherStoreUnderTheSameNameGetsWhatThereIsAndAGapForTheRest) {
+  std::string directory = testing::TempDir() + "trawl_sinks_XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  ASSERT_OK(files_.CreateDirectory(directory));
+  ASSERT_OK(sinks_->Apply({Embedded(directory + "/one.db")}));
+  for (int i = 0; i < 3; ++i) Scrape();
+  EXPECT_EQ(WaitForAll().totals.stored, 3u);
+
+  ASSERT_OK(sinks_->Apply({Embedded(directory + "/two.db")}));
+  Scrape();
+
+  const SinkStatus status = WaitForAll();
+  EXPECT_LT(status.totals.stored, 4u);
+  EXPECT_EQ(status.gap_records.size(), 1u);
+  // A scrape is two records here.
+  EXPECT_EQ(status.gap_records.at(storage::v1::Gap::STORE_REWOUND) + 2 * status.totals.stored,
+            status.durable);
+  sinks_->Shutdown(absl::ZeroDuration());
+  std::filesystem::remove_all(directory);
+}
+
+TEST_F(SinksTest, AnotherKindUnderTheSameNameIsAnotherSink) {
+  ASSERT_OK(sinks_->Apply({Service("one", "127.0.0.1:1")}));
+  for (int i = 0; i < 3; ++i) Scrape();
+
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "new")}));
+  Scrape();
+
+  const SinkStatus status = WaitForAll();
+  EXPECT_EQ(status.totals.stored, 1u);
+  EXPECT_EQ(status.totals.lost, 0u);
+}
+
+TEST_F(SinksTest, ASinkIsTheSameInTheNextRunWhereverItIsThen) {
+  EXPECT_EQ(Service("storage", "a:1").Id(), Service("storage", "b:2").Id());
+  EXPECT_EQ(RemoteWrite("one", one_, "old").Id(), RemoteWrite("one", two_, "new").Id());
+  EXPECT_NE(RemoteWrite("one", one_, "").Id(), RemoteWrite("two", one_, "").Id());
+  EXPECT_NE(Service("one", one_.url()).Id(), RemoteWrite("one", one_, "").Id());
+}
+
+// Once the URL was of the file's name.
+TEST_F(SinksTest, TheNumbersOfAnEndpointAreFoundUnderTheirOldName) {
+  const auto path = [](const std::string& what) {
+    return absl::StrFormat("data/remote-write/%016x", XxHash64(what));
+  };
+  const std::string text = "trawl-store-state 1\nstore old\n";
+  files_.Put(path("one\n" + one_.url()),
+             absl::StrCat(text, "crc32c ", absl::Hex(Crc32c(text), absl::kZeroPad8), "\n"));
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "")}));
+  Scrape();
+
+  EXPECT_EQ(WaitForAll().store_id, "old");
+  EXPECT_TRUE(files_.Sizes().contains(path("one")));
 }
 
 }  // namespace
