@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "core/base/hash.h"
+#include "core/base/regular_file.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
@@ -27,7 +28,7 @@ std::string NewWriterId() {
 }
 
 absl::StatusOr<std::string> ReadOrMakeWriterId(FileSystem& files, const std::string& path) {
-  absl::StatusOr<std::string> text = files.ReadFile(path);
+  absl::StatusOr<std::string> text = ReadRegularFile(files, path);
   if (absl::IsNotFound(text.status())) {
     std::string id = NewWriterId();
     RETURN_IF_ERROR(WriteFileDurably(files, path, absl::StrCat(id, "\n")));
@@ -78,7 +79,7 @@ absl::Status WriteSlot(FileSystem& files, const std::string& path, size_t slot, 
 
 absl::StatusOr<uint64_t> NextEpoch(FileSystem& files, const std::string& path, absl::Time now) {
   const auto now_ms = static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixMillis(now)));
-  const absl::StatusOr<std::string> text = files.ReadFile(path);
+  const absl::StatusOr<std::string> text = ReadRegularFile(files, path);
   if (absl::IsNotFound(text.status())) {
     RETURN_IF_ERROR(WriteFileDurably(files, path, absl::StrCat(EncodeSlot(now_ms), EncodeSlot(0))));
     return now_ms;
@@ -102,7 +103,7 @@ absl::StatusOr<DataDirectory> OpenDataDirectory(FileSystem& files, const std::st
   DataDirectory out;
   out.path = path;
   RETURN_IF_ERROR(Annotate(files.CreateDirectory(path), "data directory"));
-  if (files.ReadFile(absl::StrCat(path, "/trawl-store.lock")).ok()) {
+  if (ReadRegularFile(files, absl::StrCat(path, "/trawl-store.lock")).ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "data directory ", path, " is trawl-store's: give trawld a --data-dir of its own"));
   }

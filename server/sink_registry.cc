@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/regular_file.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"
 
@@ -54,7 +55,7 @@ uint64_t SinkRegistry::Entry::StartOf(const EpochLane& lane) const {
 
 SinkRegistry::SinkRegistry(FileSystem& files, std::string path)
     : files_(files), path_(std::move(path)) {
-  const absl::StatusOr<std::string> text = files_.ReadFile(path_);
+  const absl::StatusOr<std::string> text = ReadRegularFile(files_, path_);
   const absl::Status status = text.ok() ? Decode(*text) : text.status();
   if (status.ok()) {
     saved_ = *text;

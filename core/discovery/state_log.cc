@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/regular_file.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
@@ -11,7 +12,7 @@ StateLog::StateLog(const Options& options, FileSystem& files, std::string path)
     : options_(options), files_(files), path_(std::move(path)) {}
 
 absl::StatusOr<StateLogContents> StateLog::Recover() {
-  ASSIGN_OR_RETURN(const std::string bytes, files_.ReadFile(path_));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadRegularFile(files_, path_));
   absl::StatusOr<StateLogContents> contents = DecodeLog(bytes);
   if (!contents.ok()) return Annotate(contents.status(), path_);
   // A disk that can't be written does not keep what it holds from being used.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/regular_file.h"
 #include "core/base/status_macros.h"
 
 namespace trawl {
@@ -60,7 +61,7 @@ absl::StatusOr<std::vector<RestoredSource>> StateStore::Recover() {
 std::string StateStore::RunningPath() const { return absl::StrCat(options_.directory, "/running"); }
 
 void StateStore::RecoverRunning() {
-  const absl::StatusOr<std::string> text = deps_.files.ReadFile(RunningPath());
+  const absl::StatusOr<std::string> text = ReadRegularFile(deps_.files, RunningPath());
   absl::Time time;
   std::string error;
   if (text.ok() &&

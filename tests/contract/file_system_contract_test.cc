@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/regular_file.h"
 #include "tests/fakes/mem_file_system.h"
 
 namespace trawl {
@@ -57,6 +58,7 @@ TEST(PosixFileSystemTest, APipeIsRefusedAtOnce) {
   EXPECT_THAT(under_test.fs().OpenForRead(path), refused);
   EXPECT_THAT(under_test.fs().OpenForUpdate(path), refused);
   EXPECT_THAT(under_test.fs().OpenForAppend(path, true), refused);
+  EXPECT_THAT(ReadRegularFile(under_test.fs(), path), refused);
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <string>
 
 #include "absl/random/random.h"
@@ -50,6 +52,27 @@ TEST(DataDirectoryTest, AStoresDirectoryIsRefused) {
 
   EXPECT_THAT(OpenDataDirectory(files, "data", kNow),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is trawl-store's")));
+}
+
+// Nobody ever opens the other end.
+TEST(DataDirectoryTest, APipeInPlaceOfAFileIsRefusedAtOnce) {
+  for (const char* const name : {"writer-id", "epoch", "trawl-store.lock"}) {
+    SCOPED_TRACE(name);
+    std::string path = ::testing::TempDir() + "trawl_data_XXXXXX";
+    ASSERT_NE(mkdtemp(path.data()), nullptr);
+    ASSERT_EQ(mkfifo((path + "/" + name).c_str(), 0600), 0);
+    PosixFileSystem files;
+
+    const absl::Status status = OpenDataDirectory(files, path, kNow).status();
+
+    if (std::string(name) == "trawl-store.lock") {
+      EXPECT_OK(status) << "no store's";
+    } else {
+      EXPECT_THAT(status,
+                  StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no regular file")));
+    }
+    std::filesystem::remove_all(path);
+  }
 }
 
 TEST(DataDirectoryTest, ADamagedEpochIsNotTakenForNone) {
