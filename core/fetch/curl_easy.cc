@@ -94,6 +94,8 @@ void CurlEasy::Prepare(const CurlRequest& request) {
   SetAddresses(request);
   SetLimits(request);
   tls_ = request.tls;
+  host_ = request.url->host;
+  peer_.Clear();
   if (tls_ != nullptr) tls_->Apply(easy_);
 }
 
@@ -209,7 +211,8 @@ curl_socket_t CurlEasy::OnOpenSocket(void* self, curlsocktype, curl_sockaddr* ad
 CURLcode CurlEasy::OnSslContext(CURL*, void* ssl_context, void* self) {
   auto& easy = *static_cast<CurlEasy*>(self);
   easy.handshaking_ = true;
-  const bool ok = easy.tls_ != nullptr && easy.tls_->Configure(static_cast<SSL_CTX*>(ssl_context));
+  const bool ok = easy.tls_ != nullptr &&
+                  easy.tls_->Configure(static_cast<SSL_CTX*>(ssl_context), easy.host_, easy.peer_);
   return ok ? CURLE_OK : CURLE_ABORTED_BY_CALLBACK;
 }
 

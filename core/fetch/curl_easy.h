@@ -13,6 +13,7 @@
 #include "core/fetch/body_budget.h"
 #include "core/fetch/fetch_url.h"
 #include "core/fetch/fetcher.h"
+#include "core/fetch/peer_check.h"
 #include "core/fetch/response_head.h"
 
 namespace trawl {
@@ -79,6 +80,8 @@ class CurlEasy {
   void set_no_descriptor() { no_descriptor_ = true; }
   // The address last tried, "127.0.0.1:9100" or "[::1]:9100"; "" if none was.
   std::string LastAddress() const;
+  // Of the server's certificate with the host; "" if that wasn't what failed.
+  const std::string& peer_mismatch() const { return peer_.mismatch(); }
   const char* error_text() const { return error_; }
 
   absl::Duration Elapsed(CURLINFO which) const;
@@ -111,6 +114,8 @@ class CurlEasy {
   uint64_t max_body_bytes_ = 0;
   bool truncate_body_ = false;
   const TlsContext* tls_ = nullptr;
+  std::string host_;  // who is connected to, as there are no proxies
+  PeerCheck peer_;
   bool connected_ = false;
   bool handshaking_ = false;
   bool too_large_ = false;

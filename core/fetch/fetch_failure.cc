@@ -43,7 +43,7 @@ FetchFailure ConnectFailure(const CurlEasy& easy, CURLcode code) {
                      Concat("dial tcp", address.empty() ? "" : " ", address, ": connect: ", why));
 }
 
-std::string VerifyText(long result, const std::string& curl_text) {
+std::string VerifyText(long result, const CurlEasy& easy, CURLcode code) {
   switch (result) {
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -54,8 +54,13 @@ std::string VerifyText(long result, const std::string& curl_text) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return "x509: certificate has expired or is not yet valid";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return easy.peer_mismatch();
+    case X509_V_ERR_INVALID_PURPOSE:
+      return "x509: certificate specifies an incompatible key usage";
     case X509_V_OK:
-      return Concat("x509: ", curl_text);  // the name did not match
+      return Concat("x509: ", CurlText(easy, code));  // it got no certificate
     default:
       return Concat("x509: ", X509_verify_cert_error_string(result));
   }
@@ -63,8 +68,8 @@ std::string VerifyText(long result, const std::string& curl_text) {
 
 FetchFailure VerifyFailure(const CurlEasy& easy, CURLcode code) {
   const long result = easy.Number(CURLINFO_SSL_VERIFYRESULT);
-  return Unavailable(FailureReason::kTls, Concat("tls: failed to verify certificate: ",
-                                                 VerifyText(result, CurlText(easy, code))));
+  return Unavailable(FailureReason::kTls,
+                     Concat("tls: failed to verify certificate: ", VerifyText(result, easy, code)));
 }
 
 FetchFailure ProtocolFailure(const CurlEasy& easy, CURLcode code) {

@@ -1,9 +1,7 @@
 #include "core/fetch/tls_context.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <utility>
@@ -11,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/fetch/fetch_url.h"
 #include "core/fetch/secret.h"
 #include "core/fetch/tls_version.h"
 
@@ -65,12 +64,6 @@ absl::StatusOr<std::string> ReadPem(const SecretSource& source, const char* what
   if (pem.ok()) return pem;
   return absl::Status(pem.status().code(),
                       absl::StrCat("unable to read ", what, ": ", pem.status().message()));
-}
-
-bool IsAddress(const std::string& name) {
-  unsigned char buffer[sizeof(in6_addr)];
-  return inet_pton(AF_INET, name.c_str(), buffer) == 1 ||
-         inet_pton(AF_INET6, name.c_str(), buffer) == 1;
 }
 
 }  // namespace
@@ -149,24 +142,18 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Load(const TlsConf
 
 void TlsContext::Apply(CURL* easy) const {
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify_ ? 1L : 0L);
-  // With a server_name the name is checked by the SSL_CTX's own parameters, not by libcurl,
-  // which knows only the URL's host.
-  const bool curl_checks_name = verify_ && server_name_.empty();
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, curl_checks_name ? 2L : 0L);
+  // libcurl would take a common name for a host's. The SSL_CTX's own parameters check the name.
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
-bool TlsContext::Configure(SSL_CTX* context) const {
+bool TlsContext::Configure(SSL_CTX* context, const std::string& host, PeerCheck& peer) const {
   if (store_ != nullptr) SSL_CTX_set1_cert_store(context, store_);
   // The distribution's security level forbids the old versions even when they are asked for.
   if (min_version_ < TLS1_2_VERSION) SSL_CTX_set_security_level(context, 0);
   if (SSL_CTX_set_min_proto_version(context, min_version_) != 1) return false;
   if (SSL_CTX_set_max_proto_version(context, max_version_) != 1) return false;
+  if (verify_ && !peer.Install(context, server_name_.empty() ? host : server_name_)) return false;
   if (!server_name_.empty()) {
-    X509_VERIFY_PARAM* param = SSL_CTX_get0_param(context);
-    const int set = server_name_is_address_
-                        ? X509_VERIFY_PARAM_set1_ip_asc(param, server_name_.c_str())
-                        : X509_VERIFY_PARAM_set1_host(param, server_name_.c_str(), 0);
-    if (set != 1) return false;
     SSL_CTX_set_app_data(context, const_cast<TlsContext*>(this));
     SSL_CTX_set_info_callback(context, &TlsContext::OnSslEvent);
   }

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/mutex.h"
+#include "core/fetch/peer_check.h"
 #include "core/model/http_client_config.h"
 
 namespace trawl {
@@ -50,9 +51,10 @@ class TlsContext {
   static absl::StatusOr<std::shared_ptr<const TlsContext>> Load(const TlsConfig& config,
                                                                 RootStore& roots);
 
-  // Sets the easy handle's TLS options, but for SSL_CTX_FUNCTION, which is to call Configure.
+  // Sets the easy handle's TLS options, but for SSL_CTX_FUNCTION, which is to call Configure with
+  // the host that is connected to.
   void Apply(CURL* easy) const;
-  bool Configure(SSL_CTX* context) const;
+  bool Configure(SSL_CTX* context, const std::string& host, PeerCheck& peer) const;
 
  private:
   friend class TlsContextLoader;

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -36,6 +37,22 @@ class CurlFetcherTlsTest : public ::testing::Test {
     return config;
   }
 
+  // Why a server with such a certificate is not trusted to be `host`; "" if it is.
+  std::string Refusal(const std::string& names, const std::string& host = "node.example",
+                      const char* common_name = "trawl test") {
+    const TestCertificate issued = authority_.Issue(names, 1, common_name);
+    TestHttpServer server(Ok, {issued.certificate, issued.key, ""});
+    curl_.resolver().Answer(host, {"127.0.0.1"});
+    const KeptOutcome outcome = curl_.Fetch(server.Url("/", host), Trusting(authority_));
+    if (outcome.ok) return "";
+    EXPECT_EQ(outcome.reason, FailureReason::kTls);
+    const std::string message(outcome.status.message());
+    const std::string before =
+        Concat("Get \"", server.Url("/", host), "\": tls: failed to verify certificate: ");
+    EXPECT_TRUE(message.starts_with(before)) << message;
+    return message.substr(std::min(before.size(), message.size()));
+  }
+
   TestAuthority authority_;
   CurlFixture curl_;
 };
@@ -66,13 +83,59 @@ TEST_F(CurlFetcherTlsTest, AnUnknownAuthorityIsNotTrusted) {
                               "unknown authority")));
 }
 
-TEST_F(CurlFetcherTlsTest, AnotherNameIsNotTrusted) {
-  TestHttpServer server(Ok, ServerTls("DNS:other.example"));
+TEST_F(CurlFetcherTlsTest, AnotherNameIsNotTrustedAndToldAsGoTellsIt) {
+  EXPECT_EQ(Refusal("DNS:a.example,DNS:b.example"),
+            "x509: certificate is valid for a.example, b.example, not node.example");
+  EXPECT_EQ(Refusal("IP:127.0.0.1"),
+            "x509: certificate is not valid for any names, but wanted to match node.example");
+  EXPECT_EQ(
+      Refusal("DNS:node.example", "127.0.0.1"),
+      "x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs");
+  EXPECT_EQ(Refusal("IP:127.0.0.2,IP:::1", "127.0.0.1"),
+            "x509: certificate is valid for 127.0.0.2, ::1, not 127.0.0.1");
+}
 
-  const KeptOutcome outcome = curl_.Fetch(server.Url("/"), Trusting(authority_));
+TEST_F(CurlFetcherTlsTest, ACommonNameIsNoName) {
+  const std::string legacy =
+      "x509: certificate relies on legacy Common Name field, use SANs instead";
+  EXPECT_EQ(Refusal("", "node.example", "node.example"), legacy);
+  EXPECT_EQ(Refusal("", "127.0.0.1", "127.0.0.1"), legacy);
+  EXPECT_EQ(Refusal("IP:127.0.0.1", "node.example", "node.example"),
+            "x509: certificate is not valid for any names, but wanted to match node.example");
+}
 
-  EXPECT_EQ(outcome.reason, FailureReason::kTls);
-  EXPECT_THAT(std::string(outcome.status.message()), HasSubstr("failed to verify certificate"));
+TEST_F(CurlFetcherTlsTest, NamesAreComparedAsGoComparesThem) {
+  EXPECT_EQ(Refusal("DNS:NODE.example"), "");
+  EXPECT_EQ(Refusal("DNS:*.node.example", "a.node.example"), "");
+  EXPECT_EQ(Refusal("DNS:node.example", "node.example."), "");
+  EXPECT_EQ(Refusal("DNS:node.example."),
+            "x509: certificate is valid for node.example., not node.example");
+  EXPECT_EQ(Refusal("DNS:n*.node.example", "n1.node.example"),
+            "x509: certificate is valid for n*.node.example, not n1.node.example");
+}
+
+TEST_F(CurlFetcherTlsTest, AStrangersNamesAreToldWithoutItsBytesAndAtSomeLength) {
+  EXPECT_EQ(Refusal("DNS:\xff\x1b"), "x509: certificate is valid for \\xff\\x1b, not node.example");
+  std::string names = "DNS:a";
+  for (int i = 1; i < 100; ++i) names += ",DNS:a";
+  EXPECT_EQ(Refusal(names),
+            "x509: certificate is valid for 100 names, but none matched node.example");
+  EXPECT_EQ(Refusal("DNS:" + std::string(5000, 'a')),
+            "x509: certificate is valid for 1 names, but none matched node.example");
+}
+
+TEST_F(CurlFetcherTlsTest, ARedirectsHostIsTheOneThatIsVerified) {
+  TestHttpServer other(Ok, ServerTls("IP:127.0.0.2"));
+  TestHttpServer server(
+      [&](const TestRequest& request) {
+        const std::string to = other.Url("/", request.path == "/good" ? "127.0.0.2" : "127.0.0.1");
+        return TestReply::Status("302 Found", Concat("Location: ", to, "\r\n"));
+      },
+      ServerTls("IP:127.0.0.1"));
+
+  EXPECT_TRUE(curl_.Fetch(server.Url("/good"), Trusting(authority_)).ok);
+  EXPECT_THAT(std::string(curl_.Fetch(server.Url("/bad"), Trusting(authority_)).status.message()),
+              HasSubstr("x509: certificate is valid for 127.0.0.2, not 127.0.0.1"));
 }
 
 TEST_F(CurlFetcherTlsTest, AnExpiredCertificateIsNotTrusted) {
@@ -113,6 +176,14 @@ TEST_F(CurlFetcherTlsTest, TheServerNameIsAskedForAndVerified) {
   EXPECT_EQ(server.requests().at(0).Header("host"), Concat("127.0.0.1:", server.port()));
 }
 
+TEST_F(CurlFetcherTlsTest, WithoutAServerNameTheUrlsNameIsAskedFor) {
+  TestHttpServer server(Ok, ServerTls("DNS:alias.example"));
+  curl_.resolver().Answer("alias.example", {"127.0.0.1"});
+
+  EXPECT_TRUE(curl_.Fetch(server.Url("/", "alias.example"), Trusting(authority_)).ok);
+  EXPECT_EQ(server.last_server_name(), "alias.example");
+}
+
 TEST_F(CurlFetcherTlsTest, TheServerNameReplacesTheUrlsName) {
   TestHttpServer server(Ok, ServerTls("DNS:node.example"));
   curl_.resolver().Answer("alias.example", {"127.0.0.1"});
@@ -131,7 +202,9 @@ TEST_F(CurlFetcherTlsTest, ABadServerNameIsNotTrusted) {
   const KeptOutcome outcome = curl_.Fetch(server.Url("/"), config);
 
   EXPECT_EQ(outcome.reason, FailureReason::kTls);
-  EXPECT_THAT(std::string(outcome.status.message()), HasSubstr("failed to verify certificate"));
+  EXPECT_THAT(
+      std::string(outcome.status.message()),
+      HasSubstr("x509: certificate is not valid for any names, but wanted to match badname"));
 }
 
 TEST_F(CurlFetcherTlsTest, AClientCertificateIsShown) {

@@ -74,11 +74,14 @@ TestAuthority::TestAuthority() : state_(std::make_unique<State>()) {
 
 TestAuthority::~TestAuthority() = default;
 
-TestCertificate TestAuthority::Issue(const std::string& names, int days) const {
+TestCertificate TestAuthority::Issue(const std::string& names, int days,
+                                     const char* common_name) const {
   EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = MakeCertificate("trawl test", key, 2, days);
+  X509* certificate = MakeCertificate(common_name, key, 2, days);
   X509_set_issuer_name(certificate, X509_get_subject_name(state_->certificate));
-  AddExtension(certificate, state_->certificate, NID_subject_alt_name, names);
+  if (!names.empty()) {
+    AddExtension(certificate, state_->certificate, NID_subject_alt_name, names);
+  }
   X509_sign(certificate, state_->key, EVP_sha256());
   TestCertificate pem = ToPem(certificate, key);
   X509_free(certificate);

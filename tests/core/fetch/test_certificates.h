@@ -18,9 +18,10 @@ class TestAuthority {
   ~TestAuthority();
 
   const std::string& certificate() const { return own_.certificate; }
-  // `names` is OpenSSL's subjectAltName: "DNS:a.example,IP:127.0.0.1".
+  // `names` is OpenSSL's subjectAltName: "DNS:a.example,IP:127.0.0.1"; "": without.
   // `days` from now until it expires; negative: it already has.
-  TestCertificate Issue(const std::string& names, int days = 1) const;
+  TestCertificate Issue(const std::string& names, int days = 1,
+                        const char* common_name = "trawl test") const;
 
  private:
   struct State;
