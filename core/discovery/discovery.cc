@@ -291,6 +291,7 @@ void Discovery::OnTick() {
 void Discovery::NoteRunning() {
   if (deps_.journal == nullptr) return;
   absl::Status noted = sets_.KeepWithheld();
+  if (noted.ok()) noted = sets_.KeepLost();
   if (noted.ok()) noted = deps_.journal->NoteRunning(deps_.loop.clock().Now());
   if (!noted.ok() && !note_failing_) {
     LogError("Can't note that trawld runs: a restart may hold what it knew", {{"err", noted}});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -20,6 +21,9 @@ class StateJournal {
                               const StateDelta& delta) = 0;
   // After OK a restart finds no such source. One that was never recorded is OK.
   virtual absl::Status Forget(const std::string& source) = 0;
+  // Sources that were recorded and would not be found by a restart, as somebody took their files
+  // away: they are to be recorded anew.
+  virtual std::vector<std::string> Lost() = 0;
   // The process runs at this time: said now and then, so that the next start knows how long
   // nobody listened to pushers.
   virtual absl::Status NoteRunning(absl::Time now) = 0;

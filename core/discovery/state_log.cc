@@ -37,6 +37,7 @@ absl::Status StateLog::SyncRecovered(std::string_view bytes, const StateLogConte
 absl::Status StateLog::Record(const std::string& source, const SourceState& before,
                               const StateDelta& delta) {
   const std::string record = EncodeDelta(delta);
+  if (!IsThere()) rewrite_ = true;
   if (!rewrite_ && log_bytes_ + record.size() <= compact_at_) return Append(record);
   SourceState after = before;
   ApplyDelta(delta, after);
@@ -51,6 +52,14 @@ absl::Status StateLog::Record(const std::string& source, const SourceState& befo
   // A short disk may have room for the change alone; try again when the log has doubled.
   compact_at_ = 2 * (log_bytes_ + record.size());
   return Append(record);
+}
+
+// Somebody may have removed it: to be opened for writing it would be made, without what it held.
+bool StateLog::IsThere() {
+  const auto file = files_.OpenForRead(path_);
+  if (!file.ok()) return false;
+  const auto size = (*file)->Size();
+  return size.ok() && *size >= log_bytes_;
 }
 
 absl::Status StateLog::Append(const std::string& record) {

@@ -37,7 +37,8 @@ class StateLog {
   // damaged; others: it can't be read.
   absl::StatusOr<StateLogContents> Recover();
 
-  // `before` changed by `delta`. kResourceExhausted: the disk is full.
+  // `before` changed by `delta`; all of it if the file is gone. kResourceExhausted: the disk is
+  // full; kNotFound: the directory is gone.
   absl::Status Record(const std::string& source, const SourceState& before,
                       const StateDelta& delta);
   // Removes the file.
@@ -47,6 +48,7 @@ class StateLog {
 
  private:
   absl::Status SyncRecovered(std::string_view bytes, const StateLogContents& contents);
+  bool IsThere();
   absl::Status Append(const std::string& record);
   absl::Status WriteBehind(UpdatableFile& file, const std::string& record);
   // Replaces the file; one that fails before it is replaced leaves the log as good as it was.

@@ -71,9 +71,37 @@ void StateStore::RecoverRunning() {
 }
 
 absl::Status StateStore::NoteRunning(absl::Time now) {
-  return WriteFileDurably(
-      deps_.files, RunningPath(),
-      absl::StrCat(absl::FormatTime(absl::RFC3339_sec, now, absl::UTCTimeZone()), "\n"));
+  const std::string text =
+      absl::StrCat(absl::FormatTime(absl::RFC3339_sec, now, absl::UTCTimeZone()), "\n");
+  return InDirectory([&] { return WriteFileDurably(deps_.files, RunningPath(), text); });
+}
+
+// Somebody may have removed it; its parent, never by mistake.
+template <typename Write>
+absl::Status StateStore::InDirectory(Write write) {
+  absl::Status written = write();
+  if (!absl::IsNotFound(written)) return written;
+  RETURN_IF_ERROR(CreateLastDirectory(deps_.files, options_.directory));
+  RETURN_IF_ERROR(deps_.files.SyncDirectory(DirectoryOf(options_.directory)));
+  LogWarn("The directory of discovery's state was gone, and is made anew",
+          {{"directory", options_.directory}});
+  return write();
+}
+
+std::vector<std::string> StateStore::Lost() {
+  std::vector<std::string> lost;
+  const auto names = deps_.files.List(options_.directory);
+  if (!names.ok() && !absl::IsNotFound(names.status())) return lost;
+  std::set<std::string> there;
+  if (names.ok()) {
+    for (const std::string& name : *names) {
+      there.insert(absl::StrCat(options_.directory, "/", name));
+    }
+  }
+  for (const auto& [source, log] : logs_) {
+    if (!there.contains(log->path())) lost.push_back(source);
+  }
+  return lost;
 }
 
 void StateStore::RecoverFile(const std::string& path, std::vector<RestoredSource>& restored) {
@@ -110,9 +138,9 @@ bool StateStore::GiveWay(const std::string& path, const StateLogContents& conten
       comparable ? theirs.version > ours.version : path == FirstPath(contents.source);
   if (!gives_way) return false;
   const std::string known_path = logs_.at(contents.source)->path();
-  SetAsideSecond(known_path, contents.source);
   paths_.erase(known_path);
   logs_.erase(contents.source);
+  SetAsideSecond(known_path, contents.source);
   restored.erase(known);
   return true;
 }
@@ -125,8 +153,14 @@ void StateStore::SetAsideSecond(const std::string& path, const std::string& sour
 
 void StateStore::SetAside(const std::string& path) {
   deps_.metrics.state_damaged_files_total.Increment();
-  const absl::Status renamed = deps_.files.Rename(path, absl::StrCat(path, ".damaged"));
-  if (!renamed.ok()) LogError("Can't set a damaged file aside", {{"err", renamed}});
+  const std::string aside = absl::StrCat(path, ".damaged");
+  absl::Status renamed = deps_.files.Rename(path, aside);
+  for (int n = 1; !renamed.ok() && n < 10; ++n) {
+    renamed = deps_.files.Rename(path, absl::StrCat(aside, ".", n));
+  }
+  if (renamed.ok()) return;
+  LogError("Can't set a damaged file aside", {{"err", renamed}});
+  paths_.insert(path);  // its source is written beside it
 }
 
 std::string StateStore::FirstPath(const std::string& source) const {
@@ -145,10 +179,11 @@ std::string StateStore::NewPath(const std::string& source) const {
 absl::Status StateStore::Record(const std::string& source, const SourceState& before,
                                 const StateDelta& delta) {
   auto it = logs_.find(source);
-  if (it != logs_.end()) return Count(source, it->second->Record(source, before, delta));
+  if (it != logs_.end())
+    return Count(source, InDirectory([&] { return it->second->Record(source, before, delta); }));
   auto log = std::make_unique<StateLog>(options_.log, deps_.files, NewPath(source));
   // One that was refused leaves nothing behind: strangers may think up names without end.
-  RETURN_IF_ERROR(Count(source, log->Record(source, before, delta)));
+  RETURN_IF_ERROR(Count(source, InDirectory([&] { return log->Record(source, before, delta); })));
   paths_.insert(log->path());
   logs_[source] = std::move(log);
   return absl::OkStatus();
@@ -157,7 +192,7 @@ absl::Status StateStore::Record(const std::string& source, const SourceState& be
 absl::Status StateStore::Forget(const std::string& source) {
   auto it = logs_.find(source);
   if (it == logs_.end()) return absl::OkStatus();
-  RETURN_IF_ERROR(Count(source, it->second->Remove()));
+  RETURN_IF_ERROR(Count(source, InDirectory([&] { return it->second->Remove(); })));
   paths_.erase(it->second->path());
   logs_.erase(it);
   return absl::OkStatus();

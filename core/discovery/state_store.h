@@ -21,7 +21,8 @@ namespace trawl {
 // A file that is damaged is renamed to `HASH.state.damaged` and counted: its source is unknown
 // then, and will be asked for a snapshot; the others are untouched. Of two files of a source the
 // newer one counts, and a name that it did not make is none of its business. A full disk fails what
-// is to be recorded, and costs nothing that was.
+// is to be recorded, and costs nothing that was. A directory or file that somebody removed is made
+// anew.
 //
 // One thread.
 class StateStore final : public StateJournal {
@@ -43,11 +44,14 @@ class StateStore final : public StateJournal {
   absl::Status Record(const std::string& source, const SourceState& before,
                       const StateDelta& delta) override;
   absl::Status Forget(const std::string& source) override;
+  std::vector<std::string> Lost() override;
   absl::Status NoteRunning(absl::Time now) override;
   // What the last process noted; unset: nothing that can be read. After Recover.
   std::optional<absl::Time> last_running() const { return last_running_; }
 
  private:
+  template <typename Write>
+  absl::Status InDirectory(Write write);
   std::string RunningPath() const;
   void RecoverRunning();
   void RecoverFile(const std::string& path, std::vector<RestoredSource>& restored);
@@ -62,7 +66,8 @@ class StateStore final : public StateJournal {
   const Options options_;
   const Deps deps_;
   std::map<std::string, std::unique_ptr<StateLog>> logs_;  // by source
-  std::set<std::string> paths_;                            // of logs_
+  // Of logs_, and of what is in the way of one.
+  std::set<std::string> paths_;
   std::optional<absl::Time> last_running_;
   bool failing_ = false;  // said once
 };

@@ -99,6 +99,8 @@ class TargetSets {
   void Restore(RestoredSource restored, bool withhold, const Now& now);
   // Records which sources are withheld, so that the next start does not take them for confirmed.
   absl::Status KeepWithheld();
+  // Records what the journal has lost.
+  absl::Status KeepLost();
 
   // The one way to change a pushed source.
   ApplyResult Apply(const Change& change, const Now& now);

@@ -184,6 +184,19 @@ absl::Status TargetSets::KeepWithheld() {
   return absl::OkStatus();
 }
 
+absl::Status TargetSets::KeepLost() {
+  if (journal_ == nullptr) return absl::OkStatus();
+  const std::vector<std::string> lost = journal_->Lost();
+  for (const std::string& name : lost) {
+    const Source* source = Find(name);
+    if (source == nullptr) continue;
+    StateDelta delta;
+    delta.head = source->head();
+    RETURN_IF_ERROR(journal_->Record(name, *source, delta));
+  }
+  return absl::OkStatus();
+}
+
 // --- release and leases
 
 absl::StatusOr<ApplyResult> TargetSets::Release(const std::string& name,

@@ -255,6 +255,10 @@ absl::Status MemFileSystem::Rename(const std::string& raw_from, const std::strin
   if (found == state_->files.end() || !state_->IsDirectory(Parent(to))) {
     return NotFound("rename", absl::StrCat(from, " to ", to));
   }
+  if (state_->IsDirectory(to)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("rename ", from, " to ", to, ": Is a directory"));
+  }
   const std::shared_ptr<File> file = found->second;
   state_->files.erase(found);
   state_->files[to] = file;

@@ -131,6 +131,22 @@ TEST_F(PersistenceTest, AFullDiskRefusesChangesAndTakesNoTargetAway) {
   EXPECT_THAT(Targets(), ElementsAre("n2"));
 }
 
+TEST_F(PersistenceTest, WhatSomebodyRemovedIsWrittenAnewWithinAMinute) {
+  Push("a", {"n1"});
+  Push("b", {"n2"});
+  const std::vector<std::string> names = files.List("data/discovery").value();
+  for (const std::string& name : names) {
+    ASSERT_THAT(files.Remove("data/discovery/" + name), IsOk());
+  }
+  ASSERT_THAT(files.Remove("data/discovery"), IsOk());
+  Push("b", {"n3"});
+
+  loop.Advance(absl::Minutes(1));
+
+  LosePowerAndStart();
+  EXPECT_THAT(Targets(), ElementsAre("n1", "n3"));
+}
+
 TEST_F(PersistenceTest, AFullDiskTellsAStreamToTryAgainLater) {
   SayHello(1, peer_, 0);
   files.SetCapacity(0);

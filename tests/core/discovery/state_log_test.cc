@@ -19,6 +19,7 @@ namespace trawl {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -76,6 +77,16 @@ class Machine {
   std::string OnlyLog() {
     const std::string bytes = files.ReadFile(OnlyFile()).value();
     return bytes.substr(0, DecodeLog(bytes).value().good_bytes);
+  }
+
+  void RemoveAll(bool directory_too) {
+    const std::vector<std::string> names = Files();
+    for (const std::string& name : names) {
+      ASSERT_THAT(files.Remove(absl::StrCat(kDirectory, "/", name)), IsOk());
+    }
+    if (directory_too) {
+      ASSERT_THAT(files.Remove(kDirectory), IsOk());
+    }
   }
 
   MemFileSystem files;
@@ -320,6 +331,64 @@ TEST(StateLogTest, OfTwoLogsOfASourceTheNewerOneIsUsedAndWrittenOn) {
   }
 }
 
+TEST(StateLogTest, ADamagedFileThatCanNotHaveItsNameGetsAnother) {
+  Machine machine;
+  ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+  const std::string path = machine.OnlyFile();
+  machine.files.Put(path, "hello");
+  machine.files.Put(path + ".damaged/of people", "");
+
+  machine.Start();
+
+  EXPECT_TRUE(machine.files.ReadFile(path + ".damaged.1").ok());
+  EXPECT_FALSE(machine.files.ReadFile(path).ok());
+}
+
+TEST(StateLogTest, BesideWhatIsInItsWayASourceIsWrittenAllTheSame) {
+  Machine machine;
+  ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+  const std::string path = machine.OnlyFile();
+  ASSERT_THAT(machine.files.Remove(path), IsOk());
+  machine.files.Put(path + "/of people", "");  // the fake does not rename directories
+  machine.Start();
+  ASSERT_THAT(machine.restored, IsEmpty());
+
+  EXPECT_THAT(machine.store->Record("s", {}, Put(2, "k", {"n:2"})), IsOk());
+
+  machine.files.LosePower();
+  machine.Start();
+  EXPECT_EQ(machine.restored["s"].version, 2u);
+}
+
+TEST(StateLogTest, ALogThatSomebodyRemovedIsWrittenAnewWithTheNextChange) {
+  for (const bool directory_too : {false, true}) {
+    Machine machine;
+    const SourceState one = After({}, Put(1, "k", {"n:1"}));
+    ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+    ASSERT_THAT(machine.store->Record("t", {}, Put(1, "k", {"n:1"})), IsOk());
+    EXPECT_THAT(machine.store->Lost(), IsEmpty());
+    machine.RemoveAll(directory_too);
+    EXPECT_THAT(machine.store->Lost(), ElementsAre("s", "t"));
+
+    ASSERT_THAT(machine.store->Record("s", one, Put(2, "m", {"n:2"})), IsOk());
+
+    EXPECT_THAT(machine.store->Lost(), ElementsAre("t"));
+    machine.files.LosePower();
+    machine.Start();
+    EXPECT_EQ(machine.damaged(), 0);
+    EXPECT_EQ(Text(machine.restored["s"]), Text(After(one, Put(2, "m", {"n:2"}))));
+  }
+}
+
+TEST(StateLogTest, WithoutItsDirectoryASourceIsForgottenAndTheTimeNoted) {
+  Machine machine;
+  ASSERT_THAT(machine.store->Record("s", {}, Put(1, "k", {"n:1"})), IsOk());
+  machine.RemoveAll(true);
+  EXPECT_THAT(machine.store->Forget("s"), IsOk());
+  machine.RemoveAll(true);
+  EXPECT_THAT(machine.store->NoteRunning(absl::UnixEpoch()), IsOk());
+}
+
 TEST(StateLogTest, AnyFlippedBitInFrontOfTheLastRecordIsNoticed) {
   const std::string start = EncodeLogStart("s", After({}, Put(1, "k", {"n:1"})));
   const std::string log = start + EncodeDelta(Put(2, "k", {"n:2"})) + EncodeDelta(Put(3, "k", {}));
@@ -540,7 +609,7 @@ TEST(StateLogTest, TenThousandRandomLives) {
 // Three changes, with compactions between them; `interfere` at the n-th operation.
 template <typename Interfere>
 void AtEveryOperation(Interfere interfere) {
-  for (int n = 0; n < 60; ++n) {
+  for (int n = 0; n < 80; ++n) {
     SCOPED_TRACE(absl::StrCat("operation ", n));
     Machine machine({.slack_bytes = 40, .reserve_bytes = 60});
     machine.files.FailAfter(n, absl::InternalError("ordered"));
