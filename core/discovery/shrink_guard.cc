@@ -29,7 +29,8 @@ class RemovalPlanner {
         state_(state),
         sizes_(sizes),
         guard_(guard),
-        minute_(absl::ToUnixSeconds(now) / 60) {}
+        minute_(absl::ToUnixSeconds(now) / 60),
+        whole_(!ForeignJob(state, change.may_write)) {}
 
   RemovalPlan Run() {
     plan_.held_after = sizes_.held;
@@ -64,13 +65,15 @@ class RemovalPlanner {
     if (held != nullptr && held->kept) size->second -= held->targets.size();
   }
 
-  // The size that the pusher states goes before what reached this trawld of it.
+  // The size that the pusher states goes before what reached this trawld of it. Who may not write
+  // all of the source has nothing to say of its size, and is measured by what is here.
   void MeasureSource() {
     for (const auto& [unused, size] : sizes_.jobs) source_before_ += size;
     plan_.size = source_before_;
     for (const auto& [job, size] : plan_.job_sizes) {
       plan_.size += size - SizeOf(sizes_.jobs, job);
     }
+    if (!whole_) return;
     divided_ = change_.source_targets != 0 || state_.source_targets != 0;
     if (state_.source_targets != 0) source_before_ = state_.source_targets;
     if (change_.source_targets != 0) plan_.size = change_.source_targets;
@@ -79,7 +82,7 @@ class RemovalPlanner {
   void Decide() {
     hold_all_ = Shrinks("", source_before_, plan_.size);
     // A share of a source that is divided may move away as it likes.
-    if (divided_) return;
+    if (whole_ && change_.source_targets != 0) return;
     for (const auto& [job, size] : plan_.job_sizes) {
       if (Shrinks(job, SizeOf(sizes_.jobs, job), size)) hold_jobs_.insert(job);
     }
@@ -115,10 +118,9 @@ class RemovalPlanner {
       plan_.carried_out += held->targets.size() - listed;
       Replace(name, held.get(), nullptr);
     }
-    const bool whole = !ForeignJob(state_, change_.may_write);
     for (const auto& [job, unused] : state_.peaks) {
       const bool own = Covers(job) && MayWrite(change_.may_write, job);
-      if (job.empty() ? whole : own) plan_.peaks[job] = {};
+      if (job.empty() ? whole_ : own) plan_.peaks[job] = {};
     }
   }
 
@@ -170,6 +172,7 @@ class RemovalPlanner {
   const SourceSizes& sizes_;
   const ShrinkGuard& guard_;
   const int64_t minute_;
+  const bool whole_;  // the client may write all that the source has
 
   uint64_t source_before_ = 0;
   bool divided_ = false;

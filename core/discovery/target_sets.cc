@@ -196,7 +196,8 @@ StateDelta TargetSets::DeltaOf(const Change& change, const ChangePlan& plan, con
   delta.head.history_id = change.history_id;
   delta.head.version = change.version ? *change.version : before.version + 1;
   delta.head.last_digest = ContentDigest(change);
-  delta.head.source_targets = change.source_targets;
+  // It is of the whole source, and not for a client of some jobs to say.
+  if (!ForeignJob(before, change.may_write)) delta.head.source_targets = change.source_targets;
   delta.head.withheld = false;
   delta.remove.assign(plan.remove.begin(), plan.remove.end());
   for (const JobGroup* group : plan.upsert) {

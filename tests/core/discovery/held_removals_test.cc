@@ -51,6 +51,10 @@ class HeldRemovalsTest : public ::testing::Test {
     change.remove = {{job, key}};
     return change;
   }
+  static std::shared_ptr<const JobFilter> Only(const std::string& job) {
+    return std::make_shared<const JobFilter>(
+        [job](std::string_view asked) { return asked == job; });
+  }
   ApplyResult PushNumbered(int from, int to, const std::string& job = "node") {
     return world_.Apply(Push(Numbered(from, to), job));
   }
@@ -427,6 +431,39 @@ TEST_F(HeldRemovalsTest, ASizeThatWasStatedIsForgottenWithTheTargets) {
   }
 }
 
+TEST_F(HeldRemovalsTest, AClientOfOneJobDoesNotStateTheSizeOfTheWhole) {
+  PushNumbered(0, 100);
+  Change other = Push(Numbered(0, 1), "db");
+  other.may_write = Only("db");
+  other.source_targets = 1;
+  ASSERT_EQ(world_.Apply(other).status, ApplyStatus::kApplied);
+  world_.loop.Advance(absl::Minutes(11));
+  EXPECT_EQ(PushNumbered(0, 0).counts.held, 100u);
+}
+
+TEST_F(HeldRemovalsTest, AClientOfOneJobIsMeasuredByWhatIsHereAndLeavesTheStatedSize) {
+  Change share = Push(Numbered(0, 100));
+  share.source_targets = 1000;
+  world_.Apply(share);
+  Change other = Push(Numbered(0, 1), "db");
+  other.may_write = Only("db");
+  world_.Apply(other);
+  other.groups[0].group.targets.clear();
+  EXPECT_EQ(world_.Apply(other).counts.removed, 1u);
+
+  share.groups[0].group.targets = Numbered(0, 90);
+  share.source_targets = 60;
+  EXPECT_EQ(world_.Apply(share).counts.held, 10u);
+}
+
+TEST_F(HeldRemovalsTest, AnUpdateThatStatesNoSizeIsMeasuredByItsJobsToo) {
+  PushNumbered(0, 100, "db");
+  Change all = Push(Numbered(0, 100));
+  all.source_targets = 200;
+  world_.Apply(all);
+  EXPECT_EQ(PushNumbered(0, 0).counts.held, 100u);
+}
+
 TEST_F(HeldRemovalsTest, ReleaseAndExpiryTakeHeldTargetsAlong) {
   PushNumbered(0, 100);
   PushNumbered(0, 10);
@@ -449,8 +486,7 @@ TEST_F(HeldRemovalsTest, AClientOfOneJobDoesNotSetAnewWhatTheWholeIsMeasuredBy) 
   Change confirms;
   confirms.source = "k8s";
   confirms.allow_shrink = true;
-  confirms.may_write =
-      std::make_shared<const JobFilter>([](std::string_view job) { return job == "node"; });
+  confirms.may_write = Only("node");
   ASSERT_EQ(world_.Apply(confirms).status, ApplyStatus::kApplied);
   EXPECT_EQ(PushNumbered(0, 10, "node").counts.held, 20u);
 }
@@ -463,8 +499,7 @@ TEST_F(HeldRemovalsTest, AClientConfirmsWhatIsHeldInItsOwnJobsAlone) {
   Change confirms;
   confirms.source = "k8s";
   confirms.allow_shrink = true;
-  confirms.may_write =
-      std::make_shared<const JobFilter>([](std::string_view job) { return job == "node"; });
+  confirms.may_write = Only("node");
   const ApplyResult result = world_.Apply(confirms);
 
   EXPECT_EQ(result.counts.removed, 90u);

@@ -206,7 +206,7 @@ ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::
     next.history = change.history_id;
     next.version = change.version.value_or(now.version + 1);
     next.content = content;
-    next.stated = change.source_targets;
+    if (!HasForeign(now, change.may_write)) next.stated = change.source_targets;
     next.groups = GroupsAfter(change, sorted, now);
     std::erase_if(next.refused, [&](const auto& name) { return TakesAway(change, name); });
     for (const JobGroup* group : sorted.put) next.refused.erase(NameOf(*group));
@@ -291,7 +291,7 @@ uint64_t ReferenceSource::Guard(const Change& change, const std::vector<const Jo
                   [&](const auto& size) { return size.first.empty() ? whole : means(size.first); });
     return 0;
   }
-  const std::map<std::string, bool> holds = HeldJobs(next);
+  const std::map<std::string, bool> holds = HeldJobs(change, next);
   for (const auto& [name, targets] : again) {
     if (!holds.at(name.job) || targets.empty()) continue;
     next.held[name].targets = targets;
@@ -316,21 +316,24 @@ uint64_t ReferenceSource::Guard(const Change& change, const std::vector<const Jo
   return newly_held;
 }
 
-// Of a source that is divided only the size of the whole counts, which its pusher states.
-std::map<std::string, bool> ReferenceSource::HeldJobs(State& next) const {
-  const bool divided = now.stated != 0 || next.stated != 0;
+// Of a source that is divided only the size of the whole counts, which its pusher states, if it may
+// write all of it.
+std::map<std::string, bool> ReferenceSource::HeldJobs(const Change& change, State& next) const {
+  const bool foreign = HasForeign(now, change.may_write);
+  const bool divided = !foreign && (now.stated != 0 || change.source_targets != 0);
+  const bool is_share = !foreign && change.source_targets != 0;
   const auto shrinks = [&](const std::string& job, uint64_t was, uint64_t is) {
     return (is < was || (is == was && divided)) && Shrinks(job, was, is, next);
   };
-  const auto whole = [](const State& state) {
-    return state.stated != 0 ? state.stated : SizeOf(state, "");
+  const auto whole = [&](const State& state) {
+    return state.stated != 0 && !foreign ? state.stated : SizeOf(state, "");
   };
   const bool all = shrinks("", whole(now), whole(next));
   std::map<std::string, bool> holds;
   for (const char* job : {"db", "node"}) {
     // Also of what is held with the whole: a later change is measured against the job's largest
     // size, too, when the whole grows.
-    const bool alone = !divided && shrinks(job, SizeOf(now, job), SizeOf(next, job));
+    const bool alone = !is_share && shrinks(job, SizeOf(now, job), SizeOf(next, job));
     holds[job] = all || alone;
   }
   return holds;

@@ -109,7 +109,7 @@ class ReferenceSource {
   bool LeasesAway(const std::optional<LeasePolicy>& lease, const Rights& rights) const;
   // How many targets are held for the first time.
   uint64_t Guard(const Change& change, const std::vector<const JobGroup*>& put, State& next) const;
-  std::map<std::string, bool> HeldJobs(State& next) const;
+  std::map<std::string, bool> HeldJobs(const Change& change, State& next) const;
   bool Shrinks(const std::string& job, uint64_t was, uint64_t is, State& next) const;
   static uint64_t SizeOf(const State& state, const std::string& job);
   static uint64_t ListedOf(const State& state);
