@@ -1,6 +1,7 @@
 #include "core/discovery/admission.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -147,6 +148,27 @@ std::optional<Issue> CheckLease(const std::optional<LeasePolicy>& lease,
   issue.detail = absl::StrCat("this client may not write job ", GoQuote(*foreign),
                               ", whose targets would go as well");
   return issue;
+}
+
+bool TakesLease(const std::optional<LeasePolicy>& lease,
+                const std::shared_ptr<const JobFilter>& may_write, const Source& source) {
+  return lease && !ForeignJob(source, may_write);
+}
+
+std::optional<std::string> JobLeasedAway(const Change& change,
+                                         const std::vector<const JobGroup*>& upsert,
+                                         const Source& source) {
+  if (!change.lease.value_or(source.lease).remove_on_expiry) return std::nullopt;
+  if (TakesLease(change.lease, change.may_write, source)) return std::nullopt;
+  // After a restart nobody knows whose it is: of two clients that share the source, perhaps.
+  const bool known = source.leased_by.has_value();
+  if (!known && !ForeignJob(source, change.may_write)) return std::nullopt;
+  const std::set<std::string> jobs = known ? std::set<std::string>() : JobsOf(source);
+  for (const JobGroup* group : upsert) {
+    const bool own = known ? MayWrite(*source.leased_by, group->job) : jobs.contains(group->job);
+    if (!own) return group->job;
+  }
+  return std::nullopt;
 }
 
 Admission Admit(const Change& change, const Source& source) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "core/discovery/change.h"
@@ -37,5 +38,16 @@ std::optional<Issue> CheckId(std::string_view field, std::string_view id, size_t
 std::optional<Issue> CheckLease(const std::optional<LeasePolicy>& lease,
                                 const std::shared_ptr<const JobFilter>& may_write,
                                 const Source& source, absl::Duration min_ttl);
+
+// Whether the lease that is asked for is from now on this client's, if another one's was in force:
+// it may write all that the source has.
+bool TakesLease(const std::optional<LeasePolicy>& lease,
+                const std::shared_ptr<const JobFilter>& may_write, const Source& source);
+
+// A job of these groups, which come into the source, whose targets its lease would remove though
+// they are not its setter's to write; unset: there is none.
+std::optional<std::string> JobLeasedAway(const Change& change,
+                                         const std::vector<const JobGroup*>& upsert,
+                                         const Source& source);
 
 }  // namespace trawl

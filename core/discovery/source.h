@@ -37,6 +37,9 @@ struct Source : SourceState {
   absl::Time last_heard = absl::InfinitePast();
   absl::Duration last_heard_steady;
   std::set<std::string> pending_jobs_told;  // in the log
+  // The rights of who set the lease, and might write all that the source had. Unset: nobody since
+  // the restart.
+  std::optional<std::shared_ptr<const JobFilter>> leased_by;
 
   // Follow from the state; Settle keeps them.
   SourceSizes sizes;

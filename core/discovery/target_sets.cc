@@ -130,8 +130,10 @@ ApplyResult TargetSets::Repeat(const Change& change, const Source& before, const
   }
   StateDelta delta = Renewal(change, before);
   delta.head.withheld = false;
+  const bool takes_lease = TakesLease(change.lease, change.may_write, before);
   const absl::Status recorded = Record(change.source, before, delta);
   if (!recorded.ok()) return NotPersisted(before, recorded);
+  if (takes_lease) sources_.at(change.source).leased_by = change.may_write;
   Heard(change.source, now);
   result.changed_jobs = Settle(change.source, delta, {}, now);
   return result;
@@ -151,6 +153,8 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
   result.status = plan.refused.empty() ? ApplyStatus::kApplied : ApplyStatus::kAppliedPartly;
   TellHeld(plan, now, result);
   const std::set<std::string> unknown = WarnUnknownJobs(change, result);
+  const std::optional<std::string> leased_away = JobLeasedAway(change, plan.upsert, before);
+  if (leased_away) WarnLease(*leased_away, result);
   FinishIssues(result);
   const bool renewal = IsRenewal(change);
   if (change.dry_run) {
@@ -158,11 +162,13 @@ ApplyResult TargetSets::Carry(const Change& change, const Source& before, Change
     if (!plan.any && !confirms && plan.refused.empty()) result.status = ApplyStatus::kNoop;
     return result;
   }
-  const StateDelta delta =
-      renewal ? Renewal(change, before) : DeltaOf(change, plan, before, result);
+  StateDelta delta = renewal ? Renewal(change, before) : DeltaOf(change, plan, before, result);
+  if (leased_away) delta.head.lease.remove_on_expiry = false;
+  const bool takes_lease = TakesLease(change.lease, change.may_write, before);
   const absl::Status recorded = Record(change.source, before, delta);
   if (!recorded.ok()) return NotPersisted(before, recorded);
   Source& source = sources_[change.source];
+  if (takes_lease) source.leased_by = change.may_write;
   if (!change.peer.empty()) source.peer = change.peer;
   for (const std::string& job : unknown) {
     if (source.pending_jobs_told.size() == options_.max_issues) break;  // enough was said
@@ -332,6 +338,16 @@ std::string TargetSets::ListKnownJobs(const std::shared_ptr<const JobFilter>& ma
     absl::StrAppend(&listed, listed.empty() ? "" : ", ", job);
   }
   return listed.empty() ? "none" : listed;
+}
+
+void TargetSets::WarnLease(const std::string& job, ApplyResult& result) {
+  Issue issue = IssueOf(IssueCode::kNotOwner,
+                        absl::StrCat("who set the lease may not write job ", GoQuote(job),
+                                     ": from now on it keeps the source's targets"));
+  issue.error = false;
+  issue.field = "lease.on_expiry";
+  result.issues.push_back(std::move(issue));
+  ++result.issue_count;
 }
 
 void TargetSets::FinishIssues(ApplyResult& result) const {

@@ -239,6 +239,7 @@ class TargetSets {
   // Returns them.
   std::set<std::string> WarnUnknownJobs(const Change& change, ApplyResult& result) const;
   std::string ListKnownJobs(const std::shared_ptr<const JobFilter>& may_write) const;
+  static void WarnLease(const std::string& job, ApplyResult& result);
   void FinishIssues(ApplyResult& result) const;
   SourceView::Standing StandingOf(const Source& source, const Now& now) const;
   SourceView ViewOf(const std::string& name, const Source& source, const Now& now) const;

@@ -85,8 +85,10 @@ HelloResult TargetSets::Hello(const StreamHello& hello, const Now& now) {
         absl::StrCat("what the hello says can't be kept: ", recorded.message()));
     return result;
   }
+  const bool takes_lease = TakesLease(hello.lease, hello.may_write, before);
   result.changed_jobs = Settle(hello.source, delta, {}, now);
   Source& source = sources_.at(hello.source);
+  if (takes_lease) source.leased_by = hello.may_write;
   result.displaced = source.stream_id;
   source.stream_id = hello.stream_id;
   source.instance = hello.instance;

@@ -186,6 +186,16 @@ bool ReferenceSource::LeasesAway(const std::optional<LeasePolicy>& lease,
   return lease && lease->remove_on_expiry && *lease != now.lease && HasForeign(now, rights);
 }
 
+// A job that comes with the change is its to take away whose lease it is then.
+bool ReferenceSource::MayLease(const Change& change, const std::string& job) const {
+  const bool whole = !HasForeign(now, change.may_write);
+  if (change.lease && whole) return true;  // its own
+  if (leased_by_) return MayWrite(*leased_by_, job);
+  const auto of_job = [&](const auto& group) { return group.first.job == job; };
+  return whole || std::any_of(now.groups.begin(), now.groups.end(), of_job) ||
+         std::any_of(now.held.begin(), now.held.end(), of_job);
+}
+
 ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::string& content,
                                                const Time& time) {
   minute_ = time.minute;
@@ -213,6 +223,9 @@ ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::
     for (const GroupName& name : sorted.refused) {
       if (!name.key.empty()) next.refused.insert(name);  // a job alone can't be asked for again
     }
+    for (const JobGroup* group : sorted.put) {
+      if (!MayLease(change, group->job)) next.lease.remove_on_expiry = false;
+    }
     const uint64_t newly_held = Guard(change, sorted.put, next);
     if (newly_held > 0 && HeldOf(next) > kMaxTargets) {
       return {ApplyStatus::kRejected, sorted.refused.empty() ? IssueCode::kLimit : sorted.why};
@@ -220,6 +233,7 @@ ReferenceSource::Answer ReferenceSource::Carry(const Change& change, const std::
   }
   if (!Keep(next)) return {ApplyStatus::kRejected, IssueCode::kNotPersisted};
   known = true;
+  if (change.lease && !HasForeign(now, change.may_write)) leased_by_ = change.may_write;
   Hear(time);
   for (const auto& [name, held] : next.held) {
     const auto before = now.held.find(name);
@@ -376,6 +390,7 @@ bool ReferenceSource::Hello(const StreamHello& hello, const Time& time) {
   if (NeedOf(hello.history_id, hello.version) == Need::kNothing) next.withheld = false;
   if ((next.token || !IsBlank(now)) && !Keep(next)) return false;
   known = true;
+  if (hello.lease && !HasForeign(now, hello.may_write)) leased_by_ = hello.may_write;
   now = next;
   stream = hello.stream_id;
   instance = hello.instance;

@@ -106,6 +106,7 @@ class ReferenceSource {
   Answer DryRun(const Change& change, const std::string& content, const Time& time) const;
   Answer Admit(const Change& change, const std::string& content) const;
   bool Keep(const State& next);
+  bool MayLease(const Change& change, const std::string& job) const;
   bool LeasesAway(const std::optional<LeasePolicy>& lease, const Rights& rights) const;
   // How many targets are held for the first time.
   uint64_t Guard(const Change& change, const std::vector<const JobGroup*>& put, State& next) const;
@@ -118,6 +119,7 @@ class ReferenceSource {
   absl::Duration last_heard_;
   bool heard_ = false;
   bool lease_runs_ = false;
+  std::optional<Rights> leased_by_;  // unset: nobody knows since a restart
   absl::Duration heard_before_;
   std::map<GroupName, absl::Duration> since_;
   int64_t minute_ = 0;

@@ -81,6 +81,67 @@ TEST_F(TargetSetsTest, AClientThatMayNotWriteAJobNeitherReleasesNorLeasesItAway)
   EXPECT_TRUE(sets_.Release("a", {.fencing_token = {}, .may_write = only_node}).ok());
 }
 
+// A source, "a", whose lease removes and was set by who may write job "node" alone.
+class LimitedLeaseTest : public TargetSetsTest {
+ protected:
+  static std::shared_ptr<const JobFilter> Only(const std::string& job) {
+    return std::make_shared<const JobFilter>(
+        [job](std::string_view asked) { return asked == job; });
+  }
+  void Lease(std::shared_ptr<const JobFilter> may_write) {
+    Change leased = Update("a", {Group("node", "0", {"n1"})});
+    leased.may_write = std::move(may_write);
+    leased.lease = LeasePolicy{absl::Seconds(3), true};
+    ASSERT_EQ(Apply(leased).status, ApplyStatus::kApplied);
+  }
+  ApplyResult Bring(const std::string& job, std::shared_ptr<const JobFilter> may_write) {
+    Change change = Update("a", {Group(job, "1", {"d1"})});
+    change.may_write = std::move(may_write);
+    return Apply(change);
+  }
+  void Restart() {
+    RestoredSource restored{"a", {}};
+    restored.state.lease = LeasePolicy{absl::Seconds(3), true};
+    restored.state.groups[{"node", "0"}] =
+        std::make_shared<const TargetGroup>(TargetGroup{"0", {"n1"}, {}});
+    sets_.Restore(std::move(restored), false, {});
+  }
+  bool Removes() { return sets_.Lease("a")->remove_on_expiry; }
+};
+
+TEST_F(LimitedLeaseTest, ItKeepsFromWhenAJobComesThatItsSetterMayNotWrite) {
+  Lease(Only("node"));
+  const ApplyResult result = Bring("db", Only("db"));
+  EXPECT_EQ(result.status, ApplyStatus::kApplied);
+  ASSERT_THAT(result.issues, SizeIs(1));
+  EXPECT_EQ(result.issues[0].code, IssueCode::kNotOwner);
+  EXPECT_EQ(result.issues[0].field, "lease.on_expiry");
+  EXPECT_FALSE(result.issues[0].error);
+  EXPECT_FALSE(Removes());
+}
+
+TEST_F(LimitedLeaseTest, ItKeepsAlsoWhatComesOfAClientOfAllJobs) {
+  Lease(Only("node"));
+  Bring("node", nullptr);
+  EXPECT_TRUE(Removes());
+  Bring("db", nullptr);
+  EXPECT_FALSE(Removes());
+}
+
+TEST_F(LimitedLeaseTest, OneOfAClientOfAllJobsGoesOnToRemove) {
+  Lease(nullptr);
+  EXPECT_THAT(Bring("db", Only("db")).issues, IsEmpty());
+  EXPECT_TRUE(Removes());
+}
+
+TEST_F(LimitedLeaseTest, AfterARestartItKeepsFromWhenTwoShareTheSource) {
+  Restart();
+  Bring("node", Only("node"));
+  EXPECT_TRUE(Removes());
+  Bring("db", Only("db"));
+  EXPECT_FALSE(Removes());
+}
+
 TEST_F(TargetSetsTest, ALeaseIsAtLeastASecond) {
   for (const absl::Duration ttl : {absl::Seconds(-5), absl::ZeroDuration(), absl::Milliseconds(999),
                                    -absl::InfiniteDuration()}) {
