@@ -66,7 +66,7 @@ bool IsIpv6(std::string_view host) {
 
 bool IsHost(std::string_view host) {
   if (host.starts_with('[')) return IsIpv6(host);
-  return host.find_first_of("!@{}[]\\$'\"^`*<>=;,&()%:") == std::string_view::npos;
+  return host.find_first_of("!@{}[]\\$'\"^`*<>=;,&+()%:") == std::string_view::npos;
 }
 
 bool IsPort(std::string_view port) {
@@ -102,6 +102,7 @@ std::string_view UrlProblem(std::string_view url) {
   const UrlParts parts = TakeApart(url.substr(scheme_end + 3));
   if (parts.host.empty()) return kNoHost;
   if (HasBlank(url)) return "must have no blank or control character";
+  if (absl::StrContains(parts.user, '@')) return "must have %40 for an @ of user or password";
   if (!IsHost(parts.host)) return "must have a valid host";
   if (!IsPort(parts.port)) return "must have a valid port";
   if (HasBadEscape(parts.user) || HasBadEscape(parts.path) || HasBadEscape(parts.fragment)) {

@@ -112,7 +112,7 @@ scrape_configs:
 remote_write:
   - url: https://user:s3cret-5@host/write?x=a@b
     basic_auth: {username: me, password: s3cret-6}
-  - url: https://user:s3c@s3cret-7@host
+  - url: https://user:s3c%40s3cret-7@host
     name: other
     authorization: {credentials: s3cret-8}
     tls_config: {cert: B, key: s3cret-9}
@@ -131,6 +131,7 @@ TEST(ConfigTextTest, AWrongUrlIsQuotedWithoutItsPassword) {
 
   EXPECT_THAT(result.status().message(), HasSubstr("ftp://user:<secret>@host"));
   EXPECT_THAT(result.status().message(), Not(HasSubstr("s3cret")));
+  EXPECT_EQ(MaskUrl("https://user:s3c@s3cret@host"), "https://user:<secret>@host");
 }
 
 TEST(ConfigTextTest, TheSecondFileIsShownToo) {

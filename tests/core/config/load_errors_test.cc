@@ -288,12 +288,26 @@ TEST(LoadConfigErrorsTest, AUrlIsCheckedWhereItStands) {
   const std::string blank = "must have no blank or control character";
   const std::string escape = "must have two hexadecimal digits behind each %";
   const std::vector<Case> cases = {
-      {"http://[::1", host},     {"http://[::1]x/", host},     {"http://[1.2.3.4]/", host},
-      {"http://[::1]]/", host},  {"http://a[b]/", host},       {"http://x%41/", host},
-      {"http://x:abc/", port},   {"http://x:99999/", port},    {"http://x:-1/", port},
-      {"http://[::1]:x/", port}, {"http://x:1:2/", port},      {"http://x y/", blank},
-      {"http://x/a b", blank},   {"http://x/%zz", escape},     {"http://x/%", escape},
-      {"http://x/a%2", escape},  {"http://u%zz:p@x/", escape}, {"http://x/#%zz", escape},
+      {"http://[::1", host},
+      {"http://[::1]x/", host},
+      {"http://[1.2.3.4]/", host},
+      {"http://[::1]]/", host},
+      {"http://a[b]/", host},
+      {"http://x%41/", host},
+      {"http://x:abc/", port},
+      {"http://x:99999/", port},
+      {"http://x:-1/", port},
+      {"http://[::1]:x/", port},
+      {"http://x:1:2/", port},
+      {"http://x y/", blank},
+      {"http://x/a b", blank},
+      {"http://x/%zz", escape},
+      {"http://x/%", escape},
+      {"http://x/a%2", escape},
+      {"http://u%zz:p@x/", escape},
+      {"http://a+b/", host},
+      {"http://u:p@q@x/", "must have %40 for an @ of user or password"},
+      {"http://x/#%zz", escape},
   };
   for (const Case& test : cases) {
     EXPECT_EQ(Problems("remote_write:\n- url: '" + test.text + "'\n"),
