@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/spool/gap_ledger.h"
@@ -57,7 +58,7 @@ void SpoolSyncer::Pass() {
     SpoolFile& file = *watched.file;
     const bool sealed = file.sealed.load(std::memory_order_acquire);
     absl::Status status = Sync(watched);
-    if (status.ok() && !sealed) status = CheckThere(file);
+    if (status.ok() && !sealed) status = CheckThere(watched);
     if (status.ok()) return sealed;
     ++failed_syncs_;
     file.failed.store(true);
@@ -91,10 +92,15 @@ absl::Status SpoolSyncer::Sync(Watched& watched) {
   return absl::OkStatus();
 }
 
-// What is written to a file that somebody removed is nowhere.
-absl::Status SpoolSyncer::CheckThere(const SpoolFile& file) {
-  absl::Status there = files_.OpenForRead(file.path).status();
-  return absl::IsNotFound(there) ? there : absl::OkStatus();
+// What is written to a file that somebody removed is nowhere; a copy in its place falls behind.
+absl::Status SpoolSyncer::CheckThere(const Watched& watched) {
+  const auto there = files_.OpenForRead(watched.file->path);
+  if (absl::IsNotFound(there.status())) return there.status();
+  if (!there.ok()) return absl::OkStatus();
+  const absl::StatusOr<uint64_t> bytes = (*there)->Size();
+  if (!bytes.ok() || *bytes >= watched.synced_bytes) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("there is another file, of ", *bytes, " bytes, not ", watched.synced_bytes));
 }
 
 absl::Status SpoolSyncer::CarryOut(const SpoolRemoval& removal) {

@@ -42,7 +42,8 @@ struct SpoolRemoval {
 //
 // Guarantees:
 //   1. What was written before a pass that succeeded survives a power loss.
-//   2. A file that somebody removed while it is written counts as one that can't be synced.
+//   2. A file that somebody removed while it is written counts as one that can't be synced; so does
+//      one that a copy was put in the place of, once more is written than that has.
 //   3. A removal happens after its ledger page is synced; one that fails is tried again.
 // Watch and Remove: any thread. The rest: the loop's thread.
 class SpoolSyncer {
@@ -80,7 +81,7 @@ class SpoolSyncer {
   };
   void Arm();
   absl::Status Sync(Watched& watched);
-  absl::Status CheckThere(const SpoolFile& file);
+  absl::Status CheckThere(const Watched& watched);
   absl::Status CarryOut(const SpoolRemoval& removal);
   void TakeNew();
 

@@ -14,8 +14,10 @@ namespace {
 
 constexpr std::string_view kSetAsideExtension = ".damaged";
 
-// Where files of a newer format are kept when their lane goes, for the trawld that wrote them.
+// Where files are kept when their lane goes: those of a newer format, for the trawld that wrote
+// them, and those that could not be read at this start, but perhaps can be at another.
 constexpr std::string_view kNewerDirectory = "newer-format";
+constexpr std::string_view kUnreadDirectory = "unread";
 
 // Another spelling of a number is somebody's copy.
 template <typename Number>
@@ -159,6 +161,7 @@ void StoredLog::SetAside(const std::string& name, const absl::Status& why) {
   const bool rename = absl::IsDataLoss(why) || absl::IsFailedPrecondition(why);
   LogError("A file of the spool is set aside",
            {{"file", path}, {"bytes", file.bytes}, {"err", why}});
+  if (!rename) unread_.insert(name);
   if (!rename || options_.read_only) return;
   const absl::Status renamed =
       files_.Rename(path, absl::StrCat(path, absl::string_view(kSetAsideExtension)));
@@ -271,13 +274,14 @@ void StoredLog::NoteDamagedHoles() {
   }
 }
 
-// Nobody knows how many records there were, but that there was the first of each. A name that says
-// more than what can't be read before it could hold, and than the ledger knows, is somebody's
-// mistake.
+// Nobody knows how many records there were, but that there was the first of each, also of a newest
+// file that can't even be opened: it was begun for that one. A name that says more than what can't
+// be read before it could hold, and than the ledger knows, is somebody's mistake.
 void StoredLog::NoteLostEnd() {
   uint64_t room = 0;
   for (const auto& [number, what] : unreadable_) {
-    if (number < next_number() || !what.held_record) continue;
+    const bool held_record = what.held_record || number == progress_.newest_file;
+    if (number < next_number() || !held_record) continue;
     // In front of all that is left everybody was past it, where the ledger does not say.
     const bool in_front = log_.segments().empty() && log_.lost().empty() && !progress_.delivered;
     if (in_front) log_.SetNext(number);
@@ -364,17 +368,17 @@ bool StoredLog::IsOfNewerFormat(const std::string& name) const {
   return start.ok() && absl::IsFailedPrecondition(DecodeSegmentHeader(*start).status());
 }
 
-void StoredLog::KeepForNewer(const std::string& name) {
+void StoredLog::Keep(const std::string& name, std::string_view where) {
   const std::string root = DirectoryOf(DirectoryOf(options_.directory));
-  const std::string directory = absl::StrCat(root, "/", absl::string_view(kNewerDirectory));
+  const std::string directory = absl::StrCat(root, "/", absl::string_view(where));
   const std::string kept =
       absl::StrCat(directory, "/", options_.identity.epoch, "-", options_.identity.lane, "-", name);
   absl::Status status = files_.CreateDirectory(directory);
   if (status.ok()) status = files_.Rename(Path(name), kept);
   if (status.ok()) {
-    LogWarn("A file of a newer format is kept", {{"file", kept}});
+    LogWarn("A file that was not read is kept", {{"file", kept}});
   } else {
-    LogWarn("A file of a newer format stays where its lane was",
+    LogWarn("A file that was not read stays where its lane was",
             {{"file", Path(name)}, {"err", status}});
   }
 }
@@ -384,7 +388,9 @@ void StoredLog::RemoveDirectory() {
   const absl::StatusOr<std::vector<std::string>> names = files_.List(options_.directory);
   for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
     if (IsOfNewerFormat(name)) {
-      KeepForNewer(name);
+      Keep(name, kNewerDirectory);
+    } else if (unread_.contains(name)) {
+      Keep(name, kUnreadDirectory);
     } else {
       syncer_.Remove({.path = Path(name)});
     }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -100,7 +101,8 @@ class StoredLog final : public RecordSource {
 
   const Findings& findings() const { return findings_; }
   // Everybody is past all of it: the directory goes too, but for files of a newer format, which are
-  // moved to ROOT/newer-format. Nothing may be asked of the log then.
+  // moved to ROOT/newer-format, and those that the disk did not give, which are moved to
+  // ROOT/unread. Nothing may be asked of the log then.
   void RemoveDirectory();
 
  private:
@@ -125,7 +127,7 @@ class StoredLog final : public RecordSource {
   void NoteLostFile();
   void NoteLost(const LogHole& hole, HoleReason reason);
   bool IsOfNewerFormat(const std::string& name) const;
-  void KeepForNewer(const std::string& name);
+  void Keep(const std::string& name, std::string_view where);
   void Drop(HoleReason reason);
   // For ages: a wall clock that jumps ahead after the start makes nothing old.
   absl::Time AgeNow() const;
@@ -142,7 +144,8 @@ class StoredLog final : public RecordSource {
 
   SegmentLog log_;
   Findings findings_;
-  std::set<uint64_t> empty_;  // numbers of files that hold no record
+  std::set<uint64_t> empty_;      // numbers of files that hold no record
+  std::set<std::string> unread_;  // files that are set aside and have kept their names
   // What can't be read: files that were set aside, and ends of files.
   struct Unreadable {
     uint64_t bytes = 0;

@@ -493,6 +493,33 @@ TEST_F(DamageTest, FileOfANewerFormatIsKeptWhenItsLaneGoes) {
                                newer.size())));
 }
 
+// What is in it counts as lost, but somebody may still want it.
+TEST(DamageOfFilesTest, FileThatCouldNotBeReadJustOnceIsKeptWhenItsLaneGoes) {
+  for (const int operation : {1, 2, 3}) {  // behind the list: it is opened, measured, read
+    SCOPED_TRACE(operation);
+    SpoolRig rig;
+    rig.Segment(5, 100, 2);
+    const uint64_t second = rig.last() + 1;
+    rig.Segment(5, 100, 2);
+    rig.Crash();
+    const std::string whole = *rig.files.ReadFile(SegmentPath(1));
+    rig.files.FailAfter(operation, absl::PermissionDeniedError("EACCES"));
+    const auto log = rig.Recover();
+    const std::optional<LogHole> hole = log->HoleAt(1);
+    ASSERT_TRUE(hole);
+    EXPECT_EQ(hole->to, second - 1);
+
+    log->Trim(log->next_number() - 1);
+    log->RemoveDirectory();
+    rig.syncer->Pass();
+
+    EXPECT_THAT(FindStoredLanes(rig.files, "/data/spool", 8), IsOkAndHolds(IsEmpty()));
+    EXPECT_THAT(rig.files.Sizes(),
+                ElementsAre(Pair(absl::StrCat("/data/spool/unread/7-2-", SegmentFileName(1)),
+                                 whole.size())));
+  }
+}
+
 // Each is what a crash can leave of a file's beginning.
 TEST_F(DamageTest, CrashBeforeTheFirstRecordIsWholeIsNoDamage) {
   Fill(kFull, kFull);
@@ -585,6 +612,31 @@ TEST(DamageOfFilesTest, NewestSegmentThatIsMissingIsTold) {
       log->Trim(delivered);  // what that writes into the ledger says it, too
       rig.syncer->Pass();
     }
+  }
+}
+
+TEST(DamageOfFilesTest, NewestSegmentThatCantBeOpenedIsTold) {
+  for (const bool is_directory : {false, true}) {
+    SCOPED_TRACE(is_directory ? "a directory" : "nothing but its name");
+    SpoolRig rig;
+    rig.Segment(5, 100, 2);
+    const uint64_t newest = rig.last() + 1;
+    rig.Segment(5, 100, 2);
+    rig.Crash();
+    if (is_directory) {
+      ASSERT_OK(rig.files.Remove(SegmentPath(newest)));
+      ASSERT_OK(rig.files.CreateDirectory(SegmentPath(newest)));
+    } else {
+      rig.files.Put(SegmentPath(newest), std::string(10, '\0'));
+    }
+
+    const auto log = rig.Recover();
+
+    EXPECT_EQ(log->next_number(), newest + 1);
+    const std::optional<LogHole> hole = log->HoleAt(newest);
+    ASSERT_TRUE(hole);
+    EXPECT_EQ(hole->to, newest);
+    EXPECT_EQ(hole->reason, HoleReason::kDamaged);
   }
 }
 

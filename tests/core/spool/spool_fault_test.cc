@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "tests/core/spool/spool_rig.h"
 #include "tests/matchers/status_matchers.h"
 
@@ -153,6 +154,24 @@ TEST(SpoolFaultTest, DirectoryThatSomebodyRemovedIsNoticedInAPassAndMadeAgain) {
   EXPECT_THAT(after.records, SizeIs(rig.last() + 1 - first));
 }
 
+// Of a copy nobody can tell as long as it has what was written.
+TEST(SpoolFaultTest, CopyInTheFilesPlaceIsNoticedInThePassAfterMoreIsWritten) {
+  SpoolRig rig;
+  AppendScrapes(rig, 5);
+  const std::string path = absl::StrCat(SpoolRig::kDirectory, "/", SegmentFileName(1));
+  const std::string copy = *rig.files.ReadFile(path);
+  ASSERT_OK(rig.files.Remove(path));
+  rig.files.Put(path, copy);
+  rig.syncer->Pass();
+  EXPECT_FALSE(rig.spool->wants_segment());
+
+  AppendScrapes(rig, 5);
+  rig.syncer->Pass();
+
+  EXPECT_TRUE(rig.spool->wants_segment());
+  EXPECT_EQ(rig.syncer->counts().failed_syncs, 1u);
+}
+
 TEST(SpoolFaultTest, DirectoryThatIsRemovedBetweenSegmentsIsMadeAgain) {
   SpoolRig rig;
   rig.Segment(5, 300, 3);
@@ -172,8 +191,8 @@ TEST(SpoolFaultTest, RemovalThatFailsIsTriedAgain) {
   rig.Segment(5, 300, 3);
   rig.syncer->Pass();
   rig.spool->Trim(first);
-  // The look whether the newest file is there, then the removal.
-  rig.files.FailAfter(1, absl::UnknownError("input/output error"));
+  // Two looks at the newest file, whether it is there and how large, then the removal.
+  rig.files.FailAfter(2, absl::UnknownError("input/output error"));
 
   rig.syncer->Pass();
   EXPECT_EQ(rig.syncer->counts().failed_removals, 1u);
