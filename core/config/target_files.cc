@@ -1,6 +1,7 @@
 #include "core/config/target_files.h"
 
 #include "core/base/hash.h"
+#include "core/base/regular_file.h"
 #include "core/base/status_macros.h"
 #include "core/config/glob.h"
 #include "core/config/target_groups.h"
@@ -52,7 +53,8 @@ std::vector<TargetFiles::Problem> TargetFiles::Refresh(FileSystem& files) {
 }
 
 absl::Status TargetFiles::Read(FileSystem& files, const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, files.ReadFile(path));
+  // A pattern may match anything.
+  ASSIGN_OR_RETURN(const std::string text, ReadRegularFile(files, path));
   const uint64_t hash = XxHash64(text);
   const auto known = files_.find(path);
   if (known != files_.end() && known->second.hash == hash) return absl::OkStatus();

@@ -2,8 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/file_system.h"
 #include "tests/fakes/mem_file_system.h"
+#include "tests/matchers/status_matchers.h"
 
 namespace trawl {
 namespace {
@@ -79,6 +85,23 @@ TEST_F(TargetFilesTest, AHiddenFileIsReadAsPrometheusReadsIt) {
 
   EXPECT_THAT(target_files_.Refresh(files_), IsEmpty());
   EXPECT_THAT(Targets(), ElementsAre("h:1"));
+}
+
+TEST_F(TargetFilesTest, APipeAmongTheFilesIsToldAtOnceAndTheOthersAreRead) {
+  PosixFileSystem real;
+  std::string directory = ::testing::TempDir() + "target_files_XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string pipe = directory + "/a.json";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::ofstream(directory + "/b.json") << R"([{"targets": ["b:1"]}])";
+  target_files_.SetPatterns({directory + "/*.json"});
+
+  const auto problems = target_files_.Refresh(real);
+
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_EQ(problems[0].path, pipe);
+  EXPECT_THAT(Targets(), ElementsAre("b:1"));
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(TargetFilesTest, ADirectoryThatDoesNotExistHoldsNoFile) {
