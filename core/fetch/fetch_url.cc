@@ -57,10 +57,11 @@ class Utf8Scope {
 // The host as DNS knows it. `url` has it too then, so that libcurl need not convert it again.
 absl::StatusOr<std::string> TakeHost(CURLU* url) {
   const Utf8Scope utf8;
-  ASSIGN_OR_RETURN(std::string host, Part(url, CURLUPART_HOST, CURLU_PUNYCODE));
   ASSIGN_OR_RETURN(const std::string written, Part(url, CURLUPART_HOST, 0));
+  auto host = Part(url, CURLUPART_HOST, CURLU_PUNYCODE);
+  if (!host.ok()) return absl::InvalidArgumentError("invalid url: no valid host name");
   // Setting it forgets an IPv6 zone.
-  if (host != written) curl_url_set(url, CURLUPART_HOST, host.c_str(), 0);
+  if (*host != written) curl_url_set(url, CURLUPART_HOST, host->c_str(), 0);
   return host;
 }
 

@@ -41,6 +41,11 @@ TEST(FetchUrlTest, NamesOfOtherAlphabetsAreAskedForAsDnsHasThem) {
   EXPECT_EQ(url.text, "http://xn--bcher-kva.test:7000/metrics");
 }
 
+TEST(FetchUrlTest, ANameThatDnsCannotHaveIsToldAsOne) {
+  EXPECT_THAT(ParseFetchUrl("http://\u2024.test/"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "invalid url: no valid host name"));
+}
+
 TEST(FetchUrlTest, APortWithoutAHostIsLocalhosts) {
   ASSERT_OK_AND_ASSIGN(const FetchUrl url, ParseFetchUrl("http://:7000/metrics"));
 
