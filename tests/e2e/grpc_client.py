@@ -3,6 +3,7 @@ import pathlib
 import os
 
 import grpc
+import grpc._channel  # else imported with the first channel, where another thread's import may break it (Python 3.11)
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PROTOSET = pathlib.Path(os.environ["TRAWL_BIN"]).parent / "trawl.protoset"
