@@ -60,7 +60,8 @@ bool TakeValue(std::string_view* text, std::string* value) {
       text->remove_prefix(i + 1);
       return true;
     }
-    if (c == '\\' && i + 1 < text->size() && kNoTokenChars.find((*text)[i + 1]) != text->npos) {
+    if (c == '\\' && i + 1 < text->size() &&
+        kNoTokenChars.find((*text)[i + 1]) != std::string_view::npos) {
       c = (*text)[++i];
     }
     if (c == '\r' || c == '\n') return false;

@@ -68,7 +68,7 @@ void AddDuplicates(const PoolStatus& pool, const ActiveTarget& target,
 }  // namespace
 
 const std::vector<ActiveTargets::Ptr>& ActiveTargets::ByUrl() const {
-  absl::call_once(by_url_->once, [this] {
+  std::call_once(by_url_->once, [this] {
     struct Place {
       std::string_view url;
       uint64_t hash;

@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "absl/base/call_once.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
@@ -105,7 +105,7 @@ class ActiveTargets {
 
  private:
   struct Order {
-    absl::once_flag once;
+    std::once_flag once;  // absl's waits where ThreadSanitizer does not see it
     std::vector<Ptr> targets;
   };
   explicit ActiveTargets(const Set& set) : set_(set) {}
