@@ -1,11 +1,10 @@
 #include "server/origin_check.h"
 
-#include <arpa/inet.h>
-
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "core/fetch/fetch_url.h"
 
 namespace trawl {
 namespace {
@@ -14,12 +13,6 @@ namespace {
 std::string_view NameOf(std::string_view host) {
   if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
   return host.substr(0, host.rfind(':'));
-}
-
-bool IsAddress(const std::string& name) {
-  in6_addr address;
-  return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
-         inet_pton(AF_INET6, name.c_str(), &address) == 1;
 }
 
 }  // namespace

@@ -33,10 +33,6 @@ bool ReadNumbers(const std::vector<std::string>& words, size_t count,
   return true;
 }
 
-std::string WithoutQuotes(std::string_view quoted) {
-  return std::string(quoted.substr(1, quoted.size() - 2));
-}
-
 // Of a line `sink ID EPOCH "NAME"`; empty if it is none.
 std::string QuotedName(std::string_view line) {
   const size_t begin = line.find('"');
@@ -73,7 +69,7 @@ const SinkRegistry::Entry* SinkRegistry::Find(const std::string& id, std::string
   static const Entry kAlwaysThere;
   const auto found = entries_.find(id);
   if (found != entries_.end()) return &found->second;
-  const auto old = old_entries_.find(WithoutQuotes(GoQuote(name)));
+  const auto old = old_entries_.find(GoQuote(name));
   if (old != old_entries_.end()) return &old->second;
   return lost_ ? &kAlwaysThere : nullptr;
 }
@@ -87,11 +83,11 @@ std::vector<std::string> SinkRegistry::Keep(const std::set<std::string>& ids,
   // What was found in the old format has its new id by now.
   std::set<std::string> names;
   for (const auto& [id, entry] : entries_) {
-    if (ids.contains(id)) names.insert(WithoutQuotes(GoQuote(entry.name)));
+    if (ids.contains(id)) names.insert(GoQuote(entry.name));
   }
   std::vector<std::string> gone;
   for (const auto& [name, entry] : old_entries_) {
-    if (!names.contains(name)) gone.push_back(name);
+    if (!names.contains(name)) gone.push_back(entry.name);
   }
   old_entries_.clear();
   std::erase_if(entries_, [&](const auto& entry) {
@@ -153,8 +149,8 @@ absl::Status SinkRegistry::Decode(std::string_view text) {
     const std::string name = QuotedName(line);
     if (words[0] == "sink" && !name.empty() && words.size() >= 4 &&
         absl::SimpleAtoi(words[2], &epoch)) {
-      entry = format1 ? &old_entries_[WithoutQuotes(name)] : &entries_[words[1]];
-      entry->name = WithoutQuotes(name);
+      entry = format1 ? &old_entries_[name] : &entries_[words[1]];
+      entry->name = name.substr(1, name.size() - 2);
       entry->since_epoch = epoch;
     } else if (entry != nullptr && words[0] == "start" && ReadNumbers(words, 2, numbers)) {
       entry->starts[static_cast<uint32_t>(numbers[0])] = numbers[1];

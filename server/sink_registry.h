@@ -62,7 +62,7 @@ class SinkRegistry {
   FileSystem& files_;
   const std::string path_;
   std::map<std::string, Entry> entries_;      // by id
-  std::map<std::string, Entry> old_entries_;  // of a file of format 1, by name as it stands there
+  std::map<std::string, Entry> old_entries_;  // of a file of format 1, by quoted name
   std::string saved_;
   bool lost_ = false;
 };

@@ -51,7 +51,7 @@ bool Moved(const SinkSpec& from, const SinkSpec& to) {
 absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeAccess(const SinkSpec& spec) {
   if (!spec.remote_write.has_value()) return nullptr;
   auto access =
-      MakeHttpAccess(spec.remote_write->http, spec.remote_write->remote_timeout, spec.address);
+      MakeHttpAccess(spec.address, spec.remote_write->http, spec.remote_write->remote_timeout);
   if (!access.ok()) return Annotate(access.status(), absl::StrCat("sink ", spec.name));
   return access;
 }
@@ -183,7 +183,6 @@ absl::Status Sinks::OpenStore(Sink& sink) {
                                 SqliteBackendFactory(std::move(sqlite), deps_.files));
   } else if (spec.kind == status::v1::Sink::REMOTE_WRITE) {
     RemoteWriteOptions remote;
-    remote.url = spec.remote_write->url;
     remote.access = sink.access;
     ASSIGN_OR_RETURN(remote.state_path, RemoteWriteState(spec));
     remote.user_agent = absl::StrCat("trawl/", options_.version);
@@ -207,7 +206,7 @@ absl::StatusOr<std::string> Sinks::RemoteWriteState(const SinkSpec& spec) {
     return absl::StrFormat("%s/remote-write/%016x", options_.data_dir, XxHash64(what));
   };
   std::string path = path_of(spec.name);
-  if (!absl::IsNotFound(deps_.files.ReadFile(path).status())) return path;
+  if (!absl::IsNotFound(deps_.files.OpenForRead(path).status())) return path;
   const absl::Status moved =
       deps_.files.Rename(path_of(absl::StrCat(spec.name, "\n", spec.address)), path);
   if (!moved.ok() && !absl::IsNotFound(moved)) return moved;

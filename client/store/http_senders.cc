@@ -4,15 +4,21 @@
 
 #include "core/base/status_macros.h"
 #include "core/fetch/curl_http_client.h"
+#include "core/fetch/fetch_url.h"
 
 namespace trawl {
 
-absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClientConfig& config,
-                                                                 absl::Duration timeout,
-                                                                 std::string url) {
+absl::Status CheckRemoteWriteUrl(const std::string& url) {
+  return Annotate(ParseFetchUrl(url).status(), "remote-write URL");
+}
+
+absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(std::string url,
+                                                                 const HttpClientConfig& config,
+                                                                 absl::Duration timeout) {
+  RETURN_IF_ERROR(CheckRemoteWriteUrl(url));
   CurlHttpClientFactory factory;
   ASSIGN_OR_RETURN(auto client, factory.MakeClient(config));
-  return std::make_shared<const HttpAccess>(HttpAccess{std::move(client), timeout, std::move(url)});
+  return std::make_shared<const HttpAccess>(HttpAccess{std::move(url), std::move(client), timeout});
 }
 
 HttpSenders::HttpSenders(const Options& options,
@@ -55,7 +61,7 @@ void HttpSenders::Run(BlockingHttpClient& client) {
     }
     const std::shared_ptr<const HttpAccess> access = access_->Get();
     client.SetClient(access->client);
-    auto answer = client.Post({.url = UrlOf(*access),
+    auto answer = client.Post({.url = access->url,
                                .headers = options_.headers,
                                .body = std::move(job.body),
                                .timeout = access->timeout});

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/event_loop.h"
 #include "core/base/mutex.h"
@@ -16,17 +17,21 @@
 
 namespace trawl {
 
-// How an endpoint is spoken to: credentials, trust and patience; and where it is now.
+// Where an endpoint is, and how it is spoken to: credentials, trust and patience.
 struct HttpAccess {
+  std::string url;
   std::shared_ptr<const HttpClient> client;    // of CurlHttpClientFactory
   absl::Duration timeout = absl::Seconds(30);  // of one request
-  std::string url;                             // "": where it was from the beginning
 };
 
-// Errors: TLS files that can't be read or don't fit. Nothing is connected yet.
-absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClientConfig& config,
-                                                                 absl::Duration timeout,
-                                                                 std::string url = "");
+// Whether requests can be sent to it; kInvalidArgument says why not.
+absl::Status CheckRemoteWriteUrl(const std::string& url);
+
+// Errors: kInvalidArgument (url); TLS files that can't be read or don't fit. Nothing is connected
+// yet.
+absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(std::string url,
+                                                                 const HttpClientConfig& config,
+                                                                 absl::Duration timeout);
 
 // A few threads that send requests to one endpoint, each over a connection of its own; answers come
 // back on a loop. Requests start in order and end in any. Each is sent with the access that is
@@ -36,7 +41,6 @@ absl::StatusOr<std::shared_ptr<const HttpAccess>> MakeHttpAccess(const HttpClien
 class HttpSenders {
  public:
   struct Options {
-    std::string url;                   // unless the access says another
     std::vector<std::string> headers;  // "Name: value"
     size_t threads = 4;
     std::string user_agent;
@@ -49,7 +53,7 @@ class HttpSenders {
 
   void Send(std::string body, Done done);
   // Where the next request goes.
-  std::string url() const { return UrlOf(*access_->Get()); }
+  std::string url() const { return access_->Get()->url; }
 
  private:
   struct Job {
@@ -57,9 +61,6 @@ class HttpSenders {
     Done done;
   };
 
-  const std::string& UrlOf(const HttpAccess& access) const {
-    return access.url.empty() ? options_.url : access.url;
-  }
   void Run(BlockingHttpClient& client);
 
   const Options options_;

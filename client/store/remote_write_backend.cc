@@ -176,12 +176,10 @@ class RemoteWriteBackend final : public StoreBackend {
 
 absl::StatusOr<std::unique_ptr<StoreBackend>> RemoteWriteBackend::Open(
     const RemoteWriteOptions& options, FileSystem& fs, EventLoop& loop) {
-  RETURN_IF_ERROR(Annotate(CheckRemoteWriteUrl(options.url), "remote-write URL"));
   std::unique_ptr<RemoteWriteBackend> backend(new RemoteWriteBackend(options, loop));
   ASSIGN_OR_RETURN(backend->state_file_,
                    LaneStateFile::Open(options.state_path, fs, backend->ledger_));
   HttpSenders::Options http;
-  http.url = options.url;
   http.threads = options.senders;
   http.user_agent = options.user_agent;
   http.headers = {"Content-Type: application/x-protobuf", "Content-Encoding: snappy",
@@ -370,8 +368,6 @@ StoreStats RemoteWriteBackend::Stats() {
 }
 
 }  // namespace
-
-absl::Status CheckRemoteWriteUrl(const std::string& url) { return ParseFetchUrl(url).status(); }
 
 StoreBackendFactory RemoteWriteBackendFactory(RemoteWriteOptions options, FileSystem& fs) {
   return [options = std::move(options), &fs](EventLoop& loop) {

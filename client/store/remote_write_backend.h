@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/store/endpoint_condition.h"
 #include "client/store/http_senders.h"
@@ -27,9 +26,8 @@ namespace trawl {
 // (or after Retry-After) for ever; other 4xx refuse the data: the request is halved until the bad
 // samples stand alone (RemoteWriteQueue tells the bound), and these are counted as rejects.
 struct RemoteWriteOptions {
-  std::string url;  // unless the access says another
-  // May be set anew while the back end is open; counts from the next request on. Another URL, too:
-  // lanes' numbers are the sink's, wherever its endpoint is.
+  // May be set anew while the back end is open; counts from the next request on. Also with another
+  // URL: lanes' numbers are the sink's, wherever its endpoint is.
   std::shared_ptr<const Published<HttpAccess>> access;
   // Sent with each request.
   std::map<std::string, std::string> headers;
@@ -51,10 +49,7 @@ struct RemoteWriteOptions {
   std::function<void(const EndpointCondition&)> on_condition;
 };
 
-// Whether requests can be sent to it; kInvalidArgument says why not.
-absl::Status CheckRemoteWriteUrl(const std::string& url);
-
-// Errors of the factory: kInvalidArgument (url), kDataLoss (state file),
+// Errors of the factory: kDataLoss (state file),
 // kFailedPrecondition (state file in use by another process), others of the file system.
 // `fs` must outlive the back end.
 StoreBackendFactory RemoteWriteBackendFactory(RemoteWriteOptions options, FileSystem& fs);

@@ -7,7 +7,6 @@
 #include "core/config/target_groups.h"
 
 namespace trawl {
-
 namespace {
 
 absl::StatusOr<std::vector<TargetGroup>> GroupsOf(const std::string& text,

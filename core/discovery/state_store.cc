@@ -179,8 +179,9 @@ std::string StateStore::NewPath(const std::string& source) const {
 absl::Status StateStore::Record(const std::string& source, const SourceState& before,
                                 const StateDelta& delta) {
   auto it = logs_.find(source);
-  if (it != logs_.end())
+  if (it != logs_.end()) {
     return Count(source, InDirectory([&] { return it->second->Record(source, before, delta); }));
+  }
   auto log = std::make_unique<StateLog>(options_.log, deps_.files, NewPath(source));
   // One that was refused leaves nothing behind: strangers may think up names without end.
   RETURN_IF_ERROR(Count(source, InDirectory([&] { return log->Record(source, before, delta); })));

@@ -46,15 +46,19 @@ class FullDiskTest(EndToEndTest):
                 except OSError:
                     pass
 
+    def start(self, *flags):
+        config = {"global": {"scrape_interval": INTERVAL},
+                  "scrape_configs": [{"job_name": "n",
+                                      "static_configs": [{"targets": [self.exporter_.address]}]}]}
+        return self.trawld(json.dumps(config), f"--storage.address={self.store_.grpc}", *flags,
+                           data=self.disk / "data").wait_ready()
+
     def scrapes(self, count):
         before = self.exporter_.scrapes
         wait_for(f"{count} scrapes", lambda: self.exporter_.scrapes >= before + count)
 
     def test_a_disk_that_is_full_pauses_nothing_and_health_returns_when_it_is_freed(self):
-        trawld = self.trawld(json.dumps({
-            "global": {"scrape_interval": INTERVAL},
-            "scrape_configs": [{"job_name": "n", "static_configs": [{"targets": [self.exporter_.address]}]}],
-        }), f"--storage.address={self.store_.grpc}", data=self.disk / "data").wait_ready()
+        trawld = self.start()
         self.scrapes(3)
         self.store_.process.send_signal(signal.SIGSTOP)
         self.fill()
@@ -83,11 +87,7 @@ class FullDiskTest(EndToEndTest):
         self.assertEqual(trawld.stop(), 0)
 
     def test_a_full_disk_and_a_pipe_in_the_spool_stop_no_start_and_the_backlog_is_drained(self):
-        config = json.dumps({
-            "global": {"scrape_interval": INTERVAL},
-            "scrape_configs": [{"job_name": "n", "static_configs": [{"targets": [self.exporter_.address]}]}]})
-        flags = f"--storage.address={self.store_.grpc}", "--shards=1"
-        trawld = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        trawld = self.start("--shards=1")
         self.scrapes(3)
         self.store_.process.send_signal(signal.SIGSTOP)
         self.scrapes(10)
@@ -100,7 +100,7 @@ class FullDiskTest(EndToEndTest):
         self.fill()
         self.store_.process.send_signal(signal.SIGCONT)
 
-        again = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        again = self.start("--shards=1")
         wait_for("the backlog", lambda: set(range(1, last + 1)) <= set(self.numbers()))
         self.scrapes(3)
         newest = self.exporter_.scrapes - 1
@@ -110,16 +110,12 @@ class FullDiskTest(EndToEndTest):
         self.assertEqual(again.stop(), 0)
 
     def test_a_start_on_a_full_disk_scrapes_from_memory_and_the_spool_returns_when_it_is_freed(self):
-        config = json.dumps({
-            "global": {"scrape_interval": INTERVAL},
-            "scrape_configs": [{"job_name": "n", "static_configs": [{"targets": [self.exporter_.address]}]}]})
-        flags = f"--storage.address={self.store_.grpc}", "--shards=1"
-        trawld = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        trawld = self.start("--shards=1")
         self.scrapes(3)
         self.assertEqual(trawld.stop(), 0)  # with nothing left in the spool
         self.fill()
 
-        again = self.trawld(config, *flags, data=self.disk / "data").wait_ready()
+        again = self.start("--shards=1")
         first = self.exporter_.scrapes + 1
         self.scrapes(10)
         self.assertEqual(again.metric("trawl_spool_degraded_lanes"), 1)

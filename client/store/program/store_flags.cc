@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "client/store/remote_write_backend.h"
+#include "client/store/http_senders.h"
 #include "core/base/duration.h"
 #include "core/base/status_macros.h"
 #include "core/base/text.h"

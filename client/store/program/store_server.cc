@@ -21,10 +21,9 @@ constexpr int kMaxMessageBytes = 40 << 20;
 constexpr absl::Duration kRemoteWriteTimeout = absl::Seconds(30);
 
 absl::StatusOr<StoreBackendFactory> RemoteWriteFactory(const StoreFlags& flags, FileSystem& fs) {
-  ASSIGN_OR_RETURN(auto access, MakeHttpAccess({}, kRemoteWriteTimeout));
+  ASSIGN_OR_RETURN(auto access, MakeHttpAccess(flags.remote_write_url, {}, kRemoteWriteTimeout));
   return RemoteWriteBackendFactory(
-      {.url = flags.remote_write_url,
-       .access = std::make_shared<Published<HttpAccess>>(std::move(access)),
+      {.access = std::make_shared<Published<HttpAccess>>(std::move(access)),
        .state_path = flags.data_dir + "/remote-write.state",
        .user_agent = "trawl-store/" + GetBuildInfo().version},
       fs);

@@ -114,6 +114,14 @@ class DiscoveryClientTest : public ::testing::Test {
     ASSERT_OK(client);
     client_ = *std::move(client);
   }
+  // Of a file in which the pusher has kToken.
+  std::unique_ptr<TokenFile> OpenTokens() {
+    EXPECT_OK(files_.CreateDirectory("/etc"));
+    EXPECT_OK(WriteFileDurably(files_, "/etc/tokens", absl::StrCat("pusher ", kToken, "\n")));
+    auto tokens = TokenFile::Open(files_, "/etc/tokens");
+    EXPECT_OK(tokens);
+    return *std::move(tokens);
+  }
   // As a caller sees it by on_changed alone.
   template <typename Condition>
   PusherStatus WaitUntil(Condition condition) {
@@ -129,6 +137,7 @@ class DiscoveryClientTest : public ::testing::Test {
   }
 
   TrawldOnAPort trawld_;
+  MemFileSystem files_;
   Mutex mutex_;
   CondVar changed_;
   PusherStatus status_ TRAWL_GUARDED_BY(mutex_);
@@ -234,12 +243,8 @@ TEST_F(DiscoveryClientTest, ATrawldOutOfReachIsToldAndKeepsNobodyFromEnding) {
 }
 
 TEST_F(DiscoveryClientTest, ItsTokenGoesWithStreamsAndReleases) {
-  MemFileSystem files;
-  EXPECT_OK(files.CreateDirectory("/etc"));
-  EXPECT_OK(WriteFileDurably(files, "/etc/tokens", absl::StrCat("pusher ", kToken, "\n")));
-  const absl::StatusOr<std::unique_ptr<TokenFile>> tokens = TokenFile::Open(files, "/etc/tokens");
-  ASSERT_OK(tokens);
-  TrawldOnAPort guarded(tokens->get());
+  const std::unique_ptr<TokenFile> tokens = OpenTokens();
+  TrawldOnAPort guarded(tokens.get());
   Start({.addresses = {guarded.address()}, .token = kToken});
   EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
   WaitUntilInSync(1);
@@ -255,12 +260,8 @@ TEST_F(DiscoveryClientTest, ItsTokenGoesWithStreamsAndReleases) {
 }
 
 TEST_F(DiscoveryClientTest, AnotherTokenIsTakenWithoutARestart) {
-  MemFileSystem files;
-  EXPECT_OK(files.CreateDirectory("/etc"));
-  EXPECT_OK(WriteFileDurably(files, "/etc/tokens", absl::StrCat("pusher ", kToken, "\n")));
-  const absl::StatusOr<std::unique_ptr<TokenFile>> tokens = TokenFile::Open(files, "/etc/tokens");
-  ASSERT_OK(tokens);
-  TrawldOnAPort guarded(tokens->get());
+  const std::unique_ptr<TokenFile> tokens = OpenTokens();
+  TrawldOnAPort guarded(tokens.get());
   std::atomic<bool> rotated = false;
   DiscoveryClient::Options options{.addresses = {guarded.address()}};
   options.read_token = [&] { return rotated ? kToken : "another 16 bytes"; };
@@ -277,12 +278,8 @@ TEST_F(DiscoveryClientTest, AnotherTokenIsTakenWithoutARestart) {
 }
 
 TEST_F(DiscoveryClientTest, AWrongTokenIsTold) {
-  MemFileSystem files;
-  EXPECT_OK(files.CreateDirectory("/etc"));
-  EXPECT_OK(WriteFileDurably(files, "/etc/tokens", absl::StrCat("pusher ", kToken, "\n")));
-  const absl::StatusOr<std::unique_ptr<TokenFile>> tokens = TokenFile::Open(files, "/etc/tokens");
-  ASSERT_OK(tokens);
-  TrawldOnAPort guarded(tokens->get());
+  const std::unique_ptr<TokenFile> tokens = OpenTokens();
+  TrawldOnAPort guarded(tokens.get());
   Start({.addresses = {guarded.address()}, .token = "another 16 bytes"});
   EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
 

@@ -50,6 +50,11 @@ class PusherTest : public ::testing::Test, public Pusher::Listener {
   void Replace(std::vector<pb::TargetGroup> groups) {
     EXPECT_OK(pusher_->Replace(std::move(groups), {}));
   }
+  // Each of a:1 and b:1 leads where the other one did; streams live on.
+  void ExchangePlaces() {
+    trawlds_.Lead("a:1", "b:1");
+    trawlds_.Lead("b:1", "a:1");
+  }
   Targets At(const std::string& address) { return trawlds_.at(address).Targets("k8s"); }
   static Targets Both(const Targets& a, const Targets& b) {
     Targets both;
@@ -351,8 +356,7 @@ TEST_F(PusherTest, TrawldsThatChangePlacesGetTheShareOfTheirNewAddress) {
   const Targets a = At("a:1");
   const Targets b = At("b:1");
 
-  trawlds_.Lead("a:1", "b:1");
-  trawlds_.Lead("b:1", "a:1");
+  ExchangePlaces();
   for (const char* address : {"a:1", "b:1"}) trawlds_.at(address).Kill();
   Settle();
   EXPECT_EQ(At("b:1"), a);
@@ -372,8 +376,7 @@ TEST_F(PusherTest, AStreamThatLeadsToAnotherTrawldAfterItBrokeWaitsForThatOnesOw
   const Targets b = At("b:1");
 
   // b's stream lives on where b was.
-  trawlds_.Lead("a:1", "b:1");
-  trawlds_.Lead("b:1", "a:1");
+  ExchangePlaces();
   trawlds_.at("a:1").Kill();
   Settle();
   EXPECT_EQ(Union(At("a:1"), At("b:1")), Union(a, b));

@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "client/store/discard_backend.h"
+#include "client/store/http_senders.h"
 #include "client/store/program/store_flags.h"
 #include "client/store/program/store_server.h"
-#include "client/store/remote_write_backend.h"
 #include "client/store/sqlite/sqlite_backend.h"
 #include "tests/client/store/test_writer.h"
 #include "tests/matchers/status_matchers.h"
@@ -214,14 +214,10 @@ TEST_F(EmbeddedStoreTest, OpenSaysWhatIsWrong) {
       StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
-TEST_F(EmbeddedStoreTest, ARemoteWriteUrlMustBeOneOfHttp) {
+TEST(HttpAccessTest, ARemoteWriteUrlMustBeOneOfHttp) {
   for (const char* url : {"host:9090", "ftp://host/"}) {
-    EXPECT_THAT(
-        EmbeddedStore::Open(
-            {}, {clock_},
-            RemoteWriteBackendFactory(
-                {.url = url, .state_path = (directory_ / "remote-write.state").string()}, fs_)),
-        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remote-write URL")))
+    EXPECT_THAT(MakeHttpAccess(url, {}, absl::Seconds(30)),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("remote-write URL")))
         << url;
   }
 }

@@ -32,10 +32,14 @@ using ::testing::IsEmpty;
 
 constexpr int64_t kT0 = 1'767'225'600'000;
 
+std::shared_ptr<const HttpAccess> AccessTo(const std::string& url,
+                                           const HttpClientConfig& http = {}) {
+  return MakeHttpAccess(url, http, absl::Seconds(30)).value();
+}
+
 class RemoteWriteTest : public ::testing::Test {
  protected:
   RemoteWriteTest() {
-    options_.url = endpoint_.url();
     options_.access = access_;
     options_.state_path = "data/remote-write.state";
     options_.backoff = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(2)};
@@ -110,7 +114,7 @@ class RemoteWriteTest : public ::testing::Test {
   MemFileSystem fs_;
   // Without credentials to begin with.
   std::shared_ptr<Published<HttpAccess>> access_ =
-      std::make_shared<Published<HttpAccess>>(MakeHttpAccess({}, absl::Seconds(30)).value());
+      std::make_shared<Published<HttpAccess>>(AccessTo(endpoint_.url()));
   RemoteWriteOptions options_;
   std::unique_ptr<LoopThread> thread_;
   std::unique_ptr<StoreBackend> backend_;
@@ -184,7 +188,7 @@ TEST_F(RemoteWriteTest, AnotherAccessCountsFromTheNextRequestOn) {
 
   HttpClientConfig http;
   http.authorization.emplace().credentials.value = "token";
-  access_->Set(MakeHttpAccess(http, absl::Seconds(30)).value());
+  access_->Set(AccessTo(endpoint_.url(), http));
   Send(id, writer_.Records(3, 3));
   wire_->WaitDurable(3);
 
@@ -242,7 +246,7 @@ TEST_F(RemoteWriteTest, TellsHowTheEndpointDoes) {
 TEST_F(RemoteWriteTest, AnEndpointThatIsNotThereIsToldUntilTheLaneIsOpenedAgain) {
   Conditions conditions;
   options_.on_condition = conditions.Callback();
-  options_.url = "http://127.0.0.1:1/write";
+  access_->Set(AccessTo("http://127.0.0.1:1/write"));
   Start();
   const auto id = Open(wire_);
   writer_.Scrape(writer_.Target("a:1", {"m"}), kT0, {1});
@@ -398,7 +402,7 @@ TEST_F(RemoteWriteTest, KeepsItsNumbersOverAPowerLoss) {
 }
 
 TEST_F(RemoteWriteTest, ADeadEndpointAdvancesNothingAndANewStreamDropsWhatWaits) {
-  options_.url = "http://127.0.0.1:1/write";  // nobody listens
+  access_->Set(AccessTo("http://127.0.0.1:1/write"));  // nobody listens
   Start();
   auto id = Open(wire_);
   const LayoutPtr target = writer_.Target("a:1", {"m"});

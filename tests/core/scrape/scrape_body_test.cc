@@ -23,6 +23,12 @@ std::string Counts(const ScrapeResult& result) {
   return absl::StrCat(result.total, "/", result.added, "/", result.series_added);
 }
 
+SampleOptions TracksTimestamps() {
+  SampleOptions options;
+  options.track_timestamps_staleness = true;
+  return options;
+}
+
 std::string Message(const ScrapeResult& result) { return std::string(result.status.message()); }
 
 // ---- Labels (TestScrapeLoopAppend_HonorLabels, …ForConflictingPrefixedLabels).
@@ -352,9 +358,7 @@ TEST(ScrapeBodyTest, ExplicitTimestampsGetNoStaleMarker) {
 }
 
 TEST(ScrapeBodyTest, ExplicitTimestampsGetMarkersWhenTheyAreTracked) {
-  SampleOptions options;
-  options.track_timestamps_staleness = true;
-  ScrapedTarget target(options);
+  ScrapedTarget target(TracksTimestamps());
   target.Scrape("metric_a 1 1000\n", 1500);
 
   target.Scrape("", 2500);
@@ -363,9 +367,7 @@ TEST(ScrapeBodyTest, ExplicitTimestampsGetMarkersWhenTheyAreTracked) {
 }
 
 TEST(ScrapeBodyTest, ASeriesThatEndsBeforeItsLastTimestampGetsNoMarker) {
-  SampleOptions options;
-  options.track_timestamps_staleness = true;
-  ScrapedTarget target(options);
+  ScrapedTarget target(TracksTimestamps());
   target.Scrape("ahead 1 9000\n", 1000);
 
   EXPECT_EQ(target.Scrape("", 2000).stale_markers, 0);
@@ -377,9 +379,7 @@ TEST(ScrapeBodyTest, ASeriesThatEndsBeforeItsLastTimestampGetsNoMarker) {
 }
 
 TEST(ScrapeBodyTest, AFailedScrapeBeforeALastTimestampLeavesIt) {
-  SampleOptions options;
-  options.track_timestamps_staleness = true;
-  ScrapedTarget target(options);
+  ScrapedTarget target(TracksTimestamps());
   target.Scrape("ahead 1 9000\nb 1\n", 1000);
 
   EXPECT_EQ(target.Fail(2000).stale_markers, 1);
@@ -418,9 +418,7 @@ TEST(ScrapeBodyTest, TimestampsAreIgnoredWhenTheyAreNotHonored) {
 }
 
 TEST(ScrapeBodyTest, ARejectedSampleEndsItsTrackedSeries) {
-  SampleOptions options;
-  options.track_timestamps_staleness = true;
-  ScrapedTarget target(options);
+  ScrapedTarget target(TracksTimestamps());
   target.Scrape("metric_a 1 1000\n", 1500);
 
   const ScrapeResult result = target.Scrape("metric_a 2 900\n", 2500);
