@@ -213,7 +213,9 @@ void App::StartConfiguration() {
                                            .push_jobs = *push_jobs_});
   plan_thread_ = std::make_unique<LoopThread>(clock_, "plan");
   reloads_ = std::make_unique<ConfigReloads>(
-      ConfigReloads::Options{flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
+      ConfigReloads::Options{
+          .planner = {flags_.config_file, flags_.trawl_config, MakeSinkFlags(), env_},
+          .max_plans = flags_.max_plans},
       ConfigReloads::Deps{
           .loop = main_loop_,
           .plan_loop = plan_thread_->loop(),
@@ -261,8 +263,10 @@ void App::StartServices() {
 StatusService::Deps App::StatusServiceDeps() {
   return {.pools = [this] { return manager_->Snapshot(); },
           .reload = [this](auto done) { reloads_->Reload(std::move(done)); },
-          .plan = [this](auto request,
-                         auto done) { reloads_->Plan(std::move(request), std::move(done)); },
+          .plan =
+              [this](auto request, auto done, auto gone) {
+                reloads_->Plan(std::move(request), std::move(done), std::move(gone));
+              },
           .sinks = [this] { return storage_->SinkDescriptions(); },
           .lanes = [this] { return storage_->Lanes(); },
           .spool = [this] { return storage_->DescribeSpool(); },

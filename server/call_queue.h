@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "core/base/mutex.h"
@@ -14,26 +17,47 @@ namespace trawl {
 template <typename Call>
 class CallQueue {
  public:
-  // True: the thread should be woken.
-  bool Add(Call call) {
+  enum class Added : uint8_t {
+    kFirst,  // the thread should be woken
+    kBehindOthers,
+    kFull,     // was told so: kResourceExhausted
+    kTooLate,  // was told so: kUnavailable
+  };
+
+  CallQueue() = default;
+  // At most `max` wait; to one more `full` is told.
+  CallQueue(size_t max, std::string full) : max_(max), full_(std::move(full)) {}
+
+  Added Add(Call call) {
+    Added refused = Added::kTooLate;
     {
       MutexLock lock(mutex_);
-      if (!closed_) {
+      if (!closed_ && waiting_.size() < max_) {
         waiting_.push_back(std::move(call));
-        return waiting_.size() == 1;
+        return waiting_.size() == 1 ? Added::kFirst : Added::kBehindOthers;
       }
+      if (!closed_) refused = Added::kFull;
     }
-    call(TooLate());
-    return false;
+    call(refused == Added::kFull ? absl::ResourceExhaustedError(full_) : TooLate());
+    return refused;
   }
 
-  std::vector<Call> Take() {
+  std::deque<Call> Take() {
     MutexLock lock(mutex_);
     return std::exchange(waiting_, {});
   }
 
+  // The others go on waiting.
+  std::optional<Call> TakeFirst() {
+    MutexLock lock(mutex_);
+    if (waiting_.empty()) return std::nullopt;
+    std::optional<Call> first(std::move(waiting_.front()));
+    waiting_.pop_front();
+    return first;
+  }
+
   void Close() {
-    std::vector<Call> late;
+    std::deque<Call> late;
     {
       MutexLock lock(mutex_);
       closed_ = true;
@@ -45,9 +69,11 @@ class CallQueue {
  private:
   static absl::Status TooLate() { return absl::UnavailableError("the server is stopping"); }
 
+  const size_t max_ = SIZE_MAX;
+  const std::string full_;
   Mutex mutex_;
   bool closed_ TRAWL_GUARDED_BY(mutex_) = false;
-  std::vector<Call> waiting_ TRAWL_GUARDED_BY(mutex_);
+  std::deque<Call> waiting_ TRAWL_GUARDED_BY(mutex_);
 };
 
 }  // namespace trawl

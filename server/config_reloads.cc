@@ -1,8 +1,10 @@
 #include "server/config_reloads.h"
 
+#include <deque>
+#include <optional>
 #include <utility>
-#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "server/proto_conversions.h"
@@ -13,15 +15,22 @@ namespace trawl {
 ConfigReloads::ConfigReloads(Options options, Deps deps)
     : options_(std::move(options)),
       deps_(std::move(deps)),
-      planner_(options_, ConfigPlanner::Deps{deps_.files, deps_.clients}) {}
+      plans_(options_.max_plans,
+             absl::StrCat(options_.max_plans, " plans are waiting already: --status.max-plans")),
+      planner_(options_.planner, ConfigPlanner::Deps{deps_.files, deps_.clients}) {}
 
 void ConfigReloads::Reload(StatusService::ReloadCallback done) {
-  if (reloads_.Add(std::move(done))) deps_.loop.Post([this] { RunReloads(); });
+  if (reloads_.Add(std::move(done)) == decltype(reloads_)::Added::kFirst) {
+    deps_.loop.Post([this] { RunReloads(); });
+  }
 }
 
-void ConfigReloads::Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done) {
-  const bool first = plans_.Add({std::move(request), std::move(done)});
-  if (first) deps_.plan_loop.Post([this] { RunPlans(); });
+void ConfigReloads::Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done,
+                         std::function<bool()> gone) {
+  using Added = decltype(plans_)::Added;
+  const Added added = plans_.Add({std::move(request), std::move(done), std::move(gone)});
+  if (added == Added::kFirst) deps_.plan_loop.Post([this] { RunPlans(); });
+  if (added == Added::kFull) deps_.metrics.plans_refused_total.Increment();
 }
 
 absl::StatusOr<status::v1::GetConfigResponse> ConfigReloads::Show(
@@ -36,19 +45,20 @@ void ConfigReloads::Close() {
 }
 
 absl::Status ConfigReloads::Start(const LoadedConfig& first) {
-  LogInfo("Loading configuration file", {{"filename", options_.config_file}});
+  LogInfo("Loading configuration file", {{"filename", options_.planner.config_file}});
   const absl::Duration begin = deps_.clock.Steady();
   for (const ConfigWarning& warning : first.warnings) {
     LogWarn("Configuration", {{"warning", warning.ToString()}});
   }
   RETURN_IF_ERROR(Apply(first));
   LogInfo("Completed loading of configuration file",
-          {{"filename", options_.config_file}, {"totalDuration", deps_.clock.Steady() - begin}});
+          {{"filename", options_.planner.config_file},
+           {"totalDuration", deps_.clock.Steady() - begin}});
   return absl::OkStatus();
 }
 
 void ConfigReloads::RunReloads() {
-  std::vector<StatusService::ReloadCallback> waiting = reloads_.Take();
+  std::deque<StatusService::ReloadCallback> waiting = reloads_.Take();
   if (waiting.empty()) return;
   const absl::StatusOr<status::v1::ReloadConfigResponse> result = ReloadFiles();
   if (!result.ok()) {
@@ -60,13 +70,13 @@ void ConfigReloads::RunReloads() {
 }
 
 absl::StatusOr<status::v1::ReloadConfigResponse> ConfigReloads::ReloadFiles() {
-  LogInfo("Loading configuration file", {{"filename", options_.config_file}});
+  LogInfo("Loading configuration file", {{"filename", options_.planner.config_file}});
   const absl::Duration begin = deps_.clock.Steady();
   LoadOptions load;
-  load.env = options_.env;
+  load.env = options_.planner.env;
   load.check_client = CheckBy(deps_.clients);
-  absl::StatusOr<LoadedConfig> next =
-      LoadConfigFiles(deps_.files, {options_.config_file, options_.trawl_config_file}, load);
+  absl::StatusOr<LoadedConfig> next = LoadConfigFiles(
+      deps_.files, {options_.planner.config_file, options_.planner.trawl_config_file}, load);
   // The request was right, the files are not.
   if (!next.ok()) return absl::FailedPreconditionError(next.status().message());
   status::v1::ReloadConfigResponse response;
@@ -79,7 +89,8 @@ absl::StatusOr<status::v1::ReloadConfigResponse> ConfigReloads::ReloadFiles() {
   }
   RETURN_IF_ERROR(Apply(*next));
   LogInfo("Completed loading of configuration file",
-          {{"filename", options_.config_file}, {"totalDuration", deps_.clock.Steady() - begin}});
+          {{"filename", options_.planner.config_file},
+           {"totalDuration", deps_.clock.Steady() - begin}});
   return response;
 }
 
@@ -95,20 +106,22 @@ absl::Status ConfigReloads::Apply(const LoadedConfig& next) {
 }
 
 void ConfigReloads::RunPlans() {
-  for (PlanCall& call : plans_.Take()) {
-    const auto shown = shown_.Get();
-    if (shown->files.config == nullptr) {
-      call.done(absl::UnavailableError("no configuration is loaded yet"));
-    } else {
-      call.done(planner_.Plan(call.request, shown->files, *deps_.pools()));
-    }
+  while (std::optional<PlanCall> call = plans_.TakeFirst()) call->done(RunPlan(*call));
+}
+
+absl::StatusOr<status::v1::PlanConfigResponse> ConfigReloads::RunPlan(const PlanCall& call) const {
+  if (call.gone()) return absl::CancelledError("the caller is gone");
+  const auto shown = shown_.Get();  // stays while it is read
+  if (shown->files.config == nullptr) {
+    return absl::UnavailableError("no configuration is loaded yet");
   }
+  return planner_.Plan(call.request, shown->files, *deps_.pools());
 }
 
 void ConfigReloads::Publish(std::string last_error) {
   auto shown = std::make_shared<RunningConfig>();
   shown->files = running_;
-  shown->has_trawl_config = !options_.trawl_config_file.empty();
+  shown->has_trawl_config = !options_.planner.trawl_config_file.empty();
   shown->loaded = loaded_;
   shown->last_reload_error = std::move(last_error);
   shown_.Set(std::move(shown));

@@ -26,9 +26,8 @@ namespace trawl {
 // The configuration that runs, and how another comes in its place.
 //
 //   1. Reloads run on the loop, one at a time. Who asks for one before it has begun shares it.
-//   Plans,
-//      which take seconds where there are many targets, run on a loop of their own and hold up
-//      neither reloads nor the process' end.
+//      Plans, which take seconds where there are many targets, run on a loop of their own, one at a
+//      time, and hold up neither reloads nor the process' end.
 //   2. A reload that is refused leaves what runs, and its error is shown until one succeeds.
 //   3. Everybody who asks is answered; after Close with kUnavailable.
 //
@@ -36,7 +35,10 @@ namespace trawl {
 // when it goes.
 class ConfigReloads {
  public:
-  using Options = ConfigPlanner::Options;
+  struct Options {
+    ConfigPlanner::Options planner;
+    size_t max_plans = 8;  // that wait for their turn
+  };
   struct Deps {
     EventLoop& loop;
     EventLoop& plan_loop;
@@ -57,8 +59,11 @@ class ConfigReloads {
 
   // Errors: kFailedPrecondition if the files are wrong, others as they can't be applied.
   void Reload(StatusService::ReloadCallback done);
-  // What a reload of these texts would do. kInvalidArgument: it would be refused.
-  void Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done);
+  // What a reload of these texts would do. Nothing is worked out for a caller that is `gone` when
+  // its turn comes. kInvalidArgument: the reload would be refused; kResourceExhausted: max_plans
+  // wait already.
+  void Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done,
+            std::function<bool()> gone);
   // What runs, secrets masked. kNotFound: no such job.
   absl::StatusOr<status::v1::GetConfigResponse> Show(
       const status::v1::GetConfigRequest& request) const;
@@ -70,11 +75,13 @@ class ConfigReloads {
   struct PlanCall {
     status::v1::PlanConfigRequest request;
     StatusService::PlanCallback done;
+    std::function<bool()> gone;
     void operator()(const absl::Status& status) { done(status); }
   };
 
   void RunReloads();
   void RunPlans();
+  absl::StatusOr<status::v1::PlanConfigResponse> RunPlan(const PlanCall& call) const;
   absl::StatusOr<status::v1::ReloadConfigResponse> ReloadFiles();
   absl::Status Apply(const LoadedConfig& next);
   void Publish(std::string last_error);

@@ -46,6 +46,7 @@ struct Flags {
   uint32_t shards = 0;  // 0: one a core
   Discovery::Options discovery;
   size_t max_scrape_now = 4;
+  size_t max_plans = 8;
   uint32_t max_watchers = 32;
   absl::Duration max_watcher_silence = absl::Minutes(10);
   LogLevel log_level = LogLevel::kInfo;

@@ -122,7 +122,8 @@ grpc::ServerUnaryReactor* StatusService::PlanConfig(grpc::CallbackServerContext*
                                                     const pb::PlanConfigRequest* request,
                                                     pb::PlanConfigResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  deps_.plan(*request, AnswerLater(reactor, response));
+  deps_.plan(*request, AnswerLater(reactor, response),
+             [context] { return context->IsCancelled(); });
   return reactor;
 }
 

@@ -29,8 +29,9 @@ class StatusService final : public status::v1::StatusService::CallbackService {
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;
     // Runs the callback later, on any thread. kFailedPrecondition: the files have errors.
     std::function<void(ReloadCallback)> reload;
-    // Likewise. kInvalidArgument: the texts have errors.
-    std::function<void(status::v1::PlanConfigRequest, PlanCallback)> plan;
+    // Likewise. kInvalidArgument: the texts have errors. The last one says, until the callback has
+    // run, whether the caller is gone.
+    std::function<void(status::v1::PlanConfigRequest, PlanCallback, std::function<bool()>)> plan;
     std::function<std::vector<SinkDescription>()> sinks;
     std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;
     // Null: there is none, and records are in memory.

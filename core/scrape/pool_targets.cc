@@ -130,6 +130,7 @@ class PoolTargets::Step {
   void Take(const Versions& versions) {
     const PlacesByHash by_hash = FindPlaces(versions);
     for (const auto& [hash, unused] : by_hash) pool_.by_hash_.prefetch(hash);
+    touched_.reserve(touched_.size() + by_hash.size());
     for (const auto& [hash, places] : by_hash) {
       if (versions.SameOrigin() && SameNaming(versions, places)) continue;
       Touched& touched = Touch(hash);

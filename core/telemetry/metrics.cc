@@ -361,6 +361,9 @@ ServerMetrics::ServerMetrics(Registry& r)
       watchers_given_up_total(
           PlainCounter(r, "trawl_status_watchers_given_up_total",
                        "Times that a watcher read nothing for too long, and had to start anew.")),
+      plans_refused_total(
+          PlainCounter(r, "trawl_status_plans_refused_total",
+                       "Plans of configurations that were refused, as too many were waiting.")),
       grpc_connections(PlainGauge(r, "trawl_grpc_connections",
                                   "Current number of connections to the gRPC port.")),
       grpc_connections_refused_total(

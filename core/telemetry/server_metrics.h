@@ -22,6 +22,7 @@ class ServerMetrics {
   prometheus::Gauge& watchers;
   prometheus::Counter& watchers_refused_total;
   prometheus::Counter& watchers_given_up_total;  // silent for too long
+  prometheus::Counter& plans_refused_total;      // of StatusService.PlanConfig
   prometheus::Gauge& grpc_connections;
   prometheus::Counter& grpc_connections_refused_total;
   prometheus::Counter& grpc_connections_reset_total;  // they gave up calls too fast

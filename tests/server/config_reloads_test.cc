@@ -27,6 +27,7 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 using Answer = absl::StatusOr<pb::ReloadConfigResponse>;
+using Planned = absl::StatusOr<pb::PlanConfigResponse>;
 
 // What is applied is only written down, and can be told to fail.
 class ConfigReloadsTest : public ::testing::Test {
@@ -60,6 +61,14 @@ class ConfigReloadsTest : public ::testing::Test {
            std::string::npos;
   }
 
+  void Plan() {
+    pb::PlanConfigRequest request;
+    request.set_config("scrape_configs: [{job_name: second}]\n");
+    reloads_.Plan(
+        request, [this](Planned plan) { plans_.push_back(std::move(plan)); },
+        [this] { return callers_gone_; });
+  }
+
   static constexpr char kFile[] = "/etc/prometheus.yml";
 
   FakeEventLoop loop_;
@@ -71,8 +80,12 @@ class ConfigReloadsTest : public ::testing::Test {
   absl::Status next_apply_;
   std::vector<std::string> applied_;  // the first job of each
   std::vector<Answer> answers_;
+  std::vector<Planned> plans_;
+  bool callers_gone_ = false;
   ConfigReloads reloads_{
-      {.config_file = kFile, .env = [](std::string_view) { return std::optional<std::string>(); }},
+      {.planner = {.config_file = kFile,
+                   .env = [](std::string_view) { return std::optional<std::string>(); }},
+       .max_plans = 2},
       {.loop = loop_,
        .plan_loop = plan_loop_,
        .clock = loop_,
@@ -152,21 +165,40 @@ TEST_F(ConfigReloadsTest, WhatWasAcceptedRunsAlthoughAJobCouldNotTakeIt) {
 }
 
 TEST_F(ConfigReloadsTest, APlanComparesWithWhatRunsAppliesNothingAndHoldsUpNothing) {
-  pb::PlanConfigRequest request;
-  request.set_config("scrape_configs: [{job_name: second}]\n");
-  std::optional<absl::StatusOr<pb::PlanConfigResponse>> plan;
-
-  reloads_.Plan(request, [&](absl::StatusOr<pb::PlanConfigResponse> p) { plan = std::move(p); });
+  Plan();
   Reload();
   loop_.RunUntilIdle();
-  EXPECT_FALSE(plan.has_value());
+  EXPECT_THAT(plans_, IsEmpty());
   EXPECT_THAT(answers_, SizeIs(1));
   plan_loop_.RunUntilIdle();
 
-  ASSERT_TRUE(plan.has_value());
-  ASSERT_OK(*plan);
-  EXPECT_THAT((*plan)->jobs(), SizeIs(2));
+  ASSERT_THAT(plans_, SizeIs(1));
+  ASSERT_OK(plans_[0]);
+  EXPECT_THAT(plans_[0]->jobs(), SizeIs(2));
   EXPECT_THAT(applied_, ElementsAre("first", "first"));
+}
+
+TEST_F(ConfigReloadsTest, OneMorePlanThanMayWaitIsRefusedAtOnceAndCounted) {
+  for (int i = 0; i < 3; ++i) Plan();
+
+  ASSERT_THAT(plans_, SizeIs(1));
+  EXPECT_THAT(plans_[0], StatusIs(absl::StatusCode::kResourceExhausted,
+                                  HasSubstr("2 plans are waiting already: --status.max-plans")));
+  EXPECT_EQ(metrics_.server().plans_refused_total.Value(), 1);
+
+  plan_loop_.RunUntilIdle();
+  Plan();
+  plan_loop_.RunUntilIdle();
+  EXPECT_THAT(plans_, SizeIs(4));
+  for (size_t i = 1; i < plans_.size(); ++i) EXPECT_OK(plans_[i]);
+}
+
+TEST_F(ConfigReloadsTest, NothingIsPlannedForACallerThatIsGone) {
+  Plan();
+  callers_gone_ = true;
+  plan_loop_.RunUntilIdle();
+
+  EXPECT_THAT(plans_, ElementsAre(StatusIs(absl::StatusCode::kCancelled)));
 }
 
 TEST_F(ConfigReloadsTest, AfterCloseWhoWaitsAndWhoComesLaterIsToldThatItIsTooLate) {

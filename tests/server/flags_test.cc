@@ -42,8 +42,8 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
        "--web.read-timeout=3s", "--storage.max-queue-bytes=64MiB", "--spool.max-bytes=1GiB",
        "--spool.max-age=2h", "--spool.sync-interval=100ms", "--spool.in-memory",
        "--storage.embedded-path=x.db", "--shards=3", "--status.max-scrape-now=9",
-       "--status.max-watcher-silence=1m", "--web.enable-admin-api", "--log.level=debug",
-       "--log.format=json", "--discovery.silent-after=5m"});
+       "--status.max-plans=3", "--status.max-watcher-silence=1m", "--web.enable-admin-api",
+       "--log.level=debug", "--log.format=json", "--discovery.silent-after=5m"});
 
   ASSERT_TRUE(parsed.flags) << parsed.text;
   EXPECT_EQ(parsed.flags->config_file, "a.yml");
@@ -58,6 +58,7 @@ TEST(FlagsTest, TakesValuesBehindAnEqualsSignAndAsTheNextWord) {
   EXPECT_EQ(parsed.flags->embedded_path, "x.db");
   EXPECT_EQ(parsed.flags->shards, 3u);
   EXPECT_EQ(parsed.flags->max_scrape_now, 9u);
+  EXPECT_EQ(parsed.flags->max_plans, 3u);
   EXPECT_EQ(parsed.flags->max_watcher_silence, absl::Minutes(1));
   EXPECT_TRUE(parsed.flags->enable_admin_api);
   EXPECT_EQ(parsed.flags->log_level, LogLevel::kDebug);
