@@ -103,6 +103,7 @@ void ScrapeManager::Reconcile() {
     if (staged.config != nullptr) config_status = TakeConfig(staged);
     for (auto& [name, job] : staged.targets) TakeTargets(job);
     Publish();
+    for (auto& [job, pool] : pools_) pool->TellShards();
   }
   for (Done& done : staged.targets_done) done();
   for (Staged::ConfigDone& done : staged.config_done) done(config_status);

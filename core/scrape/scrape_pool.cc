@@ -95,7 +95,7 @@ void ScrapePool::Take(const PoolTargets::Change& change, bool settings_changed) 
   deps_.metrics.sync_failed_total.Increment({config().job_name},
                                             static_cast<double>(change.failed));
   const bool forced_changed = UpdateTargetLimit();
-  TellShards(change, settings_changed || forced_changed);
+  AddUntold(change, settings_changed || forced_changed);
   UpdateStatus();
 }
 
@@ -117,7 +117,7 @@ bool ScrapePool::UpdateTargetLimit() {
   return !same;
 }
 
-void ScrapePool::TellShards(const PoolTargets::Change& change, bool all_shards) {
+void ScrapePool::AddUntold(const PoolTargets::Change& change, bool all_shards) {
   const uint32_t count = static_cast<uint32_t>(deps_.shards.size());
   std::vector<LoopChange> changes(count);
   for (const std::shared_ptr<const Target>& target : change.removed) {
@@ -135,11 +135,18 @@ void ScrapePool::TellShards(const PoolTargets::Change& change, bool all_shards) 
     to_shard.settings = settings_;
     to_shard.forced_error = forced_error_;
     to_shard.first_scrape = at_once ? options_.first_scrape : FirstScrape::kOffset;
-    deps_.shards[i].shard->loop.Post(
-        [loops = deps_.shards[i].loops, to_shard = std::move(to_shard)]() mutable {
-          loops->Apply(std::move(to_shard));
-        });
+    untold_.push_back({i, std::move(to_shard)});
   }
+}
+
+void ScrapePool::TellShards() {
+  for (Untold& untold : untold_) {
+    const ShardLoops& to = deps_.shards[untold.shard];
+    to.shard->loop.Post([loops = to.loops, change = std::move(untold.change)]() mutable {
+      loops->Apply(std::move(change));
+    });
+  }
+  untold_.clear();
 }
 
 void ScrapePool::LogFailures(const PoolTargets::Change& change) const {

@@ -56,6 +56,9 @@ class ScrapePool {
   void Sync(const DesiredTargets& desired);
   // A config of the same job. On an error everything stays as it was. Equal configs: no effect.
   absl::Status Reload(std::shared_ptr<const ScrapeConfig> config, FirstScrape first_scrape);
+  // Tells the loops what Sync and Reload changed. For when the status is published: from here on
+  // the shards take the processors.
+  void TellShards();
   // The job is gone: its loops end without stale markers.
   void Stop();
 
@@ -72,7 +75,7 @@ class ScrapePool {
   void MakeSettings();
   void Take(const PoolTargets::Change& change, bool settings_changed);
   bool UpdateTargetLimit();
-  void TellShards(const PoolTargets::Change& change, bool all_shards);
+  void AddUntold(const PoolTargets::Change& change, bool all_shards);
   void LogFailures(const PoolTargets::Change& change) const;
   void UpdateStatus();
 
@@ -84,6 +87,11 @@ class ScrapePool {
   std::shared_ptr<const std::string> forced_error_;
   bool synced_ = false;
   PoolTargets targets_;
+  struct Untold {
+    uint32_t shard;
+    LoopChange change;
+  };
+  std::vector<Untold> untold_;
   std::shared_ptr<const PoolStatus> status_;
 };
 

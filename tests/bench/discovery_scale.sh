@@ -48,7 +48,7 @@ YML
 start "$work/scale.yml" "$work/data"
 ready
 measure --pid "$trawld" --targets "$targets" load
-measure --targets "$targets" deltas
+measure --targets "$targets" --count 1000 deltas
 kill -KILL "$trawld" && wait "$trawld" 2>/dev/null || true
 since=$(date +%s.%N)
 start "$work/scale.yml" "$work/data"
