@@ -139,6 +139,9 @@ absl::Status RunPush(Connection& connection, const PushOptions& options) {
 
 // Puts a group of `source` in `job` and removes others; none at all renews the source's lease.
 absl::Status RunUpdate(Connection& connection, const UpdateOptions& options) {
+  if (options.job.empty() && !(options.key.empty() && options.remove.empty())) {
+    return UsageError("groups belong to a job: give --job");
+  }
   discovery::v1::UpdateRequest request;
   request.set_source(options.source);
   request.set_dry_run(options.dry_run);

@@ -1,6 +1,8 @@
 #include "client/trawlctl/program.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "absl/strings/str_split.h"
 #include "client/trawlctl/usage.h"
@@ -76,16 +78,23 @@ CLI::App* Program::AddOffline(CLI::App& parent, const std::string& name, const s
 CLI::App* Program::AddCall(CLI::App& parent, const std::string& name, const std::string& help,
                            const std::function<absl::Status(Connection&)>& run) {
   return AddOffline(parent, name, help, [this, run]() -> absl::Status {
-    if (Addresses().size() != 1) {
+    const std::vector<std::string> addresses = Addresses();
+    if (addresses.size() != 1) {
       return UsageError("this command speaks to one server: give one --address");
     }
+    connection_.address = addresses.front();
     absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(connection_);
     return connection.ok() ? run(**connection) : connection.status();
   });
 }
 
 std::vector<std::string> Program::Addresses() const {
-  return absl::StrSplit(connection_.address, ',', absl::SkipEmpty());
+  std::vector<std::string> addresses;
+  for (const std::string_view address :
+       absl::StrSplit(connection_.address, ',', absl::SkipEmpty())) {
+    if (std::ranges::find(addresses, address) == addresses.end()) addresses.emplace_back(address);
+  }
+  return addresses;
 }
 
 }  // namespace trawl

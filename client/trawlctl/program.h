@@ -29,6 +29,7 @@ class Program {
 
   CLI::App& app() { return app_; }
   const Connection::Options& connection() const { return connection_; }
+  // Each once, as given.
   std::vector<std::string> Addresses() const;
   // Of a command that is done; 0 without.
   void set_exit_code(int code) { exit_code_ = code; }
@@ -53,7 +54,7 @@ class Program {
                        absl::Status (*run)(Servers&, const Options&)) {
     return AddOffline(app_, name, help, [this, options, run]() -> absl::Status {
       options->json = json_;
-      absl::StatusOr<Servers> servers = Servers::Open(connection_);
+      absl::StatusOr<Servers> servers = Servers::Open(Addresses(), connection_);
       return servers.ok() ? run(*servers, *options) : servers.status();
     });
   }

@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "client/trawlctl/output.h"
 #include "client/trawlctl/usage.h"
 #include "core/base/status_macros.h"
@@ -16,10 +15,10 @@
 
 namespace trawl {
 
-absl::StatusOr<Servers> Servers::Open(const Connection::Options& options) {
+absl::StatusOr<Servers> Servers::Open(const std::vector<std::string>& addresses,
+                                      const Connection::Options& options) {
   Servers servers;
-  for (const std::string& address :
-       std::vector<std::string>(absl::StrSplit(options.address, ',', absl::SkipEmpty()))) {
+  for (const std::string& address : addresses) {
     Connection::Options one = options;
     one.address = address;
     ASSIGN_OR_RETURN(auto connection, Connection::Open(one));

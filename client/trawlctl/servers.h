@@ -19,8 +19,9 @@ namespace trawl {
 // The trawlds that a listing asks, one after the other.
 class Servers {
  public:
-  // `options.address` names them, separated by commas.
-  static absl::StatusOr<Servers> Open(const Connection::Options& options);
+  // `options.address` is not looked at.
+  static absl::StatusOr<Servers> Open(const std::vector<std::string>& addresses,
+                                      const Connection::Options& options);
 
   bool several() const { return servers_.size() > 1; }
   using Ask = absl::FunctionRef<absl::Status(const std::string& address, Connection& connection)>;

@@ -185,7 +185,8 @@ class GrpcTest(EndToEndTest):
         self.assertEqual(self.server.trawlctl("push", "/nonexistent", "--job", "node",
                                               check=False).returncode, 1)
         self.assertEqual(self.server.trawlctl("nonsense", check=False).returncode, 2)
-        for usage in (["update", "x:1"], ["update", "--key", "k", "x:1", "--label", "team"],
+        for usage in (["update", "x:1"], ["update", "--key", "k", "x:1"], ["update", "--remove", "k"],
+                      ["update", "--job", "node", "--key", "k", "x:1", "--label", "team"],
                       ["explain", "--job", "node", "--label", "foo"], ["--address", "", "targets"],
                       ["--address", "", "sinks"], ["--address", "", "sync", "--file-sd", "node=x"],
                       ["--address", "127.0.0.1:1,127.0.0.1:2", "sinks"],

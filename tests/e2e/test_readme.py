@@ -210,6 +210,15 @@ class ReadmeTest(EndToEndTest):
                     "--json", "--address", f"{self.server.grpc},{other.grpc}", command).stdout)
                 self.assertEqual(len(both), 2 * len(one), both)
 
+    def test_an_address_that_stands_twice_is_one_server(self):
+        self.wait_scraped()
+        twice = f"{self.server.grpc},{self.server.grpc}"
+        for command in ("targets", "sinks"):
+            with self.subTest(command=command):
+                self.assertEqual(
+                    len(json.loads(self.server.trawlctl("--json", "--address", twice, command).stdout)),
+                    len(json.loads(self.server.trawlctl("--json", command).stdout)))
+
     def test_json_is_an_array_of_objects(self):
         self.wait_scraped()
         url = f"http://{self.addresses.there['127.0.0.1:9100']}/metrics"
