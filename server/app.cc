@@ -249,7 +249,8 @@ void App::StartServices() {
       TargetWatches::Deps{.loop = watch_thread_->loop(),
                           .pools = [this] { return manager_->Snapshot(); },
                           .lanes = [this] { return storage_->Lanes(); },
-                          .metrics = metrics_.server()});
+                          .metrics = metrics_.server(),
+                          .access = access_->control()});
   status_service_ = std::make_unique<StatusService>(
       StatusService::Options{.build_info = MakeBuildInfo(),
                              .max_queue_bytes = flags_.max_queue_bytes},

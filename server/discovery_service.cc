@@ -72,7 +72,7 @@ grpc::ServerBidiReactor<pb::SyncRequest, pb::SyncResponse>* DiscoveryService::Sy
       caller.ok() ? deps_.access.policy().MayPushSomething(*caller) : caller.status();
   if (!allowed.ok()) return new RefusedSync(allowed);
   return new SyncReactor(options_.sync, {deps_.discovery, deps_.external_labels, deps_.access},
-                         context->peer(), *std::move(caller));
+                         *context, *std::move(caller));
 }
 
 void DiscoveryService::CountTargets(const std::string& source, pb::Counts* counts) const {

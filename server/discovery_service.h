@@ -27,7 +27,7 @@ class DiscoveryService final : public discovery::v1::DiscoveryService::CallbackS
     // For Welcome. Thread-safe.
     std::function<Labels()> external_labels;
     // Who may do what. Outlives the service.
-    const AccessControl& access;
+    AccessControl& access;
   };
 
   DiscoveryService(const Options& options, Deps deps);

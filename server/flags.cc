@@ -179,7 +179,8 @@ const std::vector<Flag>& AllFlags() {
        "a token. (none: clients are not asked)",
        TRAWL_SET(SetText(value, f.grpc_tls.client_ca_file))},
       {"Listening", "--grpc.token-file", "FILE",
-       "Bearer tokens, a line each: NAME TOKEN. Read again when it changes. (none)",
+       "Bearer tokens, a line each: NAME TOKEN. Read again when it changes, which ends streams "
+       "whose token is there no more. (none)",
        TRAWL_SET(SetText(value, f.grpc_token_file))},
       {"Listening", "--discovery.allow", "RULE",
        "Who may push what: NAME [sources=S,...] [jobs=J,...], where NAME is one of a client's "

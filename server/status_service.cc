@@ -71,8 +71,8 @@ grpc::ServerUnaryReactor* StatusService::GetTarget(grpc::CallbackServerContext* 
 }
 
 grpc::ServerWriteReactor<pb::WatchTargetsResponse>* StatusService::WatchTargets(
-    grpc::CallbackServerContext* /*context*/, const pb::WatchTargetsRequest* request) {
-  return deps_.watches.Watch(*request);
+    grpc::CallbackServerContext* context, const pb::WatchTargetsRequest* request) {
+  return deps_.watches.Watch(*context, *request);
 }
 
 grpc::ServerUnaryReactor* StatusService::ReloadConfig(grpc::CallbackServerContext* context,

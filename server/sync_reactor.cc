@@ -14,15 +14,19 @@ namespace trawl {
 
 namespace pb = discovery::v1;
 
-SyncReactor::SyncReactor(const Options& options, Deps deps, std::string peer, Caller caller)
+SyncReactor::SyncReactor(const Options& options, Deps deps, const grpc::ServerContextBase& context,
+                         Caller caller)
     : options_(options),
       deps_(std::move(deps)),
-      peer_(std::move(peer)),
+      peer_(context.peer()),
       caller_(std::move(caller)),
       stream_id_(deps_.discovery.NextStreamId()) {
   deps_.discovery.OpenStreamAsync(stream_id_, *this);
-  MutexLock lock(mutex_);
-  ReadIfRoom();
+  {
+    MutexLock lock(mutex_);
+    ReadIfRoom();
+  }
+  deps_.access.Enter(*this, context, caller_);
 }
 
 // --- gRPC's threads
@@ -39,6 +43,7 @@ void SyncReactor::OnReadDone(bool ok) {
   }
   {
     MutexLock lock(mutex_);
+    if (finished_) return;  // what comes after the end has no effect
     ++unanswered_;
   }
   SyncInput input = ToSyncInput(request_, peer_);
@@ -76,6 +81,7 @@ void SyncReactor::OnCancel() {
 }
 
 void SyncReactor::OnDone() {
+  deps_.access.Leave(*this);
   // The reactor goes when its session has gone; also when the loop ends before it could run this.
   deps_.discovery.CloseStreamAsync(stream_id_, [self = std::unique_ptr<SyncReactor>(this)] {});
 }
@@ -147,7 +153,12 @@ void SyncReactor::AddTimes(const std::string& source, pb::Welcome& welcome) cons
   SetDuration(heartbeat, welcome.mutable_heartbeat_interval());
 }
 
-// --- both
+// --- any thread
+
+void SyncReactor::End(const absl::Status& why) {
+  MutexLock lock(mutex_);
+  EndNow(ToGrpcStatus(why));
+}
 
 void SyncReactor::Queue(pb::SyncResponse response, bool answers) {
   MutexLock lock(mutex_);

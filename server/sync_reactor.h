@@ -24,10 +24,11 @@ namespace trawl {
 // have no answer on the wire, no more is read, and the client feels it. One write is under way at
 // a time. Deletes itself when gRPC and the session are both done with it.
 //
-// The peer's methods are called on the discovery loop, the reactor's on gRPC's threads.
+// The peer's methods are called on the discovery loop, the reactor's on gRPC's threads, End on any.
 class SyncReactor final
     : public grpc::ServerBidiReactor<discovery::v1::SyncRequest, discovery::v1::SyncResponse>,
-      private SyncPeer {
+      private SyncPeer,
+      private OpenStream {
  public:
   struct Options {
     size_t max_unanswered = 64;
@@ -36,12 +37,13 @@ class SyncReactor final
     Discovery& discovery;
     // For Welcome. Thread-safe.
     std::function<Labels()> external_labels;
-    // What the client may push. Outlives the stream.
-    const AccessControl& access;
+    // What the client may push, and for how long. Outlives the stream.
+    AccessControl& access;
   };
 
-  // `caller`: who the client is.
-  SyncReactor(const Options& options, Deps deps, std::string peer, Caller caller);
+  // `caller`: who the client of this call is.
+  SyncReactor(const Options& options, Deps deps, const grpc::ServerContextBase& context,
+              Caller caller);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -52,6 +54,8 @@ class SyncReactor final
   // SyncPeer
   void Send(SyncOutput output) override;
   void Finish(absl::Status status) override;
+  // OpenStream
+  void End(const absl::Status& why) override;
 
   // Whether the client may push what its Hello names; tells the session which jobs it may write.
   absl::Status CheckHello(SyncInput& input) const;

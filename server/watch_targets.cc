@@ -35,10 +35,15 @@ class TargetWatches::Slots {
 // gRPC's half of a watch: carries messages from the loop to gRPC, one at a time. Deletes itself, on
 // the loop, when gRPC is done with it.
 class TargetWatches::Reactor final : public grpc::ServerWriteReactor<pb::WatchTargetsResponse>,
-                                     private TargetWatch::Reader {
+                                     private TargetWatch::Reader,
+                                     private OpenStream {
  public:
-  Reactor(EventLoop& loop, std::shared_ptr<Slots> slots) : loop_(loop), slots_(std::move(slots)) {}
+  Reactor(const Deps& deps, std::shared_ptr<Slots> slots)
+      : loop_(deps.loop), access_(deps.access), slots_(std::move(slots)) {}
 
+  void Enter(const grpc::ServerContextBase& context, Caller caller) {
+    access_.Enter(*this, context, std::move(caller));
+  }
   // Once; on any thread.
   void Begin(const TargetWatch::Options& options, const Deps& deps, TargetFilter filter) {
     loop_.Post([this, options, deps, filter = std::move(filter)]() mutable {
@@ -63,11 +68,13 @@ class TargetWatches::Reactor final : public grpc::ServerWriteReactor<pb::WatchTa
   }
   void OnCancel() override { EndNow({grpc::StatusCode::CANCELLED, "cancelled"}); }
   void OnDone() override {
+    access_.Leave(*this);
     slots_->Return(*this);
     loop_.Post([self = std::unique_ptr<Reactor>(this)] {});
   }
 
  private:
+  void End(const absl::Status& why) override { EndNow(ToGrpcStatus(why)); }
   void Write(pb::WatchTargetsResponse message) override {
     MutexLock lock(mutex_);
     if (finished_) return;
@@ -76,6 +83,7 @@ class TargetWatches::Reactor final : public grpc::ServerWriteReactor<pb::WatchTa
   }
 
   EventLoop& loop_;
+  AccessControl& access_;
   const std::shared_ptr<Slots> slots_;
   std::optional<TargetWatch> watch_;  // the loop's
   pb::WatchTargetsResponse message_;  // gRPC's while it is written
@@ -121,7 +129,7 @@ TargetWatches::TargetWatches(const Options& options, Deps deps)
 TargetWatches::~TargetWatches() = default;
 
 grpc::ServerWriteReactor<pb::WatchTargetsResponse>* TargetWatches::Watch(
-    const pb::WatchTargetsRequest& request) {
+    const grpc::ServerContextBase& context, const pb::WatchTargetsRequest& request) {
   pb::ListTargetsRequest filters;
   filters.set_job(request.job());
   filters.set_source(request.source());
@@ -129,8 +137,10 @@ grpc::ServerWriteReactor<pb::WatchTargetsResponse>* TargetWatches::Watch(
   filters.set_state(request.state());
   *filters.mutable_matchers() = request.matchers();
   absl::StatusOr<TargetFilter> filter = TargetFilter::Make(filters);
-  auto* reactor = new Reactor(deps_.loop, slots_);
-  const absl::Status admitted = filter.ok() ? slots_->Take(*reactor) : filter.status();
+  absl::StatusOr<Caller> caller = deps_.access.Identify(context);
+  auto* reactor = new Reactor(deps_, slots_);
+  absl::Status admitted = caller.ok() ? filter.status() : caller.status();
+  if (admitted.ok()) admitted = slots_->Take(*reactor);
   if (!admitted.ok()) {
     reactor->EndNow(ToGrpcStatus(admitted));
     return reactor;
@@ -138,6 +148,7 @@ grpc::ServerWriteReactor<pb::WatchTargetsResponse>* TargetWatches::Watch(
   TargetWatch::Options watch = options_.watch;
   watch.interval = std::max(watch.interval, ToDuration(request.min_interval()));
   reactor->Begin(watch, deps_, *std::move(filter));
+  reactor->Enter(context, *std::move(caller));
   return reactor;
 }
 

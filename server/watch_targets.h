@@ -12,6 +12,7 @@
 #include "core/base/event_loop.h"
 #include "core/scrape/pool_status.h"
 #include "core/telemetry/server_metrics.h"
+#include "server/access/access_control.h"
 #include "server/target_watch.h"
 #include "trawl/status/v1/status.pb.h"
 
@@ -32,15 +33,17 @@ class TargetWatches {
     std::function<std::shared_ptr<const PoolsSnapshot>()> pools;            // thread-safe
     std::function<std::vector<std::shared_ptr<const LaneStatus>>()> lanes;  // likewise
     ServerMetrics& metrics;
+    // Ends watches whose caller's token is worth nothing any more. Outlives the calls.
+    AccessControl& access;
   };
 
   TargetWatches(const Options& options, Deps deps);
   ~TargetWatches();
 
-  // The reactor owns itself. kInvalidArgument: a filter can't be read; kResourceExhausted: there
-  // are max_watchers.
+  // The reactor owns itself. kUnauthenticated: the caller isn't known; kInvalidArgument: a filter
+  // can't be read; kResourceExhausted: there are max_watchers.
   grpc::ServerWriteReactor<status::v1::WatchTargetsResponse>* Watch(
-      const status::v1::WatchTargetsRequest& request);
+      const grpc::ServerContextBase& context, const status::v1::WatchTargetsRequest& request);
 
   // Ends all watches with kUnavailable, and those that come.
   void Close();

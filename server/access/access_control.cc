@@ -61,6 +61,35 @@ absl::Status AccessControl::CheckViewSource(const grpc::ServerContextBase& conte
                                                                               : absl::OkStatus();
 }
 
+void AccessControl::Enter(OpenStream& stream, const grpc::ServerContextBase& context,
+                          Caller caller) {
+  if (tokens_ == nullptr) return;
+  MutexLock lock(mutex_);
+  const Entry& entry =
+      streams_.insert_or_assign(&stream, Entry{&context, std::move(caller)}).first->second;
+  // The tokens may have been read again since the caller was identified.
+  EndIfUnproved(stream, entry);
+}
+
+void AccessControl::Leave(OpenStream& stream) {
+  MutexLock lock(mutex_);
+  streams_.erase(&stream);
+}
+
+void AccessControl::EndUnproved() {
+  MutexLock lock(mutex_);
+  for (const auto& [stream, entry] : streams_) EndIfUnproved(*stream, entry);
+}
+
+void AccessControl::EndIfUnproved(OpenStream& stream, const Entry& entry) const {
+  const absl::StatusOr<Caller> now = Identify(*entry.context);
+  if (!now.ok()) {
+    stream.End(absl::UnauthenticatedError("the token of this stream is not known any more"));
+  } else if (now->names != entry.caller.names) {
+    stream.End(absl::UnauthenticatedError("the token of this stream stands for another name now"));
+  }
+}
+
 std::shared_ptr<const JobFilter> AccessControl::MayWrite(const Caller& caller,
                                                          const std::string& source) const {
   if (policy_.open()) return nullptr;

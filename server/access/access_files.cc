@@ -28,11 +28,17 @@ void AccessFiles::ListReadings(const Options& options) {
     readings_.push_back({"grpc_tls", [this] { return certificates_->Refresh(); }, ""});
   }
   if (tokens_ != nullptr) {
-    readings_.push_back({"grpc_tokens", [this] { return tokens_->Refresh(); }, ""});
+    readings_.push_back({"grpc_tokens", [this] { return RefreshTokens(); }, ""});
   }
   if (!options.web_config_file.empty()) {
     readings_.push_back({"web_config", [this] { return web_guard_->Refresh(); }, ""});
   }
+}
+
+absl::Status AccessFiles::RefreshTokens() {
+  RETURN_IF_ERROR(tokens_->Refresh());
+  control_->EndUnproved();
+  return absl::OkStatus();
 }
 
 void AccessFiles::Refresh() {

@@ -38,13 +38,14 @@ class AccessFiles {
   static absl::StatusOr<std::unique_ptr<AccessFiles>> Open(const Options& options,
                                                            const Deps& deps);
 
-  // Reads the files again. On an error what was read last stays; it is counted, and logged once.
+  // Reads the files again, and ends streams on the gRPC port whose token proves their caller no
+  // more. On an error what was read last stays; it is counted, and logged once.
   void Refresh();
 
   // For the gRPC port; valid for as long as this is.
   std::shared_ptr<grpc::ServerCredentials> MakeRpcCredentials() const;
-  const AccessControl& control() const { return *control_; }  // of the gRPC port
-  WebGuard& web_guard() { return *web_guard_; }               // of the HTTP port
+  AccessControl& control() { return *control_; }  // of the gRPC port
+  WebGuard& web_guard() { return *web_guard_; }   // of the HTTP port
 
  private:
   // Files that are read together.
@@ -56,6 +57,7 @@ class AccessFiles {
 
   explicit AccessFiles(ServerMetrics& metrics) : metrics_(metrics) {}
   void ListReadings(const Options& options);
+  absl::Status RefreshTokens();
 
   ServerMetrics& metrics_;
   std::unique_ptr<RpcCertificates> certificates_;  // null: none

@@ -2,6 +2,7 @@
 --web.config.file."""
 import base64
 import json
+import queue
 import shutil
 import socket
 import ssl
@@ -108,7 +109,8 @@ class AccessTest(EndToEndTest):
 
     def test_a_token_is_a_name_without_a_certificate(self):
         (self.directory / "tokens").write_text("ops 0123456789abcdef0123\n")
-        server = self.trawld(CONFIG, "--grpc.token-file=tokens", "--status.operator=ops").wait_ready()
+        server = self.trawld(CONFIG, "--grpc.token-file=tokens", "--status.operator=ops",
+                             "--discovery.allow=ops").wait_ready()
         with_token = ["-plaintext", "-H", "authorization: Bearer 0123456789abcdef0123"]
 
         _, said = self.call(server, f"{STATUS}/ListPools", {}, ["-plaintext"])
@@ -124,10 +126,29 @@ class AccessTest(EndToEndTest):
         self.assertNotEqual(server.trawlctl("pools", check=False).returncode, 0)
         server.trawlctl("--token-file", self.directory / "mine", "pools")
 
+        client = Client(server.grpc)
+        self.addCleanup(client.close)
+        bearer = [("authorization", "Bearer 0123456789abcdef0123")]
+        watch = client.server_stream(f"{STATUS}/WatchTargets")(
+            message("trawl.status.v1.WatchTargetsRequest")(), metadata=bearer, timeout=60)
+        next(watch)
+        hello = message("trawl.discovery.v1.SyncRequest")(
+            id=1, hello={"source": "k8s", "history_id": "h", "version": 1})
+        requests = queue.Queue()
+        requests.put(hello)
+        self.addCleanup(requests.put, None)
+        sync = client.stream(f"{DISCOVERY}/Sync")(iter(requests.get, None), metadata=bearer, timeout=60)
+        self.assertTrue(next(sync).HasField("welcome"))
+
         # The file is read again when it changes.
         (self.directory / "tokens").write_text("ops fedcba9876543210fedc\n")
         wait_for("the old token to be worth nothing", lambda: "Unauthenticated" in self.call(
             server, f"{STATUS}/ListPools", {}, with_token)[1])
+        for stream in (watch, sync):
+            with self.assertRaises(grpc.RpcError) as end:
+                list(stream)
+            self.assertEqual(end.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
+            self.assertIn("not known any more", end.exception.details())
 
     def test_trawlctl_takes_certificates(self):
         certificates = Certificates(self.directory)

@@ -18,6 +18,7 @@
 #include "core/telemetry/metrics.h"
 #include "server/await.h"
 #include "tests/server/service_fixture.h"
+#include "tests/server/tokens_in_memory.h"
 
 namespace trawl {
 namespace {
@@ -29,7 +30,9 @@ using ::testing::HasSubstr;
 // The real discovery state; its loops are told by a fake.
 class DiscoveryServiceTest : public ::testing::Test {
  protected:
-  explicit DiscoveryServiceTest(AccessPolicy policy = AccessPolicy()) : access_(std::move(policy)) {
+  explicit DiscoveryServiceTest(AccessPolicy policy = AccessPolicy(),
+                                const TokenFile* tokens = nullptr)
+      : access_(std::move(policy), tokens) {
     Discovery::Options options;
     options.max_request_bytes = 100'000;
     RunOn(thread_.loop(), [this, &options] {
@@ -250,6 +253,7 @@ TEST_F(NamelessTest, AStreamOfWhoMayPushNothingEndsWithoutAWord) {
 
 class SyncTest : public DiscoveryServiceTest {
  protected:
+  using DiscoveryServiceTest::DiscoveryServiceTest;
   struct Client {
     grpc::ClientContext context;
     std::unique_ptr<grpc::ClientReaderWriter<pb::SyncRequest, pb::SyncResponse>> stream;
@@ -269,6 +273,7 @@ class SyncTest : public DiscoveryServiceTest {
   std::unique_ptr<Client> Open(uint64_t version = 1, std::optional<uint64_t> token = {},
                                std::optional<pb::LeasePolicy> lease = {}) {
     auto client = std::make_unique<Client>();
+    if (!bearer_.empty()) client->context.AddMetadata("authorization", "Bearer " + bearer_);
     client->stream = stub_->Sync(&client->context);
     pb::SyncRequest hello;
     hello.mutable_hello()->set_source("k8s");
@@ -305,6 +310,8 @@ class SyncTest : public DiscoveryServiceTest {
     end.mutable_snapshot_end();
     client.Send(end);
   }
+
+  std::string bearer_;  // "": none
 };
 
 TEST_F(SyncTest, HelloIsWelcomedWithTheTermsOfTheStream) {
@@ -459,6 +466,76 @@ TEST_F(SyncTest, ShutdownSaysGoodbye) {
 
   EXPECT_TRUE(client->Read().has_goaway());
   EXPECT_EQ(client->stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// --- Streams and their tokens
+
+class TokenSyncTest : private TokensInMemory, public SyncTest {
+ protected:
+  TokenSyncTest()
+      : TokensInMemory("pusher 0123456789abcdef\nother fedcba9876543210\n"),
+        SyncTest(AccessPolicy({}, true), &file()) {
+    bearer_ = "0123456789abcdef";
+  }
+
+  std::unique_ptr<Client> OpenAndPush() {
+    auto client = Open(40);
+    client->Read();
+    SendSnapshot(*client, 40);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(client->Read().has_ack());
+    return client;
+  }
+  void ReadTokensAgain(std::string_view text) {
+    Replace(text);
+    access_.EndUnproved();
+  }
+  static grpc::Status End(Client& client) {
+    pb::SyncResponse response;
+    while (client.stream->Read(&response)) continue;
+    return client.stream->Finish();
+  }
+  size_t Targets() {
+    Awaited<size_t> targets;
+    discovery_->ReadAsync([targets](const TargetSets& sets) {
+      size_t count = 0;
+      const auto desired = sets.Desired("node");
+      for (const OwnedGroup& group : desired->groups) count += group.group->targets.size();
+      targets.Set(count);
+    });
+    return targets.Wait();
+  }
+};
+
+TEST_F(TokenSyncTest, AStreamWhoseTokenIsTakenAwayEndsAndWhatItPushedStays) {
+  auto client = OpenAndPush();
+
+  ReadTokensAgain("other fedcba9876543210\n");
+
+  const grpc::Status end = End(*client);
+  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(end.error_message(), "the token of this stream is not known any more");
+  EXPECT_EQ(Targets(), 1u);
+}
+
+TEST_F(TokenSyncTest, AStreamWhoseTokenStandsForAnotherNameEnds) {
+  auto client = OpenAndPush();
+
+  ReadTokensAgain("other 0123456789abcdef\n");
+
+  const grpc::Status end = End(*client);
+  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(end.error_message(), "the token of this stream stands for another name now");
+}
+
+TEST_F(TokenSyncTest, AStreamWhoseTokenStaysGoesOnWhenOthersChange) {
+  auto client = OpenAndPush();
+
+  ReadTokensAgain("pusher 0123456789abcdef\nthird abcdefabcdefabcdef\n");
+
+  client->Send(Delta(40, 41, "k1"));
+  EXPECT_EQ(client->Read().ack().status(), pb::Ack::APPLIED);
+  client->stream->WritesDone();
+  EXPECT_TRUE(End(*client).ok());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "core/telemetry/metrics.h"
 #include "server/await.h"
 #include "tests/server/service_fixture.h"
+#include "tests/server/tokens_in_memory.h"
 #include "trawl/status/v1/status.grpc.pb.h"
 
 namespace trawl {
@@ -23,8 +24,8 @@ class Service final : public pb::StatusService::CallbackService {
  public:
   explicit Service(TargetWatches& watches) : watches_(watches) {}
   grpc::ServerWriteReactor<pb::WatchTargetsResponse>* WatchTargets(
-      grpc::CallbackServerContext* /*context*/, const pb::WatchTargetsRequest* request) override {
-    return watches_.Watch(*request);
+      grpc::CallbackServerContext* context, const pb::WatchTargetsRequest* request) override {
+    return watches_.Watch(*context, *request);
   }
 
  private:
@@ -44,7 +45,8 @@ class WatchTargetsTest : public ::testing::Test {
             .loop = thread_.loop(),
             .pools = [this] { return pools_; },
             .lanes = [] { return std::vector<std::shared_ptr<const LaneStatus>>(); },
-            .metrics = metrics_.server()});
+            .metrics = metrics_.server(),
+            .access = access_});
     service_ = std::make_unique<Service>(*watches_);
     server_ = std::make_unique<InProcessServer>(std::vector<grpc::Service*>{service_.get()});
     stub_ = pb::StatusService::NewStub(server_->Channel());
@@ -73,11 +75,19 @@ class WatchTargetsTest : public ::testing::Test {
   };
   std::unique_ptr<Call> Watch(const pb::WatchTargetsRequest& request = {}) {
     auto call = std::make_unique<Call>();
+    call->context.AddMetadata("authorization", "Bearer 0123456789abcdef");
     call->reader = stub_->WatchTargets(&call->context, request);
     return call;
   }
 
+  void ReadTokensAgain(std::string_view text) {
+    tokens_.Replace(text);
+    access_.EndUnproved();
+  }
+
   SystemClock clock_;
+  TokensInMemory tokens_{"eye 0123456789abcdef\n"};
+  AccessControl access_{AccessPolicy({}, true), &tokens_.file()};
   Metrics metrics_;
   LoopThread thread_{clock_, "watch"};
   std::shared_ptr<const PoolsSnapshot> pools_;
@@ -125,6 +135,30 @@ TEST_F(WatchTargetsTest, TheEndOfTheServerEndsWatchesAndThoseThatCome) {
 
   EXPECT_EQ(call->End().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Watch()->End().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(WatchTargetsTest, AWatchWhoseTokenIsTakenAwayEndsThoughNothingHappens) {
+  const auto call = Watch();
+  call->Next();
+  call->Next();
+
+  ReadTokensAgain("other fedcba9876543210\n");
+
+  const grpc::Status end = call->End();
+  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(end.error_message(), "the token of this stream is not known any more");
+  EXPECT_EQ(Watch()->End().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(WatchTargetsTest, AWatchWhoseTokenStandsForAnotherNameEnds) {
+  const auto call = Watch();
+  call->Next();
+
+  ReadTokensAgain("other 0123456789abcdef\n");
+
+  const grpc::Status end = call->End();
+  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(end.error_message(), "the token of this stream stands for another name now");
 }
 
 TEST_F(WatchTargetsTest, AWatcherThatIsGoneLeavesItsPlace) {

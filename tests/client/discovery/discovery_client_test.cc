@@ -58,6 +58,7 @@ class TrawldOnAPort {
     RunOn(thread_.loop(), [this] { discovery_.reset(); });
   }
 
+  AccessControl& access() { return access_; }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
   // Returns when each call has ended, whoever ends it.
@@ -94,7 +95,7 @@ class TrawldOnAPort {
   Metrics metrics_;
   LoopThread thread_{clock_, "state"};
   std::unique_ptr<Discovery> discovery_;
-  const AccessControl access_;
+  AccessControl access_;
   std::unique_ptr<DiscoveryService> service_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
@@ -274,6 +275,32 @@ TEST_F(DiscoveryClientTest, AnotherTokenIsTakenWithoutARestart) {
 
   rotated = true;
   WaitUntilInSync(1);
+  client_.reset();
+}
+
+TEST_F(DiscoveryClientTest, ATokenThatIsReplacedWhileItsStreamIsOpenLosesNoTarget) {
+  const std::unique_ptr<TokenFile> tokens = OpenTokens();
+  TrawldOnAPort guarded(tokens.get());
+  std::atomic<bool> rotated = false;
+  DiscoveryClient::Options options{.addresses = {guarded.address()}};
+  options.read_token = [&] { return rotated ? "another_16_bytes" : kToken; };
+  options.session.backoff.max = absl::Milliseconds(10);
+  Start(std::move(options));
+  EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
+  WaitUntilInSync(1);
+
+  files_.Put("/etc/tokens", "pusher another_16_bytes\n");
+  EXPECT_OK(tokens->Refresh());
+  guarded.access().EndUnproved();
+  WaitUntil([](const PusherStatus& status) {
+    return absl::IsUnauthenticated(status.trawlds[0].last_error);
+  });
+  EXPECT_THAT(guarded.Targets(), ElementsAre("a:1"));
+  EXPECT_OK(client_->Update({MakeGroup("node", "1", {"b:1"})}, {}));
+  rotated = true;
+  WaitUntilInSync(2);
+
+  EXPECT_THAT(guarded.Targets(), ElementsAre("a:1", "b:1"));
   client_.reset();
 }
 
