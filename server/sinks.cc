@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/append/grpc_append_stream.h"
 #include "client/append/storage_channel.h"
 #include "client/store/http_senders.h"
 #include "client/store/remote_write_backend.h"
@@ -18,10 +19,11 @@
 #include "core/base/status_macros.h"
 #include "core/fetch/fetch_url.h"
 #include "server/await.h"
+#include "server/refused_streams.h"
 
 namespace trawl {
 
-// A sink that is open. Destroyed in reverse: streams' factories, then their store.
+// Destroyed in reverse: streams' factories, then their store.
 struct Sinks::Sink {
   SinkSpec spec;
   // Of remote_write's endpoint; others have nothing to say here.
@@ -29,8 +31,9 @@ struct Sinks::Sink {
       std::make_shared<Published<EndpointCondition>>();
   // Likewise: how it is spoken to.
   std::shared_ptr<Published<HttpAccess>> access = std::make_shared<Published<HttpAccess>>();
-  std::unique_ptr<EmbeddedStore> store;                             // null for a service elsewhere
-  std::vector<std::unique_ptr<GrpcAppendStreamFactory>> factories;  // by shard
+  std::unique_ptr<EmbeddedStore> store;                         // null for a service elsewhere
+  absl::Status unopened;                                        // why the store is null as well
+  std::vector<std::unique_ptr<AppendStreamFactory>> factories;  // by shard
   DrainOrder order{{}};
 };
 
@@ -38,6 +41,13 @@ namespace {
 
 // A registry that can't be written is tried again so soon.
 constexpr absl::Duration kSaveAgain = absl::Seconds(5);
+// And a store that can't be opened.
+constexpr absl::Duration kOpenAgain = absl::Seconds(5);
+
+// Room may be made, and a disk may come back.
+bool IsOfTheDisk(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || absl::IsUnknown(status);
+}
 
 bool SameSink(const SinkSpec& a, const SinkSpec& b) { return a.name == b.name && a.kind == b.kind; }
 
@@ -136,7 +146,7 @@ absl::StatusOr<Sinks::Plan> Sinks::MakePlan(const std::vector<SinkSpec>& specs) 
   for (const Plan::Change& change : plan.changed) {
     if (change.place != nullptr) RETURN_IF_ERROR(OpenStore(*change.place));
   }
-  for (const auto& sink : plan.added) RETURN_IF_ERROR(OpenStore(*sink));
+  for (const auto& sink : plan.added) RETURN_IF_ERROR(OpenAddedStore(*sink));
   return plan;
 }
 
@@ -163,6 +173,8 @@ void Sinks::Commit(Plan plan) {
     AddToLanes(*sink);
     sinks_.push_back(std::move(sink));
   }
+  applied_ = true;
+  OpenLater();
   KeepRegistry();
   for (ShardThread* shard : deps_.shards) {
     RunOn(shard->loop(), [shard] { shard->earlier().CloseUnwanted(); });
@@ -173,7 +185,7 @@ void Sinks::Commit(Plan plan) {
 absl::Status Sinks::OpenStore(Sink& sink) {
   const SinkSpec& spec = sink.spec;
   EmbeddedStore::Options options;
-  options.thread_name = absl::StrCat("store-", next_thread_++);
+  options.thread_name = absl::StrCat("store-", next_thread_);
   options.version = options_.version;
   absl::StatusOr<std::unique_ptr<EmbeddedStore>> store;
   if (spec.kind == status::v1::Sink::EMBEDDED) {
@@ -196,7 +208,40 @@ absl::Status Sinks::OpenStore(Sink& sink) {
   }
   if (!store.ok()) return Annotate(store.status(), absl::StrCat("sink ", spec.name));
   sink.store = *std::move(store);
+  ++next_thread_;
   return absl::OkStatus();
+}
+
+absl::Status Sinks::OpenAddedStore(Sink& sink) {
+  const absl::Status opened = OpenStore(sink);
+  if (applied_ || !IsOfTheDisk(opened)) return opened;
+  LogError("A store can't be opened: it is tried again, and what is for it waits",
+           {{"sink", sink.spec.name}, {"err", opened}});
+  sink.unopened = opened;
+  return absl::OkStatus();
+}
+
+void Sinks::OpenLater() {
+  const bool all = std::all_of(sinks_.begin(), sinks_.end(),
+                               [](const auto& sink) { return sink->unopened.ok(); });
+  if (all || open_timer_ != 0) return;
+  open_timer_ = deps_.loop.RunAfter(kOpenAgain, [this] {
+    open_timer_ = 0;
+    for (const auto& sink : sinks_) {
+      if (!sink->unopened.ok()) TryToOpen(*sink);
+    }
+    OpenLater();
+  });
+}
+
+void Sinks::TryToOpen(Sink& sink) {
+  const absl::Status opened = OpenStore(sink);
+  if (opened == sink.unopened) return;
+  sink.unopened = opened;
+  if (opened.ok()) LogInfo("A store could be opened after all", {{"sink", sink.spec.name}});
+  const auto before = std::move(sink.factories);  // in use until StreamAnew is done
+  MakeFactories(sink);
+  StreamAnew(sink);
 }
 
 // The file of its lanes' numbers. They are the sink's, wherever its endpoint is; once the URL was
@@ -216,6 +261,10 @@ absl::StatusOr<std::string> Sinks::RemoteWriteState(const SinkSpec& spec) {
 void Sinks::MakeFactories(Sink& sink) {
   sink.factories.clear();
   for (ShardThread* shard : deps_.shards) {
+    if (!sink.unopened.ok()) {
+      sink.factories.push_back(std::make_unique<RefusedStreams>(sink.unopened, shard->loop()));
+      continue;
+    }
     std::function<std::shared_ptr<grpc::Channel>()> make_channel = [address = sink.spec.address] {
       return MakeStorageChannel(address, grpc::InsecureChannelCredentials());
     };
@@ -282,6 +331,7 @@ void Sinks::StreamAnew(Sink& sink) {
 void Sinks::MoveTo(Sink& sink, Sink& place) {
   MakeFactories(place);
   std::swap(sink.store, place.store);
+  sink.unopened = place.unopened;
   std::swap(sink.factories, place.factories);
   StreamAnew(sink);
 }
@@ -441,6 +491,7 @@ std::vector<SinkDescription> Sinks::Descriptions() const {
 
 void Sinks::Shutdown(absl::Duration deadline) {
   deps_.loop.Cancel(std::exchange(save_timer_, 0));
+  deps_.loop.Cancel(std::exchange(open_timer_, 0));
   if (!sinks_.empty()) {
     for (ShardThread* shard : deps_.shards) {
       RunOn(shard->loop(), [shard] {

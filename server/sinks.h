@@ -7,7 +7,6 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "client/append/grpc_append_stream.h"
 #include "client/store/embedded_store.h"
 #include "core/append/drain_order.h"
 #include "core/append/sink.h"
@@ -74,7 +73,8 @@ class Sinks {
   // Its credentials, and another URL of remote_write, count from the next request on; elsewhere at
   // another address new streams go on from what the store there says to have. What a sink that is
   // gone had not got is told in the log. An error, of a store or of a sink's certificates, has
-  // changed nothing.
+  // changed nothing. But the first time a store of ours that can't be opened for its disk, which
+  // is full or fails, is no error: what is for it waits in the lanes, and it is tried again.
   absl::Status Apply(const std::vector<SinkSpec>& specs);
 
   // Of EarlierLanes::Callbacks.
@@ -105,6 +105,9 @@ class Sinks {
   absl::StatusOr<Plan> MakePlan(const std::vector<SinkSpec>& specs);
   void Commit(Plan plan);
   absl::Status OpenStore(Sink& sink);
+  absl::Status OpenAddedStore(Sink& sink);
+  void OpenLater();
+  void TryToOpen(Sink& sink);
   absl::StatusOr<std::string> RemoteWriteState(const SinkSpec& spec);
   void MakeFactories(Sink& sink);
   void AddToLanes(Sink& sink);
@@ -128,6 +131,8 @@ class Sinks {
   uint32_t next_thread_ = 0;
   bool unsaved_ = false;  // the registry, and that was told
   TimerId save_timer_ = 0;
+  bool applied_ = false;
+  TimerId open_timer_ = 0;  // of stores that could not be opened
   Published<std::vector<Described>> descriptions_;
 };
 

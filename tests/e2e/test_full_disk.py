@@ -46,11 +46,12 @@ class FullDiskTest(EndToEndTest):
                 except OSError:
                     pass
 
-    def start(self, *flags):
+    def start(self, *flags, storage=True):
         config = {"global": {"scrape_interval": INTERVAL},
                   "scrape_configs": [{"job_name": "n",
                                       "static_configs": [{"targets": [self.exporter_.address]}]}]}
-        return self.trawld(json.dumps(config), f"--storage.address={self.store_.grpc}", *flags,
+        sink = [f"--storage.address={self.store_.grpc}"] if storage else []
+        return self.trawld(json.dumps(config), *sink, *flags,
                            data=self.disk / "data").wait_ready()
 
     def scrapes(self, count):
@@ -126,8 +127,36 @@ class FullDiskTest(EndToEndTest):
         wait_for("all to be stored", lambda: set(range(first, last + 1)) <= set(self.numbers()))
         self.assertEqual(again.stop(), 0)
 
-    def numbers(self):
-        return [int(v) for _, _, _, v in samples(self.store_.path, "metric = 'scrape_number'")]
+    def test_an_embedded_store_that_has_no_room_at_the_start_is_opened_when_there_is_some(self):
+        trawld = self.start("--shards=1", storage=False)
+        self.scrapes(3)
+        self.assertEqual(trawld.stop(), 0)
+        self.fill()
+
+        again = self.start("--shards=1", storage=False)
+        self.scrapes(10)
+        [sink] = json.loads(again.trawlctl("--json", "sinks").stdout)
+        [lane] = sink["lanes"]
+        self.assertRegex(lane["lastError"], "disk .*samples.db.*sink embedded")
+        self.assertFalse(lane.get("connected", False))
+        os.remove(self.disk / "filler")
+        database = self.disk / "data" / "samples.db"
+        wait_for("the newest to be stored",
+                 lambda: max(self.numbers(database)) >= self.exporter_.scrapes - 5, 20)
+        numbers = self.numbers(database)
+        self.assertEqual(len(numbers), len(set(numbers)), "once each")
+        self.assertEqual(again.stop(), 0)
+
+    def test_a_trawld_whose_embedded_store_waits_for_room_ends_cleanly(self):
+        trawld = self.start("--shards=1", storage=False)
+        self.assertEqual(trawld.stop(), 0)
+        self.fill()
+        again = self.start("--shards=1", storage=False)
+        self.scrapes(3)
+        self.assertEqual(again.stop(), 0)
+
+    def numbers(self, path=None):
+        return [int(v) for _, _, _, v in samples(path or self.store_.path, "metric = 'scrape_number'")]
 
 
 if __name__ == "__main__":

@@ -278,6 +278,41 @@ TEST_F(SinksTest, WhatAnEndpointDidNotTakeGoesWhereItIsLater) {
   EXPECT_EQ(two_.Wait(1).front(), "Bearer new");
 }
 
+// With a directory for SQLite's file, which is a real one.
+class EmbeddedSinkTest : public SinksTest {
+ protected:
+  EmbeddedSinkTest() {
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/samples.db";
+    EXPECT_OK(files_.CreateDirectory(directory_));
+    EXPECT_OK(files_.CreateDirectory("data"));
+  }
+  ~EmbeddedSinkTest() override {
+    sinks_->Shutdown(absl::ZeroDuration());
+    std::filesystem::remove_all(directory_);
+  }
+
+  // The next time.
+  void FailToOpen(absl::Status error) {
+    files_.FailAfter(0, std::move(error), /*more=*/1);  // listing and making the directory
+  }
+  absl::Status ApplyOnAFullDisk(const std::vector<SinkSpec>& specs) {
+    FailToOpen(absl::ResourceExhaustedError("no room"));
+    return sinks_->Apply(specs);
+  }
+  // Why the lane's only sink gets nothing.
+  absl::Status WaitForError() {
+    absl::Status error;
+    while (error.ok()) {
+      RunOn(shard_->loop(), [&] { error = shard_->lane().Snapshot().sinks.at(0).last_error; });
+    }
+    return error;
+  }
+
+  std::string directory_ = testing::TempDir() + "trawl_sinks_XXXXXX";
+  std::string path_;
+};
+
 TEST_F(SinksTest, AnotherStoreUnderTheSameNameGetsWhatThereIsAndAGapForTheRest) {
   std::string directory = testing::TempDir() + "trawl_sinks_XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);
@@ -297,6 +332,65 @@ TEST_F(SinksTest, AnotherStoreUnderTheSameNameGetsWhatThereIsAndAGapForTheRest) 
             status.durable);
   sinks_->Shutdown(absl::ZeroDuration());
   std::filesystem::remove_all(directory);
+}
+
+TEST_F(EmbeddedSinkTest, AStoreWhoseDiskIsFullAtTheStartIsOpenedLaterAndGetsEverything) {
+  ASSERT_OK(ApplyOnAFullDisk({Embedded(path_)}));
+  for (int i = 0; i < 3; ++i) Scrape();
+  EXPECT_THAT(WaitForError(), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("no room")));
+  FailToOpen(absl::UnknownError("the disk is gone"));
+  loop_.Advance(absl::Seconds(5));
+  EXPECT_EQ(loop_.pending_timers(), 1u);
+
+  loop_.Advance(absl::Seconds(5));
+
+  EXPECT_EQ(loop_.pending_timers(), 0u);
+  const SinkStatus status = WaitForAll();
+  EXPECT_EQ(status.totals.stored, 3u);
+  EXPECT_THAT(status.gap_records, IsEmpty());
+}
+
+TEST_F(EmbeddedSinkTest, AStoreThatMoreRoomDoesNotOpenEndsTheStart) {
+  FailToOpen(absl::PermissionDeniedError("not yours"));
+
+  EXPECT_THAT(sinks_->Apply({Embedded(path_)}), StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
+TEST_F(EmbeddedSinkTest, AReloadThatAddsAStoreWithoutRoomIsRefused) {
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "")}));
+
+  EXPECT_THAT(ApplyOnAFullDisk({RemoteWrite("one", one_, ""), Embedded(path_)}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(SinkNames(), ElementsAre("one"));
+}
+
+TEST_F(EmbeddedSinkTest, AStoreThatWaitsForRoomMayBeMovedToWhereThereIsSome) {
+  ASSERT_OK(ApplyOnAFullDisk({Embedded(path_)}));
+  Scrape();
+
+  ASSERT_OK(sinks_->Apply({Embedded(path_ + "2")}));
+  loop_.Advance(absl::Seconds(5));
+
+  EXPECT_EQ(WaitForAll().totals.stored, 1u);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(EmbeddedSinkTest, AStoreThatWaitsForRoomMayGo) {
+  ASSERT_OK(ApplyOnAFullDisk({Embedded(path_)}));
+
+  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "")}));
+  loop_.Advance(absl::Seconds(5));
+
+  EXPECT_EQ(loop_.pending_timers(), 0u);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(EmbeddedSinkTest, AStoreThatWaitsForRoomHoldsNoShutdownUp) {
+  ASSERT_OK(ApplyOnAFullDisk({Embedded(path_)}));
+
+  sinks_->Shutdown(absl::ZeroDuration());
+
+  EXPECT_EQ(loop_.pending_timers(), 0u);
 }
 
 TEST_F(SinksTest, AnotherKindUnderTheSameNameIsAnotherSink) {

@@ -1,5 +1,6 @@
 #include "client/store/sqlite/database.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 
 #include <utility>
@@ -13,7 +14,11 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 2'000;
 
-absl::StatusCode CodeOf(int code) {
+bool IsWantOfRoom(int error) { return error == ENOSPC || error == EDQUOT; }
+
+// `error`: errno, where the operating system failed; SQLite keeps none of -shm that can't grow.
+absl::StatusCode CodeOf(int code, int error) {
+  if (code == SQLITE_IOERR_SHMSIZE) return absl::StatusCode::kResourceExhausted;
   switch (code & 0xff) {
     case SQLITE_NOTADB:
       return absl::StatusCode::kFailedPrecondition;
@@ -28,8 +33,11 @@ absl::StatusCode CodeOf(int code) {
     case SQLITE_READONLY:
     case SQLITE_AUTH:
       return absl::StatusCode::kPermissionDenied;
+    case SQLITE_IOERR:
+      return absl::StatusCode::kUnknown;
     case SQLITE_CANTOPEN:
-      return absl::StatusCode::kNotFound;
+      return IsWantOfRoom(error) ? absl::StatusCode::kResourceExhausted
+                                 : absl::StatusCode::kNotFound;
     default:
       return absl::StatusCode::kInternal;
   }
@@ -37,7 +45,7 @@ absl::StatusCode CodeOf(int code) {
 
 absl::Status ErrorOf(sqlite3* handle) {
   const char* file = sqlite3_db_filename(handle, "main");
-  return absl::Status(CodeOf(sqlite3_extended_errcode(handle)),
+  return absl::Status(CodeOf(sqlite3_extended_errcode(handle), sqlite3_system_errno(handle)),
                       absl::StrCat(sqlite3_errmsg(handle), "; file ", file ? file : ""));
 }
 
@@ -113,7 +121,8 @@ absl::StatusOr<std::unique_ptr<SqlDatabase>> SqlDatabase::Open(const std::string
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<SqlDatabase> database(new SqlDatabase(path, handle));
   if (code != SQLITE_OK) {
-    return absl::Status(CodeOf(code), absl::StrCat(sqlite3_errmsg(handle), "; file ", path));
+    return absl::Status(CodeOf(code, sqlite3_system_errno(handle)),
+                        absl::StrCat(sqlite3_errmsg(handle), "; file ", path));
   }
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);

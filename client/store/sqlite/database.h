@@ -48,8 +48,8 @@ class SqlStatement {
 };
 
 // A connection to a SQLite file. Errors: kFailedPrecondition (not a database), kResourceExhausted
-// (disk full), kUnavailable (busy), kDataLoss (damaged), kPermissionDenied, kNotFound,
-// kInternal; all with the path and SQLite's words.
+// (disk full), kUnknown (the disk failed), kUnavailable (busy), kDataLoss (damaged),
+// kPermissionDenied, kNotFound, kInternal; all with the path and SQLite's words.
 // Not thread-safe.
 class SqlDatabase {
  public:

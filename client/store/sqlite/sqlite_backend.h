@@ -36,7 +36,8 @@ struct SqliteOptions {
 
 // Creates the file, and its directory, if they are not there. Holds `<path>.lock` while open.
 // Errors of the factory: kFailedPrecondition (another program's file, a newer format, in use by
-// another process), kPermissionDenied, kDataLoss (damaged), kUnavailable (others).
+// another process), kPermissionDenied, kDataLoss (damaged), kResourceExhausted (the disk is full),
+// kUnknown (the disk failed); others.
 // `fs` must outlive the back end.
 StoreBackendFactory SqliteBackendFactory(SqliteOptions options, FileSystem& fs);
 
