@@ -5,6 +5,7 @@
 namespace trawl {
 
 void SpoolBudget::NoteDisk(uint64_t used_bytes, uint64_t free_bytes) {
+  MutexLock lock(mutex_);
   const bool first = !least_used_;
   least_used_ = std::min(least_used_.value_or(used_bytes), used_bytes);
   const uint64_t half = (used_bytes - *least_used_ + free_bytes) / 2;

@@ -29,8 +29,7 @@ class SpoolBudget {
 
   // What the logs have on the disk, and what is free there: together with the least that they had
   // since the start, they may take half of the rest. The limit rises when others leave more, and
-  // never sinks below what it was at first: what is there is not dropped for a neighbour. One
-  // thread.
+  // never sinks below what it was at first: what is there is not dropped for a neighbour.
   void NoteDisk(uint64_t used_bytes, uint64_t free_bytes);
 
   std::shared_ptr<Share> Join();
@@ -49,11 +48,11 @@ class SpoolBudget {
  private:
   const uint64_t configured_;
   std::atomic<uint64_t> max_bytes_;
-  std::optional<uint64_t> least_used_;  // NoteDisk's thread's
 
   std::array<std::atomic<uint64_t>, kHoleReasons> dropped_samples_{};  // by HoleReason
 
   mutable Mutex mutex_;
+  std::optional<uint64_t> least_used_ TRAWL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Share>> shares_ TRAWL_GUARDED_BY(mutex_);
 };
 

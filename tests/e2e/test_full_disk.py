@@ -134,6 +134,7 @@ class FullDiskTest(EndToEndTest):
         self.fill()
 
         again = self.start("--shards=1", storage=False)
+        first = self.exporter_.scrapes + 1
         self.scrapes(10)
         [sink] = json.loads(again.trawlctl("--json", "sinks").stdout)
         [lane] = sink["lanes"]
@@ -141,10 +142,12 @@ class FullDiskTest(EndToEndTest):
         self.assertFalse(lane.get("connected", False))
         os.remove(self.disk / "filler")
         database = self.disk / "data" / "samples.db"
-        wait_for("the newest to be stored",
-                 lambda: max(self.numbers(database)) >= self.exporter_.scrapes - 5, 20)
+        last = self.exporter_.scrapes
+        wait_for("all to be stored",
+                 lambda: set(range(first, last + 1)) <= set(self.numbers(database)), 20)
         numbers = self.numbers(database)
         self.assertEqual(len(numbers), len(set(numbers)), "once each")
+        self.assertEqual(again.metric("trawl_sink_lost_samples_total"), 0)
         self.assertEqual(again.stop(), 0)
 
     def test_a_trawld_whose_embedded_store_waits_for_room_ends_cleanly(self):

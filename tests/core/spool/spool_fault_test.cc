@@ -84,6 +84,22 @@ TEST(SpoolFaultTest, WithoutAnyRoomOnTheDiskRecordsAreInMemory) {
   EXPECT_EQ(rig.Tell(*rig.spool).records.size(), rig.last());
 }
 
+TEST(SpoolFaultTest, WhatWaitedForRoomSinceTheStartIsNotDroppedWhenThereIsSome) {
+  SpoolRig rig;
+  rig.files.SetCapacity(0);
+  rig.budget.NoteDisk(0, 0);
+  AppendScrapes(rig, 100);
+  EXPECT_TRUE(rig.spool->status()->degraded);
+
+  rig.files.SetCapacity(1'000'000);
+  rig.loop.Advance(absl::Seconds(10));
+  AppendScrapes(rig, 10);
+
+  EXPECT_FALSE(rig.spool->status()->degraded);
+  EXPECT_EQ(rig.spool->first_number(), 1u);
+  EXPECT_THAT(rig.Tell(*rig.spool).records, SizeIs(rig.last()));
+}
+
 TEST(SpoolFaultTest, FailureOfAnyOperationLosesNothingWhileTheProcessLives) {
   for (int n = 0; n < 60; ++n) {
     SCOPED_TRACE(n);
