@@ -21,6 +21,9 @@ struct UrlDeleter {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
 using UrlHandle = std::unique_ptr<CURLU, UrlDeleter>;
+struct CurlDeleter {
+  void operator()(char* text) const { curl_free(text); }
+};
 
 absl::Status UrlError(CURLUcode code) {
   return absl::InvalidArgumentError(
@@ -30,10 +33,9 @@ absl::Status UrlError(CURLUcode code) {
 absl::StatusOr<std::string> Part(CURLU* url, CURLUPart part, unsigned flags) {
   char* text = nullptr;
   const CURLUcode code = curl_url_get(url, part, &text, flags);
+  const std::unique_ptr<char, CurlDeleter> owned(text);  // there is one after some errors, too
   if (code != CURLUE_OK) return UrlError(code);
-  std::string result(text);
-  curl_free(text);
-  return result;
+  return std::string(text);
 }
 
 // libcurl takes a name to be in the locale's charset, and this process has no locale: URLs are

@@ -357,9 +357,9 @@ TEST_F(EmbeddedSinkTest, AStoreThatMoreRoomDoesNotOpenEndsTheStart) {
 }
 
 TEST_F(EmbeddedSinkTest, AReloadThatAddsAStoreWithoutRoomIsRefused) {
-  ASSERT_OK(sinks_->Apply({RemoteWrite("one", one_, "")}));
+  ASSERT_OK(sinks_->Apply({Service("one", "127.0.0.1:1")}));  // writes no files meanwhile
 
-  EXPECT_THAT(ApplyOnAFullDisk({RemoteWrite("one", one_, ""), Embedded(path_)}),
+  EXPECT_THAT(ApplyOnAFullDisk({Service("one", "127.0.0.1:1"), Embedded(path_)}),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(SinkNames(), ElementsAre("one"));
 }
