@@ -213,7 +213,7 @@ absl::Status Sinks::OpenStore(Sink& sink) {
 }
 
 absl::Status Sinks::OpenAddedStore(Sink& sink) {
-  const absl::Status opened = OpenStore(sink);
+  absl::Status opened = OpenStore(sink);
   if (applied_ || !IsOfTheDisk(opened)) return opened;
   LogError("A store can't be opened: it is tried again, and what is for it waits",
            {{"sink", sink.spec.name}, {"err", opened}});

@@ -46,6 +46,5 @@ awk 'FNR > 1 && $4 == "0A" {n = split($2, part, ":"); print part[n]}' /proc/net/
 "$top/deploy/install-deps.sh" build test
 "$top/deploy/build.sh" "$kind" ${targets[@]+"${targets[@]}"}
 [ "$kind" = tidy ] && exit 0
-export LSAN_OPTIONS="suppressions=$top/tests/leaks.txt:print_suppressions=0"
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
 exec ctest --test-dir "$top/build/$kind" --output-on-failure -j 2 ${arguments[@]+"${arguments[@]}"}

@@ -1,5 +1,6 @@
 """The pusher library at work: `trawlctl sync` and the example in Python, against real trawlds."""
 import json
+import os
 import signal
 import subprocess
 import unittest
@@ -195,7 +196,10 @@ scrape_configs: [{job_name: node, params: {by: [%s]}}]
         port = trawld.grpc.split(":")[1]
         command = self.command([trawld], "--once", "--timeout", "2")
         command[2] = f"127.0.0.1:{port},localhost:{port}"
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        leaks = TOP / "tests" / "e2e" / "leaks.txt"
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=60,
+            env={**os.environ, "LSAN_OPTIONS": f"suppressions={leaks}:print_suppressions=0"})
         self.assertEqual(result.returncode, 3, result.stdout + result.stderr)
         self.assertIn("do two addresses lead to one trawld?", result.stderr)
         self.assertNotIn("in sync", result.stdout)
