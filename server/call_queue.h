@@ -11,34 +11,35 @@
 
 namespace trawl {
 
+// What became of a call that was added to a queue.
+enum class CallAdded : uint8_t {
+  kFirst,  // the thread should be woken
+  kBehindOthers,
+  kFull,     // was told so: kResourceExhausted
+  kTooLate,  // was told so: kUnavailable
+};
+
 // Calls that wait for a thread: any thread adds, that one takes. Nobody waits for
 // ever: after Close everyone is told at once that it is too late. `Call` is something that can be
 // called with that status. Thread-safe.
 template <typename Call>
 class CallQueue {
  public:
-  enum class Added : uint8_t {
-    kFirst,  // the thread should be woken
-    kBehindOthers,
-    kFull,     // was told so: kResourceExhausted
-    kTooLate,  // was told so: kUnavailable
-  };
-
   CallQueue() = default;
   // At most `max` wait; to one more `full` is told.
   CallQueue(size_t max, std::string full) : max_(max), full_(std::move(full)) {}
 
-  Added Add(Call call) {
-    Added refused = Added::kTooLate;
+  CallAdded Add(Call call) {
+    CallAdded refused = CallAdded::kTooLate;
     {
       MutexLock lock(mutex_);
       if (!closed_ && waiting_.size() < max_) {
         waiting_.push_back(std::move(call));
-        return waiting_.size() == 1 ? Added::kFirst : Added::kBehindOthers;
+        return waiting_.size() == 1 ? CallAdded::kFirst : CallAdded::kBehindOthers;
       }
-      if (!closed_) refused = Added::kFull;
+      if (!closed_) refused = CallAdded::kFull;
     }
-    call(refused == Added::kFull ? absl::ResourceExhaustedError(full_) : TooLate());
+    call(refused == CallAdded::kFull ? absl::ResourceExhaustedError(full_) : TooLate());
     return refused;
   }
 

@@ -20,17 +20,16 @@ ConfigReloads::ConfigReloads(Options options, Deps deps)
       planner_(options_.planner, ConfigPlanner::Deps{deps_.files, deps_.clients}) {}
 
 void ConfigReloads::Reload(StatusService::ReloadCallback done) {
-  if (reloads_.Add(std::move(done)) == decltype(reloads_)::Added::kFirst) {
+  if (reloads_.Add(std::move(done)) == CallAdded::kFirst) {
     deps_.loop.Post([this] { RunReloads(); });
   }
 }
 
 void ConfigReloads::Plan(status::v1::PlanConfigRequest request, StatusService::PlanCallback done,
                          std::function<bool()> gone) {
-  using Added = decltype(plans_)::Added;
-  const Added added = plans_.Add({std::move(request), std::move(done), std::move(gone)});
-  if (added == Added::kFirst) deps_.plan_loop.Post([this] { RunPlans(); });
-  if (added == Added::kFull) deps_.metrics.plans_refused_total.Increment();
+  const CallAdded added = plans_.Add({std::move(request), std::move(done), std::move(gone)});
+  if (added == CallAdded::kFirst) deps_.plan_loop.Post([this] { RunPlans(); });
+  if (added == CallAdded::kFull) deps_.metrics.plans_refused_total.Increment();
 }
 
 absl::StatusOr<status::v1::GetConfigResponse> ConfigReloads::Show(

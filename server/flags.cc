@@ -226,9 +226,8 @@ const std::vector<Flag>& AllFlags() {
        TRAWL_SET(SetStorageAddress(value, f.storage_address))},
       {"Storage", "--storage.embedded-path", "FILE",
        "Also keep samples in this SQLite file. Without it the file is DIR/samples.db, used if "
-       "there is neither --storage.address nor remote_write. If its disk is full at the start it "
-       "is "
-       "tried again, and samples wait in the spool.",
+       "there is neither --storage.address nor remote_write. If its disk is full at the start, "
+       "opening it is tried again, and samples wait in the spool.",
        TRAWL_SET(SetText(value, f.embedded_path.emplace()))},
       {"Storage", "--storage.max-queue-bytes", "SIZE",
        "Memory for samples that storage doesn't have yet, where the spool can't take them; over it "

@@ -331,7 +331,7 @@ void Sinks::StreamAnew(Sink& sink) {
 void Sinks::MoveTo(Sink& sink, Sink& place) {
   MakeFactories(place);
   std::swap(sink.store, place.store);
-  sink.unopened = place.unopened;
+  sink.unopened = absl::OkStatus();
   std::swap(sink.factories, place.factories);
   StreamAnew(sink);
 }

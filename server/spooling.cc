@@ -70,7 +70,7 @@ Spooling::~Spooling() {
 void Spooling::LookAtDisk() {
   thread_.loop().RunAfter(kDiskLook, [this] { LookAtDisk(); });
   const absl::StatusOr<uint64_t> free = files_.FreeBytes(options_.directory);
-  if (free.ok()) budget_.NoteDisk(budget_.used_bytes(), *free);
+  if (free.ok()) budget_.NoteFree(*free);
 }
 
 std::unique_ptr<Spool> Spooling::MakeSpool(uint32_t lane, EventLoop& loop) {

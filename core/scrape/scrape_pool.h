@@ -52,7 +52,8 @@ class ScrapePool {
   // Errors: `error creating HTTP client: …`.
   static absl::StatusOr<std::unique_ptr<ScrapePool>> Create(Options options, const Deps& deps);
 
-  // Takes the whole desired content of the job. Costs what changed.
+  // Takes the whole desired content of the job. Costs what changed. Of this and of Reload the loops
+  // hear by TellShards alone.
   void Sync(const DesiredTargets& desired);
   // A config of the same job. On an error everything stays as it was. Equal configs: no effect.
   absl::Status Reload(std::shared_ptr<const ScrapeConfig> config, FirstScrape first_scrape);
@@ -70,6 +71,12 @@ class ScrapePool {
   static constexpr size_t kMaxImmediate = 500;
 
  private:
+  // What a shard's loops are to be told.
+  struct Untold {
+    uint32_t shard;
+    LoopChange change;
+  };
+
   ScrapePool(Options options, const Deps& deps, std::shared_ptr<const HttpClient> client);
 
   void MakeSettings();
@@ -87,10 +94,6 @@ class ScrapePool {
   std::shared_ptr<const std::string> forced_error_;
   bool synced_ = false;
   PoolTargets targets_;
-  struct Untold {
-    uint32_t shard;
-    LoopChange change;
-  };
   std::vector<Untold> untold_;
   std::shared_ptr<const PoolStatus> status_;
 };

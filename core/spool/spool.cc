@@ -217,7 +217,7 @@ void Spool::WriteEntry(size_t entry_bytes, bool with_mark) {
     retry_step_ = options_.first_retry;
     // Before the limit of a disk that was full takes what waited in memory.
     const absl::StatusOr<uint64_t> free = files_.FreeBytes(options_.directory);
-    if (free.ok()) budget_.NoteDisk(budget_.used_bytes(), *free);
+    if (free.ok()) budget_.NoteFree(*free);
     LogInfo("The spool is on disk again", {{"directory", options_.directory}});
     Publish();
   }

@@ -31,6 +31,8 @@ class SpoolBudget {
   // since the start, they may take half of the rest. The limit rises when others leave more, and
   // never sinks below what it was at first: what is there is not dropped for a neighbour.
   void NoteDisk(uint64_t used_bytes, uint64_t free_bytes);
+  // The same for the logs that have joined.
+  void NoteFree(uint64_t free_bytes) { NoteDisk(used_bytes(), free_bytes); }
 
   std::shared_ptr<Share> Join();
   void Leave(const std::shared_ptr<Share>& share);

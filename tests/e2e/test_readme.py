@@ -215,9 +215,9 @@ class ReadmeTest(EndToEndTest):
         twice = f"{self.server.grpc},{self.server.grpc}"
         for command in ("targets", "sinks"):
             with self.subTest(command=command):
-                self.assertEqual(
-                    len(json.loads(self.server.trawlctl("--json", "--address", twice, command).stdout)),
-                    len(json.loads(self.server.trawlctl("--json", command).stdout)))
+                once = self.server.trawlctl("--json", command)
+                both = self.server.trawlctl("--json", "--address", twice, command)
+                self.assertEqual(len(json.loads(both.stdout)), len(json.loads(once.stdout)))
 
     def test_json_is_an_array_of_objects(self):
         self.wait_scraped()

@@ -489,6 +489,10 @@ class TokenSyncTest : private TokensInMemory, public SyncTest {
     Replace(text);
     access_.EndUnproved();
   }
+  static void ExpectUnauthenticated(const grpc::Status& end, std::string_view message) {
+    EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+    EXPECT_EQ(end.error_message(), message);
+  }
   static grpc::Status End(Client& client) {
     pb::SyncResponse response;
     while (client.stream->Read(&response)) continue;
@@ -511,9 +515,7 @@ TEST_F(TokenSyncTest, AStreamWhoseTokenIsTakenAwayEndsAndWhatItPushedStays) {
 
   ReadTokensAgain("other fedcba9876543210\n");
 
-  const grpc::Status end = End(*client);
-  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
-  EXPECT_EQ(end.error_message(), "the token of this stream is not known any more");
+  ExpectUnauthenticated(End(*client), "the token of this stream is not known any more");
   EXPECT_EQ(Targets(), 1u);
 }
 
@@ -522,9 +524,7 @@ TEST_F(TokenSyncTest, AStreamWhoseTokenStandsForAnotherNameEnds) {
 
   ReadTokensAgain("other 0123456789abcdef\n");
 
-  const grpc::Status end = End(*client);
-  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAUTHENTICATED);
-  EXPECT_EQ(end.error_message(), "the token of this stream stands for another name now");
+  ExpectUnauthenticated(End(*client), "the token of this stream stands for another name now");
 }
 
 TEST_F(TokenSyncTest, AStreamWhoseTokenStaysGoesOnWhenOthersChange) {

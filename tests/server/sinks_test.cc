@@ -313,15 +313,12 @@ class EmbeddedSinkTest : public SinksTest {
   std::string path_;
 };
 
-TEST_F(SinksTest, AnotherStoreUnderTheSameNameGetsWhatThereIsAndAGapForTheRest) {
-  std::string directory = testing::TempDir() + "trawl_sinks_XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  ASSERT_OK(files_.CreateDirectory(directory));
-  ASSERT_OK(sinks_->Apply({Embedded(directory + "/one.db")}));
+TEST_F(EmbeddedSinkTest, AnotherStoreUnderTheSameNameGetsWhatThereIsAndAGapForTheRest) {
+  ASSERT_OK(sinks_->Apply({Embedded(path_)}));
   for (int i = 0; i < 3; ++i) Scrape();
   EXPECT_EQ(WaitForAll().totals.stored, 3u);
 
-  ASSERT_OK(sinks_->Apply({Embedded(directory + "/two.db")}));
+  ASSERT_OK(sinks_->Apply({Embedded(path_ + "2")}));
   Scrape();
 
   const SinkStatus status = WaitForAll();
@@ -330,8 +327,6 @@ TEST_F(SinksTest, AnotherStoreUnderTheSameNameGetsWhatThereIsAndAGapForTheRest) 
   // A scrape is two records here.
   EXPECT_EQ(status.gap_records.at(storage::v1::Gap::STORE_REWOUND) + 2 * status.totals.stored,
             status.durable);
-  sinks_->Shutdown(absl::ZeroDuration());
-  std::filesystem::remove_all(directory);
 }
 
 TEST_F(EmbeddedSinkTest, AStoreWhoseDiskIsFullAtTheStartIsOpenedLaterAndGetsEverything) {

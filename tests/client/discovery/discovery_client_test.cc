@@ -19,8 +19,8 @@
 #include "server/discovery_service.h"
 #include "server/grpc_compat.h"
 #include "tests/client/discovery/test_groups.h"
-#include "tests/fakes/mem_file_system.h"
 #include "tests/matchers/status_matchers.h"
+#include "tests/server/tokens_in_memory.h"
 
 namespace trawl {
 namespace {
@@ -30,6 +30,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr char kToken[] = "0123456789abcdef";
+constexpr char kTokens[] = "pusher 0123456789abcdef\n";
 
 // A trawld's discovery service, the real one, on a port of this machine.
 class TrawldOnAPort {
@@ -115,14 +116,6 @@ class DiscoveryClientTest : public ::testing::Test {
     ASSERT_OK(client);
     client_ = *std::move(client);
   }
-  // Of a file in which the pusher has kToken.
-  std::unique_ptr<TokenFile> OpenTokens() {
-    EXPECT_OK(files_.CreateDirectory("/etc"));
-    EXPECT_OK(WriteFileDurably(files_, "/etc/tokens", absl::StrCat("pusher ", kToken, "\n")));
-    auto tokens = TokenFile::Open(files_, "/etc/tokens");
-    EXPECT_OK(tokens);
-    return *std::move(tokens);
-  }
   // As a caller sees it by on_changed alone.
   template <typename Condition>
   PusherStatus WaitUntil(Condition condition) {
@@ -138,7 +131,6 @@ class DiscoveryClientTest : public ::testing::Test {
   }
 
   TrawldOnAPort trawld_;
-  MemFileSystem files_;
   Mutex mutex_;
   CondVar changed_;
   PusherStatus status_ TRAWL_GUARDED_BY(mutex_);
@@ -244,8 +236,8 @@ TEST_F(DiscoveryClientTest, ATrawldOutOfReachIsToldAndKeepsNobodyFromEnding) {
 }
 
 TEST_F(DiscoveryClientTest, ItsTokenGoesWithStreamsAndReleases) {
-  const std::unique_ptr<TokenFile> tokens = OpenTokens();
-  TrawldOnAPort guarded(tokens.get());
+  TokensInMemory tokens(kTokens);
+  TrawldOnAPort guarded(&tokens.file());
   Start({.addresses = {guarded.address()}, .token = kToken});
   EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
   WaitUntilInSync(1);
@@ -261,8 +253,8 @@ TEST_F(DiscoveryClientTest, ItsTokenGoesWithStreamsAndReleases) {
 }
 
 TEST_F(DiscoveryClientTest, AnotherTokenIsTakenWithoutARestart) {
-  const std::unique_ptr<TokenFile> tokens = OpenTokens();
-  TrawldOnAPort guarded(tokens.get());
+  TokensInMemory tokens(kTokens);
+  TrawldOnAPort guarded(&tokens.file());
   std::atomic<bool> rotated = false;
   DiscoveryClient::Options options{.addresses = {guarded.address()}};
   options.read_token = [&] { return rotated ? kToken : "another 16 bytes"; };
@@ -279,8 +271,8 @@ TEST_F(DiscoveryClientTest, AnotherTokenIsTakenWithoutARestart) {
 }
 
 TEST_F(DiscoveryClientTest, ATokenThatIsReplacedWhileItsStreamIsOpenLosesNoTarget) {
-  const std::unique_ptr<TokenFile> tokens = OpenTokens();
-  TrawldOnAPort guarded(tokens.get());
+  TokensInMemory tokens(kTokens);
+  TrawldOnAPort guarded(&tokens.file());
   std::atomic<bool> rotated = false;
   DiscoveryClient::Options options{.addresses = {guarded.address()}};
   options.read_token = [&] { return rotated ? "another_16_bytes" : kToken; };
@@ -289,8 +281,7 @@ TEST_F(DiscoveryClientTest, ATokenThatIsReplacedWhileItsStreamIsOpenLosesNoTarge
   EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
   WaitUntilInSync(1);
 
-  files_.Put("/etc/tokens", "pusher another_16_bytes\n");
-  EXPECT_OK(tokens->Refresh());
+  tokens.Replace("pusher another_16_bytes\n");
   guarded.access().EndUnproved();
   WaitUntil([](const PusherStatus& status) {
     return absl::IsUnauthenticated(status.trawlds[0].last_error);
@@ -305,8 +296,8 @@ TEST_F(DiscoveryClientTest, ATokenThatIsReplacedWhileItsStreamIsOpenLosesNoTarge
 }
 
 TEST_F(DiscoveryClientTest, AWrongTokenIsTold) {
-  const std::unique_ptr<TokenFile> tokens = OpenTokens();
-  TrawldOnAPort guarded(tokens.get());
+  TokensInMemory tokens(kTokens);
+  TrawldOnAPort guarded(&tokens.file());
   Start({.addresses = {guarded.address()}, .token = "another 16 bytes"});
   EXPECT_OK(client_->Replace({MakeGroup("node", "0", {"a:1"})}));
 
